@@ -1,0 +1,57 @@
+# On a bare Debian 12 with Python 3.11 and make, each target does all that it needs:
+#   make detect VIDEO=clip.mp4    judge a file (without VIDEO: an example that it draws)
+#   make test                     run the tests
+PYTHON ?= python3.11
+VENV   ?= .venv
+EXTRAS ?=
+UV_VERSION := 0.13.9
+
+BIN   := $(VENV)/bin
+READY := $(VENV)/.ready-$(or $(EXTRAS),base)
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: install detect test fuzz lint types benchmark lock
+.DELETE_ON_ERROR:
+
+install: $(READY)
+
+$(READY): pyproject.toml requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing: apt-get install python3.11"; exit 1; }
+	@$(PYTHON) -c "import ensurepip" 2>/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -qy python3.11-venv; } || { \
+	  echo "make: $(PYTHON) cannot make environments: sudo apt-get install python3.11-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --python $(BIN)/python --constraints requirements.lock \
+	  --group dev --editable ".$(if $(EXTRAS),[$(EXTRAS)])"
+	@touch $@
+
+detect: export VIDEO := $(or $(VIDEO),examples/example.mp4)
+detect: $(READY) $(if $(VIDEO),,examples/example.mp4)
+	$(BIN)/avdetect detect -- "$$VIDEO"
+
+examples/example.mp4: avdetect/example.py | $(READY)
+	$(BIN)/python -m avdetect.example $@
+
+test: $(READY)
+	$(PYTEST)
+
+fuzz: $(READY)
+	$(PYTEST) -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(READY)
+	$(BIN)/mypy
+	$(BIN)/mypy --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls tests
+
+benchmark: $(READY)
+	$(BIN)/avdetect benchmark
+
+# Resolves the pins anew; the lines kept name packages and versions, no place they came from.
+lock: $(READY)
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --group dev --extra train \
+	  --upgrade --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file requirements.lock

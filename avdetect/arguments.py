@@ -1,0 +1,148 @@
+"""The command line's verbs and options, and their help for a newcomer."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import avdetect
+
+if TYPE_CHECKING:
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+
+PROTOCOLS = ("avdetect", "lavdf", "av1m", "activitynet")
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the options, `verb` among them; wrong ones end the program with exit code 2."""
+    parser = argparse.ArgumentParser(
+        prog="avdetect",
+        description="Finds manipulated faces and voices in videos: what was forged, and when.",
+        epilog="Exit code: 0 all done, 1 some files failed, 2 wrong usage.",
+    )
+    parser.add_argument("--version", action="version", version=f"avdetect {avdetect.__version__}")
+    verbs = parser.add_subparsers(title="commands", dest="verb", metavar="COMMAND", required=True)
+    _add_detect(verbs)
+    _add_forge(verbs)
+    _add_train(verbs)
+    _add_evaluate(verbs)
+    _add_doctor(verbs)
+    _add_benchmark(verbs)
+    return parser.parse_args(arguments)
+
+
+def _add_detect(verbs: Verbs) -> None:
+    verb = verbs.add_parser(
+        "detect",
+        help="judge videos: real or fake, and which seconds",
+        description="Judges each video by its picture, its sound, and whether lips and sound fit. "
+        "Scores run from 0 (real) to 1 (fake). A file that cannot be read stops no other.",
+    )
+    verb.add_argument("videos", nargs="+", metavar="VIDEO", help="a video or sound file")
+    verb.add_argument(
+        "--json",
+        metavar="FILE",
+        help="write results here, a JSON object a line; - prints them instead of the tables",
+    )
+    _add_model_options(verb)
+
+
+def _add_forge(verbs: Verbs) -> None:
+    verb = verbs.add_parser(
+        "forge",
+        help="make forged training clips out of real ones",
+        description="Manipulates real videos in known places and writes the clips with their "
+        "exact truth.",
+    )
+    verb.add_argument("real_dir", type=Path, metavar="REAL_DIR", help="folder of real videos")
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
+    verb.add_argument(
+        "--per-video", type=_count, default=1, metavar="N", help="forgeries a video (default 1)"
+    )
+    verb.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="same seed, same clips (default 0)"
+    )
+
+
+def _add_train(verbs: Verbs) -> None:
+    verb = verbs.add_parser(
+        "train",
+        help="train a detector",
+        description="Trains a detector as a YAML file says and saves its weights with their "
+        "configuration. A run that broke off goes on from its last finished stage.",
+    )
+    verb.add_argument("config", type=Path, metavar="CONFIG.yaml", help="what to train on, and how")
+    _add_set(verb, "data.workers=4")
+
+
+def _add_evaluate(verbs: Verbs) -> None:
+    verb = verbs.add_parser(
+        "evaluate",
+        help="measure predictions against the truth",
+        description="Reads the JSON lines of `avdetect detect --json` and prints how well they "
+        "fit the truth.",
+    )
+    verb.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="file of JSON lines")
+    verb.add_argument(
+        "--truth", type=Path, required=True, metavar="TRUTH", help="file of what is known of them"
+    )
+    verb.add_argument(
+        "--protocol",
+        choices=PROTOCOLS,
+        default="avdetect",
+        help="whose metrics, and the format of TRUTH (default avdetect)",
+    )
+    verb.add_argument("--out", type=Path, metavar="DIR", help="also write the metrics here")
+
+
+def _add_doctor(verbs: Verbs) -> None:
+    verbs.add_parser(
+        "doctor",
+        help="check that everything avdetect needs works here",
+        description="Tries each library on a small example and prints what works, with versions.",
+    )
+
+
+def _add_benchmark(verbs: Verbs) -> None:
+    verb = verbs.add_parser(
+        "benchmark",
+        help="time the stages on this machine",
+        description="Judges a drawn example clip several times and prints each stage's time.",
+    )
+    verb.add_argument(
+        "--seconds", type=_count, default=10, metavar="N", help="length of the clip (default 10)"
+    )
+    verb.add_argument(
+        "--runs", type=_count, default=3, metavar="N", help="how often to judge it (default 3)"
+    )
+    _add_model_options(verb)
+
+
+def _add_model_options(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--weights", type=Path, metavar="FILE", help="a detector's weights (default: the starter)"
+    )
+    verb.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default cpu)"
+    )
+    _add_set(verb, "windows.stride=64")
+
+
+def _add_set(verb: argparse.ArgumentParser, example: str) -> None:
+    verb.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"change one setting, such as {example}; may be given again",
+    )
+
+
+def _count(text: str) -> int:
+    """Return a number of 1 or more."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number

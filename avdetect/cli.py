@@ -1,0 +1,169 @@
+"""The `avdetect` command: read the arguments, call one function of pipelines, print."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from avdetect.arguments import parse
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from pipelines.detect import Session
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+class UsageError(Exception):
+    """The command as given cannot be run; the message is one sentence."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Return the exit code: 0 all done, 1 some files failed, 2 wrong usage."""
+    options = parse(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name in letters that the terminal lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code = VERBS[options.verb](options)
+        sys.stdout.flush()  # here, where a closed pipe can still be caught
+        return code
+    except UsageError as error:
+        from avdetect.terminal import complain
+
+        complain(str(error))
+        return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has left, as `head` does. Python flushes once more at exit: into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def detect(options: Namespace) -> int:
+    """Judge every file; one that cannot be read does not stop the others."""
+    from avdetect.terminal import complain, json_lines, print_verdict, progress, quiet_libraries
+    from extractors.media import MediaError
+    from pipelines.detect import error_dict
+
+    session = _load(options)
+    failed = False
+    try:
+        lines = json_lines(options.json)
+    except OSError as error:
+        raise UsageError(f"--json {options.json}: {error.strerror}") from error
+    with lines as write, quiet_libraries():
+        for video in options.videos:
+            try:
+                if os.path.isdir(video):  # noqa: PTH112  unlike Path's, raises for no name
+                    raise MediaError(f"{video}: is a folder, not a video; name the files in it")
+                with progress(video) as on_step:
+                    result = session.detect(video, on_step=on_step).to_dict()
+            except MediaError as error:
+                failed = True
+                complain(str(error))
+                write(error_dict(video, error))
+                continue
+            write(result)
+            if options.json != "-":
+                print_verdict(result)
+    return FAILED if failed else OK
+
+
+def forge(options: Namespace) -> int:
+    """Make forged clips, with exact truth, out of real ones."""
+    if not options.real_dir.is_dir():
+        raise UsageError(f"{options.real_dir}: no such folder")
+    from avdetect.table import printable
+    from avdetect.terminal import progress
+    from pipelines.forge import forge_directory
+
+    with progress(str(options.real_dir), long=1) as on_step:
+        forge_directory(
+            options.real_dir, options.out, options.per_video, options.seed, on_step=on_step
+        )
+    print(f"forged clips and their truth are in {printable(str(options.out))}")
+    return OK
+
+
+def train(options: Namespace) -> int:
+    """Train a detector as a YAML file says."""
+    import logging
+
+    from avdetect.table import printable
+    from pipelines.config import ConfigError
+    from pipelines.train import train as run
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        weights = run(options.config, options.set)
+    except (ConfigError, FileNotFoundError) as error:
+        raise UsageError(str(error)) from error
+    print(f"the weights are in {printable(str(weights))}")
+    return OK
+
+
+def evaluate(options: Namespace) -> int:
+    """Compare predictions with the truth and print the metrics as JSON."""
+    from pipelines.evaluate import evaluate_files
+
+    try:
+        metrics = evaluate_files(options.predictions, options.truth, options.protocol, options.out)
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    print(json.dumps(metrics, indent=2))
+    return OK
+
+
+def doctor(options: Namespace) -> int:
+    """Try everything that avdetect needs and print what works."""
+    from rich.console import Console
+
+    from avdetect.doctor import examine, findings_table
+    from avdetect.terminal import quiet_libraries
+
+    with quiet_libraries():
+        findings = examine()
+    Console().print(findings_table(findings))
+    return FAILED if any(f.required and not f.works for f in findings) else OK
+
+
+def benchmark(options: Namespace) -> int:
+    """Time the stages on the example clip and print how they compare with real time."""
+    from rich.console import Console
+
+    from avdetect.benchmark import measure, timings_table
+    from avdetect.terminal import quiet_libraries
+
+    with quiet_libraries():
+        timings = measure(_load(options), options.seconds, options.runs)
+    Console().print(timings_table(timings))
+    return OK
+
+
+def _load(options: Namespace) -> Session:
+    """Return the session; what is wrong with weights, device or `--set` is wrong usage."""
+    from pipelines.detect import load
+
+    try:
+        return load(options.weights, options.device, options.set)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError(str(error)) from error
+
+
+VERBS = {
+    "detect": detect,
+    "forge": forge,
+    "train": train,
+    "evaluate": evaluate,
+    "doctor": doctor,
+    "benchmark": benchmark,
+}
+
+if __name__ == "__main__":
+    raise SystemExit(main())

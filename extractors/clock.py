@@ -1,0 +1,39 @@
+"""The one clock: everything after decoding is counted in steps of 1/25 second.
+
+Step t covers the seconds [t / 25, (t + 1) / 25). Its frame is the one on screen at its middle,
+(t + 0.5) / 25, and its sound is the 640 samples that it covers at 16 kHz.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+STEP_RATE = 25  # steps a second
+SAMPLE_RATE = 16_000  # samples of sound a second
+SAMPLES_PER_STEP = SAMPLE_RATE // STEP_RATE
+
+TOLERANCE = 1.5e-3  # seconds; Matroska rounds times to whole milliseconds
+
+
+def count_steps(seconds: float) -> int:
+    """The number of steps whose middle lies before ``seconds``, but at least one."""
+    return max(1, math.ceil((seconds - TOLERANCE) * STEP_RATE - 0.5))
+
+
+def step_middle(step: int) -> float:
+    """The second at which step ``step`` looks at the screen, with the tolerance added."""
+    return (step + 0.5) / STEP_RATE + TOLERANCE
+
+
+def frames_on_screen(times: npt.NDArray[np.float64], steps: range) -> npt.NDArray[np.int64]:
+    """The index of the frame that each of ``steps`` shows.
+
+    ``times`` are the frames' presentation times in seconds, ascending. Before the first frame
+    comes on, the first frame is shown; after the last one, the last.
+    """
+    middles = (np.arange(steps.start, steps.stop) + 0.5) / STEP_RATE + TOLERANCE
+    shown = np.searchsorted(times, middles, side="right") - 1
+    return np.clip(shown, 0, len(times) - 1).astype(np.int64)

@@ -1,0 +1,203 @@
+"""The child process that decodes one file and sends frames and sound through its standard output.
+
+A stranger's file may crash or hang the libraries that decode it; here it takes only this process
+along. ``decoder_process`` starts it, reads from it and ends it. A message is a kind, one letter,
+and a length, followed by that many bytes:
+
+- ``i``  JSON: what the file holds and what will be sent
+- ``f``  the pixels of the next step's frame, (H, W, 3) uint8
+- ``c``  end of a chunk: its sound, (S,) float32, of no length where the file has none
+- ``t``  nothing: still at work
+- ``e``  JSON: all was sent; warnings
+- ``x``  JSON: the file cannot be read, and why
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from extractors.clock import SAMPLES_PER_STEP, STEP_RATE, count_steps
+from extractors.container import UnfitFileError, open_source
+from extractors.picture import decord_frames, pyav_frames, scaled_size, suits_decord
+from extractors.sound import SoundReader
+from extractors.tracks import Tracks, find_tracks
+
+HEADER = struct.Struct("<cQ")
+MEMORY_LIMIT = 8 * 2**30  # bytes of address space: 8K fits, absurd headers do not fill the machine
+TICK = 0.5  # seconds between two signs of life
+
+
+class Channel:
+    """The way to the parent; only it may write to what was the standard output."""
+
+    def __init__(self) -> None:
+        self._descriptor = os.dup(1)
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        os.dup2(silence, 2)  # FFmpeg's and decord's own messages
+        self._last = time.monotonic()
+
+    def send(self, kind: bytes, content: Any = b"") -> None:
+        """Send one message; waits while the parent is busy."""
+        view = memoryview(content).cast("B")
+        self._write(memoryview(HEADER.pack(kind, view.nbytes)))
+        self._write(view)
+        self._last = time.monotonic()
+
+    def send_json(self, kind: bytes, content: dict[str, Any]) -> None:
+        self.send(kind, json.dumps(content).encode())
+
+    def tick(self) -> None:
+        """Tell the parent now and then that there is progress."""
+        if time.monotonic() - self._last > TICK:
+            self.send(b"t")
+
+    def _write(self, view: memoryview) -> None:
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+
+def main(request: dict[str, Any]) -> None:
+    """Serve one request and end the process without waiting for the libraries' threads."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    channel = Channel()
+    _limit_memory()
+    try:
+        _serve(request, channel)
+    except MemoryError:
+        gib = MEMORY_LIMIT // 2**30
+        cause = f"needs more than {gib} GiB of memory to decode"
+        channel.send_json(b"x", {"cause": cause, "final": False})
+    except BrokenPipeError:
+        pass
+    except UnfitFileError as refusal:
+        channel.send_json(b"x", {"cause": str(refusal), "final": True})
+    except Exception as error:  # noqa: BLE001  whatever it is, the parent must be told
+        cause = f"cannot be decoded ({type(error).__name__}: {error})"
+        channel.send_json(b"x", {"cause": cause, "final": False})
+    os._exit(0)
+
+
+def _end_with_parent() -> None:
+    """End this process when the parent is gone: its end of the standard input closes then."""
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+def _limit_memory() -> None:
+    try:
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        limit = MEMORY_LIMIT if hard == resource.RLIM_INFINITY else min(MEMORY_LIMIT, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, ValueError, OSError):
+        pass  # not on this system: the checks of sizes must do
+
+
+def _serve(request: dict[str, Any], channel: Channel) -> None:
+    """Send the plan and then, unless it was only a probe, chunk after chunk."""
+    source = open_source(request["path"])
+    tracks = find_tracks(source, channel.tick)
+    plan = _plan(request, tracks)
+    channel.send_json(b"i", plan)
+    if request["probe"]:
+        return
+    step = request["first"]
+    frames = _frames(request, source, tracks, range(step, plan["steps"]), channel)
+    sound: SoundReader | None = None
+    if tracks.sound is not None:
+        place = tracks.sound.index, tracks.zero, tracks.duration
+        sound = SoundReader(source, *place, channel.tick)
+        sound.skip(step * SAMPLES_PER_STEP)
+    while step < plan["steps"]:
+        wanted = min(plan["chunk_steps"], plan["steps"] - step)
+        got = _send_chunk(channel, frames, sound, step, wanted)
+        step += got
+        if got < wanted:
+            break
+    channel.send_json(b"e", _end(tracks, step, plan["steps"]))
+
+
+def _plan(request: dict[str, Any], tracks: Tracks) -> dict[str, Any]:
+    """What the parent must know before the first chunk."""
+    picture, sound = tracks.picture, tracks.sound
+    size = scaled_size(picture, request["max_side"]) if picture else None
+    chunk_steps = request["max_chunk_steps"]
+    if size is not None:
+        chunk_steps = min(chunk_steps, request["chunk_bytes"] // (size[0] * size[1] * 3))
+    width, height = picture.upright if picture else (None, None)
+    info = {
+        "duration": tracks.duration,
+        "width": width,
+        "height": height,
+        "fps": picture.fps if picture else None,
+        "video_codec": picture.codec if picture else None,
+        "audio_codec": sound.codec if sound else None,
+        "sample_rate": sound.sample_rate if sound else None,
+    }
+    return {
+        "info": info,
+        "steps": count_steps(tracks.duration),
+        "chunk_steps": max(1, chunk_steps),
+        "size": size,
+        "sound": sound is not None,
+        "warnings": tracks.warnings,
+    }
+
+
+def _frames(
+    request: dict[str, Any], source: str, tracks: Tracks, steps: range, channel: Channel
+) -> Iterator[Any] | None:
+    """The frames of ``steps`` by the reader that suits the file; None where it has no picture."""
+    picture, threads = tracks.picture, request["threads"]
+    if picture is None:
+        return None
+    size = scaled_size(picture, request["max_side"])
+    if request["reader"] == "decord" and suits_decord(tracks):
+        return decord_frames(source, picture, size, steps, threads)
+    return pyav_frames(source, picture, size, steps, threads, tracks.zero, channel.tick)
+
+
+def _send_chunk(
+    channel: Channel,
+    frames: Iterator[Any] | None,
+    sound: SoundReader | None,
+    step: int,
+    wanted: int,
+) -> int:
+    """Send the chunk that starts at ``step``; returns how many of the steps wanted it has."""
+    got = wanted
+    if frames is not None:
+        got = 0
+        for frame in islice(frames, wanted):
+            channel.send(b"f", frame)
+            got += 1
+    waveform = sound.read(got * SAMPLES_PER_STEP) if sound else None
+    if frames is None and sound is not None and sound.lost_after is not None:
+        got = max(0, min(got, count_steps(sound.lost_after) - step))
+    if got:
+        channel.send(b"c", b"" if waveform is None else waveform[: got * SAMPLES_PER_STEP])
+    return got
+
+
+def _end(tracks: Tracks, step: int, steps: int) -> dict[str, Any]:
+    """The last message: whether the file could be read as far as it should."""
+    name = "picture" if tracks.picture is not None else "sound"
+    if step == 0:
+        raise UnfitFileError(f"cannot be decoded: there is nothing to be had from the {name}")
+    if step == steps:
+        return {"warnings": []}
+    warning = f"the {name} can be decoded up to {step / STEP_RATE:.1f} s of {tracks.duration:.1f} s"
+    return {"warnings": [warning]}

@@ -1,0 +1,207 @@
+"""A decoder in a process of its own, with a time limit and a second try.
+
+Nothing here can hang: whoever waits for the child waits at most ``timeout`` seconds for its next
+sign of life. Nothing is left behind: the child is killed and collected when reading ends, fails or
+is given up, and ends by itself when this process is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from extractors.clock import SAMPLES_PER_STEP
+
+HEADER_BYTES = 9  # of a message: see ``decoder_child``
+PIPE_BYTES = 2**20  # the most that Linux gives without privileges
+ROOT = str(Path(__file__).resolve().parent.parent)
+
+Chunk = tuple[int, npt.NDArray[np.uint8] | None, npt.NDArray[np.float32] | None]
+
+
+class DecoderError(Exception):
+    """The child gave up, crashed or hung. ``final``: it found the file unfit, no use to retry."""
+
+    def __init__(self, cause: str, final: bool = False) -> None:
+        super().__init__(cause)
+        self.final = final
+
+
+class DecoderProcess:
+    """One child process and the messages it sends."""
+
+    def __init__(self, request: dict[str, Any], timeout: float) -> None:
+        # The child gets this process's own search path, so that it finds the same packages
+        # wherever they are and takes nothing from the folder that it happens to run in.
+        script = (
+            "import json, sys; paths, request = json.loads(sys.argv[1]); sys.path[:] = paths; "
+            "from extractors.decoder_child import main; main(request)"
+        )
+        paths = [ROOT, *(str(Path(path).absolute()) for path in sys.path)]
+        self._pipe, output = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", script, json.dumps([paths, request])],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | {"DECORD_EOF_RETRY_MAX": "256"},
+            )
+        except OSError:
+            os.close(self._pipe)
+            raise
+        finally:
+            os.close(output)
+        self._timeout = timeout
+        self._poll = select.poll()
+        self._poll.register(self._pipe, select.POLLIN)
+        with contextlib.suppress(ImportError, AttributeError, OSError):
+            import fcntl
+
+            fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+    def receive(self) -> tuple[bytes, int]:
+        """The next message's kind and the length of its content, which must be read next."""
+        while True:
+            header = memoryview(bytearray(HEADER_BYTES))
+            self.read_into(header)
+            kind, length = bytes(header[:1]), int.from_bytes(header[1:], "little")
+            if kind == b"x":
+                failure = self.read_json(length)
+                raise DecoderError(failure["cause"], failure["final"])
+            if kind != b"t":
+                return kind, length
+
+    def read_json(self, length: int) -> dict[str, Any]:
+        """The content of a message as a dict."""
+        content = bytearray(length)
+        self.read_into(memoryview(content))
+        return dict(json.loads(content))
+
+    def read_into(self, view: memoryview) -> None:
+        """Fill ``view`` with what comes next."""
+        while view:
+            if not self._poll.poll(self._timeout * 1000):
+                raise DecoderError(f"made no progress in decoding for {self._timeout:g} s")
+            count = os.readv(self._pipe, [view])
+            if count == 0:
+                raise DecoderError(self._last_words())
+            view = view[count:]
+
+    def kill(self) -> None:
+        """End the child, whatever it does; reading from it then fails."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """End and collect the child; nobody may be reading from it."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        os.close(self._pipe)
+
+    def _last_words(self) -> str:
+        try:
+            code = self._process.wait(timeout=5.0)
+        except subprocess.TimeoutExpired:
+            return "left the decoder without an answer"
+        if code < 0:
+            with contextlib.suppress(ValueError):
+                return f"crashed the decoder ({signal.Signals(-code).name})"
+        return f"ended the decoder (exit status {code})"
+
+
+class Decoding:
+    """The chunks of one file: decord's first, PyAV's where decord fails, crashes or hangs."""
+
+    def __init__(self, request: dict[str, Any], timeout: float) -> None:
+        self._request = request
+        self._timeout = timeout
+        self._lock = threading.Lock()  # guards the two below: ``stop`` comes from another thread
+        self.stopped = False
+        self._process: DecoderProcess | None = None
+        self.plan = self._start(first=0)
+        self.warnings: list[str] = self.plan["warnings"]
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Every chunk: its first step, frames (T, H, W, 3) uint8 and waveform (S,) float32."""
+        step = 0
+        while self._process is not None:
+            try:
+                chunk = self._next_chunk(self._process, step)
+            except DecoderError as failure:
+                if failure.final or self._request["reader"] == "pyav":
+                    raise
+                self._request["reader"] = "pyav"
+                self._start(first=step)
+                continue
+            if chunk is None:
+                return
+            frames, waveform = chunk
+            yield step, frames, waveform
+            step += len(frames) if frames is not None else len(waveform) // SAMPLES_PER_STEP
+
+    def stop(self) -> None:
+        """Make whoever waits for a chunk fail at once."""
+        with self._lock:
+            self.stopped = True
+            if self._process is not None:
+                self._process.kill()
+
+    def close(self) -> None:
+        """End and collect the child; nobody may be waiting for a chunk."""
+        self.stop()
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def _start(self, first: int) -> dict[str, Any]:
+        """Start a child, the old one being ended, and return its plan."""
+        with self._lock:
+            if self._process is not None:
+                self._process.close()
+                self._process = None
+            if self.stopped:
+                raise DecoderError("was closed", final=True)
+            process = DecoderProcess(self._request | {"first": first}, self._timeout)
+            self._process = process
+        try:
+            return process.read_json(process.receive()[1])
+        except BaseException:
+            self.close()
+            raise
+
+    def _next_chunk(self, process: DecoderProcess, step: int) -> Any:
+        """The frames and the waveform of the chunk that starts at ``step``; None at the end."""
+        plan = self.plan
+        frames = None
+        if plan["size"] is not None:
+            wanted = min(plan["chunk_steps"], plan["steps"] - step)
+            width, height = plan["size"]
+            frames = np.empty((wanted, height, width, 3), dtype=np.uint8)
+        got = 0
+        while True:
+            kind, length = process.receive()
+            if kind == b"e":
+                self.warnings += process.read_json(length)["warnings"]
+                return None
+            if kind == b"f" and frames is not None:
+                process.read_into(frames[got].data.cast("B"))
+                got += 1
+            elif kind == b"c":
+                waveform = np.empty(length // 4, dtype=np.float32) if plan["sound"] else None
+                if waveform is not None:
+                    process.read_into(waveform.data.cast("B"))
+                return None if frames is None else frames[:got], waveform

@@ -1,0 +1,91 @@
+"""Face track in, depth stream out: relative depth (T, 1, 56, 56), larger is nearer.
+
+The default is the face mesh's own depth, rasterised; a depth network is a choice in the config.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from extractors.faces import Array, Frames, face_coordinates, mesh_triangles
+
+SIDE = 56
+SAMPLES = 5  # points along a triangle's edge
+NETWORK_SIDE = 256
+OFF_FACE = -10.0  # farther than any face
+
+
+def mesh_depth(landmarks: Array, squares: Array) -> Array:
+    """Return the mesh's depth (T, 56, 56) in crop widths before the face's mean; 0 off the face.
+
+    Every triangle is sampled densely and each pixel keeps its nearest sample (a z-buffer). The
+    unit is the crop itself, the same for the whole clip: a frame's own range would erase flicker.
+    """
+    corners = face_coordinates(landmarks[:, : triangles().max() + 1], squares)
+    points = np.einsum("kc,tjcd->tjkd", barycentric(), corners[:, triangles()])
+    points = points.reshape(len(corners), -1, 3)  # (T, triangles * samples, 3)
+    near = points[..., 2].mean(axis=1, keepdims=True) - points[..., 2]
+    pixel = np.floor((points[..., :2] + 0.5) * SIDE).astype(np.int64)
+    inside = ((pixel >= 0) & (pixel < SIDE)).all(axis=-1)
+    maps = np.full((len(corners), SIDE * SIDE), OFF_FACE, np.float32)
+    for t, flat in enumerate(pixel[..., 1] * SIDE + pixel[..., 0]):
+        np.maximum.at(maps[t], flat[inside[t]], near[t, inside[t]])
+    # closing fills the single pixels that fall between the samples of a large triangle
+    closed = [
+        cv2.morphologyEx(m.reshape(SIDE, SIDE), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+        for m in maps
+    ]
+    result: Array = np.where(np.stack(closed) == OFF_FACE, 0, np.stack(closed))
+    return result
+
+
+@cache
+def triangles() -> np.ndarray:  # type: ignore[type-arg]
+    """Return the mesh's triangles (854, 3)."""
+    return mesh_triangles()
+
+
+@cache
+def barycentric() -> Array:
+    """Return the sample points (K, 3) of a triangle in barycentric coordinates."""
+    grid = [(i, j, SAMPLES - 1 - i - j) for i in range(SAMPLES) for j in range(SAMPLES - i)]
+    return np.array(grid, np.float32) / (SAMPLES - 1)
+
+
+class DepthNetwork:
+    """Monocular depth by an ONNX network (MiDaS and its kin) that OpenCV runs.
+
+    Expects one RGB image (1, 3, 256, 256) in [0, 1] and returns inverse depth: larger is nearer.
+
+    Raises:
+        ValueError: the file is no ONNX network that OpenCV can read.
+    """
+
+    def __init__(self, weights: Path) -> None:
+        try:
+            self._network = cv2.dnn.readNetFromONNX(str(weights))
+        except cv2.error as error:
+            raise ValueError(f"{weights}: no ONNX depth network: {error.err}") from error
+        self._median: float | None = None
+        self._spread = 1.0
+
+    def __call__(self, crops: Frames) -> Array:
+        """Return depth (T, 56, 56) of crops (T, H, W, 3), in robust deviations from the median.
+
+        Both are taken from the first frames and kept for the clip, never a frame's own.
+        """
+        size = (NETWORK_SIDE, NETWORK_SIDE)
+        maps = []
+        for crop in crops:
+            self._network.setInput(cv2.dnn.blobFromImage(crop, 1 / 255, size))
+            maps.append(cv2.resize(self._network.forward().squeeze(), (SIDE, SIDE)))
+        depth = np.stack(maps).astype(np.float32)
+        if self._median is None:
+            self._median = float(np.median(depth))
+            self._spread = 1.4826 * float(np.median(np.abs(depth - self._median))) + 1e-6
+        result: Array = (depth - self._median) / self._spread
+        return result

@@ -1,0 +1,317 @@
+"""Frames in, face tracks out: MediaPipe's face mesh, joined over time into identities.
+
+The only module that imports mediapipe. A track's landmarks are pixels of the frame it was
+found in; `crop_squares` turns them into steady squares for the crops.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+Frames = npt.NDArray[np.uint8]
+
+LANDMARKS = 478
+# Outer corners of the subject's right and left eye: the line that a crop sets level.
+EYE_CORNERS = (33, 263)
+# The upper face moves with the skull alone: brows, eyes, nose and temples, no lips, no jaw.
+RIGID = (
+    *(10, 67, 109, 297, 338, 54, 284, 21, 251, 162, 389, 127, 356, 33, 133, 362, 263),
+    *(70, 63, 105, 66, 107, 336, 296, 334, 293, 300, 168, 6, 197, 195, 5, 4, 1),
+    *(98, 327, 50, 280, 205, 425),
+)
+# Medians of 354 frontal faces: the mesh is 3.04 times as high as RIGID is spread (deviation 0.13),
+HULL_PER_SPREAD = 3.04
+# and its middle lies 0.21 of its height below the mean of RIGID (deviation 0.01).
+CENTRE_DROP = 0.21
+
+
+@dataclass(frozen=True)
+class FaceConfig:
+    """What counts as a face, and how steadily it is followed."""
+
+    max_faces: int = 4  # faces looked for in a frame
+    min_confidence: float = 0.5  # of MediaPipe's detection and presence, 0 to 1
+    max_gap: int = 12  # steps without detection that a track is bridged over
+    smoothing: float = 2.0  # standard deviation of the crop's motion filter, in steps
+    min_overlap: float = 0.2  # box IoU below which two detections are not one face
+    min_likeness: float = 0.4  # correlation of the skin's brightness at the landmarks
+    margin: float = 1.3  # crop side in face sizes
+    min_steps: int = 5  # shorter tracks are dropped as false detections
+
+    @property
+    def radius(self) -> int:
+        """Steps that the motion filter looks to either side."""
+        return int(np.ceil(3 * self.smoothing))
+
+    @property
+    def lookahead(self) -> int:
+        """Steps after which a face's crop can no longer change."""
+        return self.max_gap + self.radius
+
+
+@dataclass(frozen=True, eq=False)
+class FaceTrack:
+    """One face from its first to its last step, gaps bridged."""
+
+    track: int  # identity, in order of appearance
+    start: int  # step of the first landmarks
+    landmarks: Array  # (T, 478, 3): x, y in pixels of the frame, z in the same unit, near < far
+
+
+@dataclass(eq=False)
+class Sighting:
+    """The detections of one face so far; old ones are forgotten as the crops are made."""
+
+    track: int
+    found: dict[int, Array] = field(default_factory=dict)  # step -> (478, 3)
+    first: int = 0
+    last: int = 0
+    early: int = 0  # detections before the first crop is made
+    brightness: Array = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    def add(self, step: int, landmarks: Array, brightness: Array, probation: int) -> None:
+        """Append the landmarks (478, 3) found at a step; the first ones are counted."""
+        if not self.found:
+            self.first = step
+        self.found[step] = landmarks
+        self.brightness = brightness
+        self.last = step
+        self.early += step <= self.first + probation
+
+    def between(self, start: int, stop: int) -> Array:
+        """Return landmarks (stop - start, 478, 3): bridged linearly, held at the ends."""
+        known = np.fromiter(self.found, np.int64)
+        steps = np.arange(start, stop)
+        right = np.clip(np.searchsorted(known, steps), 0, len(known) - 1)
+        left = np.clip(np.searchsorted(known, steps, side="right") - 1, 0, len(known) - 1)
+        values = np.stack(list(self.found.values()))
+        span = np.maximum(known[right] - known[left], 1)
+        weight = ((steps - known[left]) / span).clip(0, 1).astype(np.float32)[:, None, None]
+        blended: Array = values[left] * (1 - weight) + values[right] * weight
+        return blended
+
+    def forget(self, before: int) -> None:
+        """Drop landmarks that no later crop needs; the last one before the step stays."""
+        old = [step for step in self.found if step < before]
+        for step in old[:-1]:
+            del self.found[step]
+
+
+class FaceTracker:
+    """Face mesh on every frame, in order, and the identities that it makes.
+
+    Holds MediaPipe's graph; one video after the other needs `reset` in between.
+    """
+
+    def __init__(self, config: FaceConfig | None = None) -> None:
+        self.config = config or FaceConfig()
+        self._mesh = _face_mesh(self.config)
+        self.sightings: list[Sighting] = []
+        self._tracks = 0
+
+    def reset(self) -> None:
+        """Forget all faces before another video."""
+        self._mesh.reset()
+        self.sightings = []
+        self._tracks = 0
+
+    def push(self, frames: Frames, start: int) -> None:
+        """Find the faces of frames (T, H, W, 3) that follow those of the last call."""
+        for offset, frame in enumerate(frames):
+            self._assign(frame, start + offset)
+
+    def _assign(self, frame: Frames, step: int) -> None:
+        faces = self._detect(frame)
+        brightness = [_brightness(frame, face) for face in faces]
+        active = [s for s in self.sightings if step - s.last <= self.config.max_gap + 1]
+        pairs = [
+            (likeness, i, j)
+            for i, sighting in enumerate(active)
+            for j, face in enumerate(faces)
+            if (likeness := self._likeness(sighting, face, brightness[j])) is not None
+        ]
+        taken: set[int] = set()
+        matched: set[int] = set()
+        for _, i, j in sorted(pairs, reverse=True):  # the most alike first
+            if i not in taken and j not in matched:
+                active[i].add(step, faces[j], brightness[j], self.config.max_gap)
+                taken.add(i)
+                matched.add(j)
+        for j, face in enumerate(faces):
+            if j not in matched:
+                sighting = Sighting(self._tracks)
+                sighting.add(step, face, brightness[j], self.config.max_gap)
+                self.sightings.append(sighting)
+                self._tracks += 1
+
+    def _likeness(self, sighting: Sighting, face: Array, brightness: Array) -> float | None:
+        """Return how well a face continues a sighting, None where it cannot."""
+        overlap = _overlap(sighting.found[sighting.last], face)
+        likeness = float(np.mean(sighting.brightness * brightness))  # both standardised
+        if overlap < self.config.min_overlap or likeness < self.config.min_likeness:
+            return None
+        return overlap + likeness
+
+    def _detect(self, frame: Frames) -> list[Array]:
+        height, width = frame.shape[:2]
+        result = self._mesh.process(frame).multi_face_landmarks or []
+        scale = np.array([width, height, width], np.float32)
+        faces = [
+            np.array([(p.x, p.y, p.z) for p in face.landmark], np.float32) * scale
+            for face in result
+        ]
+        return _without_twins(faces)
+
+
+def track_faces(frames: Frames, config: FaceConfig | None = None) -> list[FaceTrack]:
+    """Return the face tracks of a whole short clip, frames (T, H, W, 3) uint8 RGB."""
+    tracker = FaceTracker(config)
+    tracker.push(frames, 0)
+    return [
+        FaceTrack(s.track, s.first, s.between(s.first, s.last + 1))
+        for s in tracker.sightings
+        if s.early >= tracker.config.min_steps
+    ]
+
+
+def crop_squares(landmarks: Array, config: FaceConfig) -> Array:
+    """Return face crop squares (T, 4): centre x, centre y, side in pixels, roll in radians.
+
+    Landmarks (T + 2 * radius, 478, 3), with the motion filter's radius at both ends. The size is
+    the spread of the upper face in 3D, so that turning the head does not shrink the crop.
+    """
+    rigid = landmarks[:, RIGID]
+    middle = rigid.mean(axis=1)
+    spread = np.sqrt(((rigid - middle[:, None]) ** 2).sum(axis=(1, 2)) / len(RIGID))
+    hull = HULL_PER_SPREAD * spread
+    eyes = landmarks[:, EYE_CORNERS[1], :2] - landmarks[:, EYE_CORNERS[0], :2]
+    roll = np.unwrap(np.arctan2(eyes[:, 1], eyes[:, 0]))
+    down = np.stack([-np.sin(roll), np.cos(roll)], axis=1) * hull[:, None] * CENTRE_DROP
+    raw = np.column_stack([middle[:, :2] + down, hull * config.margin, roll])
+    return smooth(raw, config)
+
+
+def smooth(values: npt.NDArray[np.float64], config: FaceConfig) -> Array:
+    """Return columns (T + 2 * radius, K) low-passed by a Gaussian to (T, K)."""
+    offsets = np.arange(-config.radius, config.radius + 1)
+    kernel = np.exp(-0.5 * (offsets / config.smoothing) ** 2)
+    columns = [np.convolve(column, kernel / kernel.sum(), mode="valid") for column in values.T]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def face_coordinates(landmarks: Array, squares: Array) -> Array:
+    """Return landmarks (T, K, 3) in face coordinates: the crop spans [-0.5, 0.5], eyes level."""
+    x, y, side, roll = (squares[:, i, None] for i in range(4))
+    dx, dy = landmarks[..., 0] - x, landmarks[..., 1] - y
+    cos, sin = np.cos(roll), np.sin(roll)
+    turned = np.stack([cos * dx + sin * dy, cos * dy - sin * dx, landmarks[..., 2]], axis=-1)
+    result: Array = (turned / side[..., None]).astype(np.float32)
+    return result
+
+
+def crop_square(frame: Frames, square: Array, size: tuple[int, int]) -> Frames:
+    """Return the crop (h, w, 3) that a square (x, y, width, roll) cuts out of a frame.
+
+    Where the crop is smaller than its source, the source is averaged first, so that fine
+    texture does not alias into flicker.
+    """
+    x, y, side, roll = (float(v) for v in square)
+    height, width = size
+    scale = side / width  # source pixels a crop pixel
+    reach = side * 0.75  # half the diagonal and a little
+    left, top = int(max(x - reach, 0)), int(max(y - reach, 0))
+    right, bottom = int(x + reach) + 2, int(y + reach) + 2
+    region = frame[top : max(bottom, top + 1), left : max(right, left + 1)]
+    if region.size == 0:
+        return np.zeros((height, width, frame.shape[2]), np.uint8)
+    shrink = max(scale, 1.0)
+    if shrink > 1.25:
+        target = (max(round(region.shape[1] / shrink), 1), max(round(region.shape[0] / shrink), 1))
+        factor_x, factor_y = target[0] / region.shape[1], target[1] / region.shape[0]
+        region = cv2.resize(region, target, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    else:
+        factor_x = factor_y = 1.0
+    cos, sin = np.cos(roll) * scale, np.sin(roll) * scale
+    # crop pixel -> frame pixel -> pixel of the (shrunk) region; pixel centres lie at + 0.5
+    cx, cy = (width - 1) / 2, (height - 1) / 2
+    ox, oy = x - left - 0.5, y - top - 0.5
+    matrix = np.array(
+        [
+            [cos * factor_x, -sin * factor_x, (ox - cos * cx + sin * cy) * factor_x],
+            [sin * factor_y, cos * factor_y, (oy - sin * cx - cos * cy) * factor_y],
+        ]
+    )
+    matrix[0, 2] += (factor_x - 1) / 2
+    matrix[1, 2] += (factor_y - 1) / 2
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    crop = cv2.warpAffine(
+        region, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101
+    )
+    return crop  # type: ignore[return-value]
+
+
+def mesh_triangles() -> npt.NDArray[np.int64]:
+    """Return the face mesh's triangles (854, 3): the 3-cliques of MediaPipe's edge list."""
+    from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION
+
+    neighbours: dict[int, set[int]] = {}
+    for a, b in FACEMESH_TESSELATION:
+        neighbours.setdefault(a, set()).add(b)
+        neighbours.setdefault(b, set()).add(a)
+    cliques = {
+        tuple(sorted((a, b, c)))
+        for a, b in FACEMESH_TESSELATION
+        for c in neighbours[a] & neighbours[b]
+    }
+    return np.array(sorted(cliques), np.int64)
+
+
+def _face_mesh(config: FaceConfig):  # type: ignore[no-untyped-def]
+    # MediaPipe's C++ side logs to standard error, which belongs to the caller.
+    os.environ.setdefault("GLOG_minloglevel", "3")
+    from mediapipe.python.solutions.face_mesh import FaceMesh
+
+    return FaceMesh(
+        static_image_mode=False,
+        max_num_faces=config.max_faces,
+        refine_landmarks=True,
+        min_detection_confidence=config.min_confidence,
+        min_tracking_confidence=config.min_confidence,
+    )
+
+
+def _brightness(frame: Frames, face: Array) -> Array:
+    """Return the standardised green values (478,) under the landmarks: what a face looks like."""
+    height, width = frame.shape[:2]
+    x = face[:, 0].astype(np.int64).clip(0, width - 1)
+    y = face[:, 1].astype(np.int64).clip(0, height - 1)
+    values = frame[y, x, 1].astype(np.float32)
+    result: Array = (values - values.mean()) / (values.std() + 1e-3)
+    return result
+
+
+def _box(face: Array) -> tuple[Array, Array]:
+    return face[:, :2].min(axis=0), face[:, :2].max(axis=0)
+
+
+def _overlap(a: Array, b: Array) -> float:
+    """Return the IoU of two faces' boxes."""
+    (a0, a1), (b0, b1) = _box(a), _box(b)
+    inter = float(np.prod(np.maximum(np.minimum(a1, b1) - np.maximum(a0, b0), 0)))
+    union = float(np.prod(a1 - a0) + np.prod(b1 - b0)) - inter
+    return inter / union if union > 0 else 0.0
+
+
+def _without_twins(faces: list[Array]) -> list[Array]:
+    """Return the faces less those that lie on an earlier one: MediaPipe may find one twice."""
+    kept: list[Array] = []
+    for face in faces:
+        if all(_overlap(face, other) < 0.5 for other in kept):
+            kept.append(face)
+    return kept

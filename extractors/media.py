@@ -1,0 +1,277 @@
+"""Media files in and out, on the 25 Hz clock: probe, read, write.
+
+A file is read in a child process (see ``decoder_process``) in chunks whose size is bounded in
+bytes, so that neither a long nor a broken file can fill memory or take this process along. Step t
+shows the frame on screen at its middle, by presentation time; sound is mono at 16 kHz, cut or
+padded with zeros to the picture's steps. The picture alone decides how many steps there are; sound
+that outlasts it is not judged. A file without a picture has the steps of its sound.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import stat
+import threading
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from extractors.clock import SAMPLE_RATE, SAMPLES_PER_STEP, STEP_RATE
+from extractors.decoder_process import DecoderError, Decoding
+from extractors.encoding import reencode_waveform, write_clip
+
+__all__ = [
+    "SAMPLES_PER_STEP",
+    "SAMPLE_RATE",
+    "STEP_RATE",
+    "Clip",
+    "MediaConfig",
+    "MediaError",
+    "MediaInfo",
+    "MediaReader",
+    "file_sha256",
+    "open_media",
+    "probe",
+    "read_chunks",
+    "read_clip",
+    "reencode_waveform",
+    "write_clip",
+]
+
+PathLike = str | os.PathLike[str]
+
+
+class MediaError(Exception):
+    """A file cannot be read. The message is one sentence that names the file and the cause."""
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a file holds; a track that is missing or cannot be decoded is None."""
+
+    path: str
+    duration: float  # seconds of the picture, or of the sound where there is no picture
+    width: int | None  # pixels, upright (after rotation), before any scaling
+    height: int | None
+    fps: float | None  # the header's rate, or the mean where the header is wrong
+    video_codec: str | None
+    audio_codec: str | None
+    sample_rate: int | None  # of the file's own sound
+
+    @property
+    def has_video(self) -> bool:
+        return self.video_codec is not None
+
+    @property
+    def has_audio(self) -> bool:
+        return self.audio_codec is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A chunk of a file, or a whole short file: T steps of picture, sound or both."""
+
+    start: int  # step of the first frame
+    frames: npt.NDArray[np.uint8] | None  # (T, H, W, 3) RGB; None: no picture
+    waveform: npt.NDArray[np.float32] | None  # (T * 640,) mono 16 kHz in [-1, 1]; None: no sound
+
+    def __post_init__(self) -> None:
+        if self.frames is None and self.waveform is None:
+            raise ValueError("a clip needs frames, a waveform or both, got neither")
+        if self.waveform is not None and len(self.waveform) != self.steps * SAMPLES_PER_STEP:
+            expected = f"{self.steps} steps of {SAMPLES_PER_STEP} samples"
+            raise ValueError(f"expected {expected}, got {len(self.waveform)} samples")
+
+    @property
+    def steps(self) -> int:
+        """T, the number of steps."""
+        if self.frames is not None:
+            return len(self.frames)
+        return 0 if self.waveform is None else len(self.waveform) // SAMPLES_PER_STEP
+
+
+@dataclass(frozen=True)
+class MediaConfig:
+    """How files are read."""
+
+    chunk_bytes: int = 128 * 2**20  # decoded pixels a chunk may hold
+    max_chunk_steps: int = 128
+    max_side: int = 2560  # pixels; larger frames are scaled down while decoding
+    timeout: float = 60.0  # seconds without progress before the decoder is given up
+    reader: str = "decord"  # "decord", with PyAV where decord cannot, or "pyav"
+    threads: int = 2  # of the decoder
+
+    def __post_init__(self) -> None:
+        if self.reader not in ("decord", "pyav"):
+            raise ValueError(f'media.reader must be "decord" or "pyav", got {self.reader!r}')
+
+
+class MediaReader:
+    """An open file: iterate once over its Clips, in order. Close it, or use it in a ``with``.
+
+    The next chunk is decoded while the caller works on the current one.
+    """
+
+    info: MediaInfo
+    steps: int  # T of the whole file; fewer come where the picture breaks off
+
+    def __init__(self, path: PathLike, config: MediaConfig) -> None:
+        self.info, self._decoding = _start(path, config, probe=False)
+        self.steps = int(self._decoding.plan["steps"])
+        self._chunks: queue.Queue[Any] = queue.Queue()
+        self._wanted = threading.Semaphore(1)  # one chunk ahead
+        arguments = (self._decoding, self._wanted, self._chunks)
+        thread = threading.Thread(target=_prefetch, args=arguments, daemon=True)
+        # Must not know the reader, or a forgotten one would never be collected.
+        self._finalizer = weakref.finalize(self, _shut, self._decoding, self._wanted, thread)
+        thread.start()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was found wrong with the file so far, a sentence each."""
+        return list(self._decoding.warnings)
+
+    def __iter__(self) -> Iterator[Clip]:
+        return self
+
+    def __next__(self) -> Clip:
+        if not self._finalizer.alive:
+            raise StopIteration
+        chunk = self._chunks.get()
+        if isinstance(chunk, Clip):
+            self._wanted.release()
+            return chunk
+        self.close()
+        if isinstance(chunk, DecoderError):
+            raise MediaError(f"{self.info.path} {chunk}")
+        if chunk is not None:
+            raise chunk
+        raise StopIteration
+
+    def close(self) -> None:
+        """End the decoder; what was not read is dropped."""
+        self._finalizer()
+
+    def __enter__(self) -> MediaReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _start(path: PathLike, config: MediaConfig, probe: bool) -> tuple[MediaInfo, Decoding]:
+    """What the file holds, and its decoding under way."""
+    name = os.fspath(path)
+    _check_file(name)
+    request = {
+        "path": str(Path(name).absolute()),
+        "probe": probe,
+        "reader": config.reader,
+        "threads": config.threads,
+        "max_side": config.max_side,
+        "max_chunk_steps": config.max_chunk_steps,
+        "chunk_bytes": config.chunk_bytes,
+    }
+    try:
+        decoding = Decoding(request, config.timeout)
+    except DecoderError as failure:
+        raise MediaError(f"{name} {failure}") from None
+    return MediaInfo(path=name, **decoding.plan["info"]), decoding
+
+
+def _check_file(name: str) -> None:
+    """Raise MediaError where there is no readable file with something in it."""
+    try:
+        status = Path(name).stat()
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or str(error)
+        raise MediaError(f"{name} cannot be opened ({cause})") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise MediaError(f"{name} is a folder, not a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise MediaError(f"{name} is not a regular file")
+    if status.st_size == 0:
+        raise MediaError(f"{name} is empty (0 bytes)")
+    if not os.access(name, os.R_OK):
+        raise MediaError(f"{name} cannot be opened (Permission denied)")
+
+
+def _prefetch(decoding: Decoding, wanted: threading.Semaphore, chunks: queue.Queue[Any]) -> None:
+    """Put each chunk that is wanted, then None or the exception that ended the reading."""
+    end: BaseException | None = None
+    source = decoding.chunks()
+    try:
+        while wanted.acquire() and not decoding.stopped:
+            chunk = next(source, None)
+            if chunk is None:
+                break
+            chunks.put(Clip(*chunk))
+    except BaseException as error:  # noqa: BLE001  it belongs to who asks for the next chunk
+        end = error
+    chunks.put(end)
+
+
+def _shut(decoding: Decoding, wanted: threading.Semaphore, thread: threading.Thread) -> None:
+    decoding.stop()
+    wanted.release()
+    if thread is not threading.current_thread():  # the collector may run there
+        thread.join()
+        decoding.close()
+
+
+def open_media(path: PathLike, config: MediaConfig = MediaConfig()) -> MediaReader:
+    """A reader of the file at ``path``; raises MediaError where it cannot be judged."""
+    return MediaReader(path, config)
+
+
+def probe(path: PathLike, config: MediaConfig = MediaConfig()) -> MediaInfo:
+    """What the file at ``path`` holds, from its packets, not only its header."""
+    info, decoding = _start(path, config, probe=True)
+    decoding.close()
+    return info
+
+
+def read_chunks(path: PathLike, config: MediaConfig = MediaConfig()) -> Iterator[Clip]:
+    """The file's chunks, in order."""
+    with open_media(path, config) as reader:
+        yield from reader
+
+
+def read_clip(path: PathLike, config: MediaConfig = MediaConfig()) -> Clip:
+    """The whole file as one Clip, for short files only: all its pixels are in memory."""
+    frames: Any = None
+    pieces: list[npt.NDArray[np.float32]] = []
+    stop = 0
+    with open_media(path, config) as reader:
+        for chunk in reader:
+            if chunk.frames is not None:
+                if frames is None:
+                    frames = np.empty((reader.steps, *chunk.frames.shape[1:]), dtype=np.uint8)
+                frames[chunk.start : chunk.start + chunk.steps] = chunk.frames
+            if chunk.waveform is not None:
+                pieces.append(chunk.waveform)
+            stop = chunk.start + chunk.steps
+    waveform = np.concatenate(pieces) if pieces else None
+    return Clip(0, None if frames is None else frames[:stop], waveform)
+
+
+def file_sha256(path: PathLike) -> str:
+    """The SHA-256 of the file's bytes in hexadecimal digits."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise MediaError(f"{os.fspath(path)} cannot be opened ({error.strerror})") from None

@@ -1,0 +1,155 @@
+"""The frame on screen at each step, read by decord or, where decord cannot, by PyAV.
+
+Runs in the decoder's child process. Both readers only go forwards from the start of the file:
+seeking is where decoders differ and where broken files bite.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from extractors.clock import TOLERANCE, count_steps, frames_on_screen, step_middle
+from extractors.container import decoded, open_container, packets, refuse_absurd
+from extractors.tracks import Picture, Tracks
+
+Frame = npt.NDArray[np.uint8]  # (H, W, 3) RGB, upright
+
+# decord counts packets and shows frames: use it only where one packet is one frame for sure, and
+# where its seeking to the start is sound (it is not in MPEG-TS).
+DECORD_CODECS = ("h264", "hevc", "vp9", "mpeg4", "mjpeg")
+DECORD_FORMATS = ("mov", "matroska", "avi", "flv")
+
+
+def scaled_size(picture: Picture, max_side: int) -> tuple[int, int]:
+    """Width and height of the upright frames after scaling to at most ``max_side`` a side."""
+    width, height = picture.upright
+    scale = min(1.0, max_side / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def suits_decord(tracks: Tracks) -> bool:
+    """Whether decord is installed and its counting of frames can be trusted with this file."""
+    picture = tracks.picture
+    if picture is None or not picture.regular or picture.codec not in DECORD_CODECS:
+        return False
+    return bool(set(DECORD_FORMATS) & set(tracks.formats)) and find_spec("decord") is not None
+
+
+def decord_frames(
+    source: str, picture: Picture, size: tuple[int, int], steps: range, threads: int
+) -> Iterator[Frame]:
+    """The frames that the steps show; raises RuntimeError where decord cannot read on.
+
+    Frames between two steps are skipped without being converted; a frame that several steps show
+    is converted once. Each array is valid until the next one is asked for.
+    """
+    import decord
+
+    width, height = size
+    scaled = {} if size == picture.upright else {"width": width, "height": height}
+    # Two frames that decord had to make up are one too many: PyAV then shows what is there.
+    reader = decord.VideoReader(source, num_threads=threads, fault_tol=2, **scaled)
+    _check_times(reader, picture.times)
+    position = 0
+    pixels: Any = None
+    for index in frames_on_screen(picture.times, steps):
+        if index >= position:
+            if index > position:
+                reader.skip_frames(int(index) - position)
+            frame = reader.next()
+            position = int(index) + 1
+            if frame.shape != (height, width, 3):
+                raise RuntimeError(f"frame of shape {frame.shape}, not {(height, width, 3)}")
+            pixels = _view(frame)
+        yield pixels
+
+
+def _check_times(reader: Any, times: npt.NDArray[np.float64]) -> None:
+    """Raise if decord does not list the same frames as the demuxer."""
+    if len(reader) != len(times):
+        raise RuntimeError(f"decord counts {len(reader)} frames, the demuxer {len(times)}")
+    listed = np.asarray(reader.get_frame_timestamp(range(len(times))))[:, 0]
+    if np.abs((listed - listed[0]) - (times - times[0])).max() > 2e-3:
+        raise RuntimeError("decord and the demuxer disagree on the times of the frames")
+
+
+def _view(frame: Any) -> Frame:
+    """A frame of decord's as an array without a copy; the array keeps the frame alive."""
+    tensor = frame.handle.contents
+    address = tensor.data + tensor.byte_offset
+    buffer: Any = (ctypes.c_uint8 * int(np.prod(frame.shape))).from_address(address)
+    buffer.owner = frame
+    pixels: Frame = np.frombuffer(buffer, dtype=np.uint8)
+    return pixels.reshape(frame.shape)
+
+
+def pyav_frames(
+    source: str,
+    picture: Picture,
+    size: tuple[int, int],
+    steps: range,
+    threads: int,
+    zero: float,
+    progress: Callable[[], None],
+) -> Iterator[Frame]:
+    """The frames that the steps show; ends early where the picture cannot be decoded further.
+
+    Frames that cannot be decoded are missing, so the one before stays on screen, as in a player.
+    """
+    step, time = steps.start, 0.0
+    shown: _Shown | None = None
+    for time, frame in _timed_frames(source, picture, threads, zero):
+        progress()
+        while shown is not None and step < steps.stop and step_middle(step) < time:
+            yield shown.pixels
+            step += 1
+        if step >= steps.stop:
+            return
+        shown = _Shown(frame, picture.rotation // 90, size, threads)
+    broken_off = picture.times[-1] - time > 0.1
+    while shown is not None and step < (count_steps(time) if broken_off else steps.stop):
+        yield shown.pixels
+        step += 1
+
+
+def _timed_frames(
+    source: str, picture: Picture, threads: int, zero: float
+) -> Iterator[tuple[float, Any]]:
+    """Every frame that can be decoded, with its second since the common zero, never backwards."""
+    count, latest = 0, -np.inf
+    with open_container(source) as container:
+        stream = container.streams[picture.index]
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = threads
+        for packet in packets(container, stream):
+            for frame in decoded(packet):
+                own = picture.times[min(count, len(picture.times) - 1)]
+                time = own if frame.time is None else frame.time - zero
+                count += 1
+                if time <= picture.times[-1] + TOLERANCE:  # else its time was not believed
+                    latest = max(latest, time)
+                    yield latest, frame
+
+
+class _Shown:
+    """A decoded frame whose pixels are made once, and only if a step shows it."""
+
+    def __init__(self, frame: Any, turns: int, size: tuple[int, int], threads: int) -> None:
+        self._frame = frame
+        self._turns = turns
+        self._size = size
+        self._threads = threads
+
+    @cached_property
+    def pixels(self) -> Frame:
+        refuse_absurd(self._frame.width, self._frame.height)
+        width, height = self._size if self._turns % 2 == 0 else self._size[::-1]
+        rgb = self._frame.reformat(width, height, "rgb24", threads=self._threads)
+        return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), self._turns))

@@ -1,0 +1,1 @@
+"""Tokens of several streams in, fused tokens out. Knows tensors alone."""

@@ -1,0 +1,154 @@
+"""Tokens of several streams in, fused tokens out: attention across modalities, then along time.
+
+Both look only as far as a fixed neighbourhood, so the cost is linear in the video's length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """Sizes of the fusion transformer."""
+
+    heads: int = 4
+    cross_layers: int = 2
+    time_layers: int = 2
+    reach: int = 10  # steps to either side that cross-modal attention sees: 0.4 s
+    window: int = 16  # steps to either side that attention along time sees
+    lag_span: int = 12  # steps to either side over which lip-sound similarity is averaged
+    dropout: float = 0.1
+    stream_dropout: float = 0.2  # chance that a stream is hidden while training
+
+
+class CrossModalTransformer(nn.Module):
+    """Fuses {stream: tokens} of any subset of the streams that it was built for."""
+
+    def __init__(self, streams: tuple[str, ...], dim: int, config: FusionConfig) -> None:
+        super().__init__()
+        self.streams, self.config = streams, config
+        self.embedding = nn.Parameter(torch.randn(len(streams), dim) * 0.02)
+        self.missing = nn.Parameter(torch.randn(len(streams), dim) * 0.02)
+        self.norm = nn.ModuleDict({name: nn.LayerNorm(dim) for name in streams})
+        self.cross = nn.ModuleList(
+            [
+                NeighbourhoodLayer(dim, len(streams), config.reach, config)
+                for _ in range(config.cross_layers)
+            ]
+        )
+        self.merge = nn.Linear(len(streams) * dim, dim)
+        self.time = nn.ModuleList(
+            [NeighbourhoodLayer(dim, 1, config.window, config) for _ in range(config.time_layers)]
+        )
+        self.out = nn.LayerNorm(dim)
+
+    def forward(self, tokens: Mapping[str, Tensor], mask: Tensor) -> Tensor:
+        """Return fused tokens (N, L, D) of tokens (N, L, D) a stream and the valid steps (N, L)."""
+        x = torch.stack([self._token(name, tokens, mask) for name in self.streams], dim=1)
+        for layer in self.cross:
+            x = layer(x, mask)  # (N, S, L, D)
+        x = self.merge(x.transpose(1, 2).flatten(2))[:, None]  # (N, 1, L, D)
+        for layer in self.time:
+            x = layer(x, mask)
+        return self.out(x[:, 0])
+
+    def _token(self, name: str, tokens: Mapping[str, Tensor], mask: Tensor) -> Tensor:
+        index = self.streams.index(name)
+        missing = self.missing[index].expand(*mask.shape, -1)
+        if name not in tokens:
+            return missing + self.embedding[index]
+        x = self.norm[name](tokens[name])
+        if self.training and self.config.stream_dropout:
+            hidden = torch.rand(len(x), 1, 1, device=x.device) < self.config.stream_dropout
+            x = torch.where(hidden, missing, x)
+        return x + self.embedding[index]
+
+
+class NeighbourhoodLayer(nn.Module):
+    """A pre-norm transformer layer whose steps attend to all streams at the steps around them."""
+
+    def __init__(self, dim: int, streams: int, reach: int, config: FusionConfig) -> None:
+        super().__init__()
+        self.heads, self.reach = config.heads, reach
+        self.norm = nn.LayerNorm(dim)
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+        # one learned bias for every (head, asking stream, asked stream, lag)
+        self.bias = nn.Parameter(torch.zeros(config.heads, streams, streams, 2 * reach + 1))
+        self.dropout = nn.Dropout(config.dropout)
+        self.feed = nn.Sequential(
+            nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.GELU(), nn.Dropout(config.dropout),
+            nn.Linear(2 * dim, dim), nn.Dropout(config.dropout),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return x (N, S, L, D) after attention among its streams and the steps in reach."""
+        x = x + self.dropout(self.out(self._attend(self.norm(x), mask)))
+        return x + self.feed(x)
+
+    def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
+        n, s, length, dim = x.shape
+        split = self.qkv(x).reshape(n, s, length, 3, self.heads, dim // self.heads)
+        query, key, value = split.permute(3, 0, 4, 1, 2, 5)  # (N, heads, S, L, d) each
+        keys = _around(key, self.reach)  # (N, heads, S, L, 2R+1, d)
+        values = _around(value, self.reach)
+        scores = torch.einsum("nhqld,nhkljd->nhqlkj", query, keys) / key.shape[-1] ** 0.5
+        scores = scores + self.bias[None, :, :, None]
+        valid = _around(mask[:, None, None, :, None].float(), self.reach)[..., 0] > 0
+        scores = scores.masked_fill(~valid[:, :, :, :, None], -1e4)  # valid: (N, 1, 1, L, 2R+1)
+        weights = scores.flatten(-2).softmax(dim=-1).unflatten(-1, scores.shape[-2:])
+        mixed = torch.einsum("nhqlkj,nhkljd->nhqld", weights, values)
+        return mixed.permute(0, 2, 3, 1, 4).flatten(3)  # (N, S, L, D)
+
+
+def _around(x: Tensor, reach: int) -> Tensor:
+    """Return x (..., L, d) with the steps around each: (..., L, 2 * reach + 1, d), zero outside."""
+    padded = functional.pad(x, (0, 0, reach, reach))
+    return padded.unfold(-2, 2 * reach + 1, 1).transpose(-1, -2)
+
+
+class LagProfile(nn.Module):
+    """How well lips and voice fit at every lag around each step.
+
+    Tokens are projected to unit vectors; their product at a lag, averaged over the steps around,
+    peaks at lag 0 where lips and voice belong together (Chung & Zisserman 2016).
+    """
+
+    def __init__(self, dim: int, reach: int, span: int, margin: int) -> None:
+        super().__init__()
+        self.lips = nn.Linear(dim, dim)
+        self.voice = nn.Linear(dim, dim)
+        self.reach, self.span, self.margin = reach, span, margin
+
+    def embed(self, lips: Tensor, voice: Tensor) -> tuple[Tensor, Tensor]:
+        """Return unit vectors (N, L, D) of lips and voice tokens."""
+        return (
+            functional.normalize(self.lips(lips), dim=-1),
+            functional.normalize(self.voice(voice), dim=-1),
+        )
+
+    def forward(self, lips: Tensor, voice: Tensor, mask: Tensor) -> Tensor:
+        """Return similarities (N, L, 2 * reach + 1) in [-1, 1]; lag j pairs lips t, voice t + j.
+
+        Tokens within a margin of an edge saw padding, which would tell both sides where they
+        are; they take no part.
+        """
+        one, other = self.embed(lips, voice)
+        outside = functional.pad(1 - mask[:, None].float(), (self.margin, self.margin), value=1.0)
+        inner = 1 - functional.max_pool1d(outside, 2 * self.margin + 1, 1)[:, 0]
+        pairs = torch.einsum("nld,nljd->nlj", one, _around(other, self.reach))
+        valid = inner[..., None] * _around(inner[..., None], self.reach)[..., 0]  # (N, L, 2R+1)
+        total = self._average(pairs * valid)
+        return total / self._average(valid).clamp(min=1e-3)
+
+    def _average(self, x: Tensor) -> Tensor:
+        """Return x (N, L, J) averaged over the span to either side, zeros beyond the edges."""
+        return functional.avg_pool1d(
+            x.transpose(1, 2), 2 * self.span + 1, 1, self.span, count_include_pad=True
+        ).transpose(1, 2)

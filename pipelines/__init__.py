@@ -1,0 +1,1 @@
+"""Runs: from files to verdicts, and from clips to weights."""

@@ -1,0 +1,191 @@
+"""Samples in, training batches out: clips drawn in balance, cut to chunks, disturbed, padded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from extractors.media import SAMPLES_PER_STEP
+from extractors.spectrogram import log_mel
+from extractors.streams import Streams
+from pipelines.augment import augment_streams, augment_waveform, recode
+from pipelines.datasets import Extract, Sample
+from temporal.localization import MODALITIES
+
+PICTURES = ("appearance", "landmarks", "mouth", "flow", "depth")
+
+
+@dataclass(eq=False)
+class TrainClip:
+    """One sample with its extract: the main face, and the sound that goes with it."""
+
+    sample: Sample
+    face: Streams | None  # the longest face track
+    waveform: Tensor | None  # (T * 640,) int16 of the whole file
+    recoded: Tensor | None = field(default=None, repr=False)  # the same after a lossy codec
+
+    @property
+    def start(self) -> int:
+        """Step of the file at which the face begins; 0 for sound alone."""
+        return self.face.start if self.face is not None else 0
+
+    @property
+    def steps(self) -> int:
+        """T, of the face, or of the sound where there is no face."""
+        if self.face is not None:
+            return self.face.steps
+        return 0 if self.waveform is None else len(self.waveform) // SAMPLES_PER_STEP
+
+    def targets(self) -> Tensor:
+        """Return step labels (T, 3): 1 forged, 0 genuine, -1 unknown."""
+        labels = self.sample.targets(self.start, self.steps)
+        if self.face is None:
+            labels[:, MODALITIES.index("visual")] = -1
+            labels[:, MODALITIES.index("sync")] = -1
+        if self.waveform is None:
+            labels[:, MODALITIES.index("audio")] = -1
+            labels[:, MODALITIES.index("sync")] = -1
+        return labels
+
+    def mel(self, first: int, last: int, rng: np.random.Generator | None, shift: int = 0) -> Tensor:
+        """Return log-mel (last - first, 80, 4) of the clip's steps, disturbed by a generator.
+
+        shift takes the sound so many steps later in the file: lips and sound fall apart.
+        """
+        if self.waveform is None:
+            raise ValueError(f"{self.sample.path}: has no sound")
+        source = self.waveform
+        if rng is not None and rng.random() < 0.4:
+            if self.recoded is None:
+                heard = recode(self.waveform.numpy().astype(np.float32) / 32768, rng)
+                self.recoded = torch.from_numpy(
+                    (heard * 32767).clip(-32768, 32767).astype(np.int16)
+                )
+            source = self.recoded
+        begin, end = self.start + first + shift, self.start + last + shift
+        before = max(begin - 1, 0)  # a step of history fills the first columns' windows
+        piece = source[before * SAMPLES_PER_STEP : end * SAMPLES_PER_STEP].numpy()
+        piece = piece.astype(np.float32) / 32768
+        if rng is not None:
+            piece = augment_waveform(piece, rng)
+        return log_mel(piece)[begin - before :]
+
+    def chunk(
+        self, first: int, last: int, names: Sequence[str], rng: np.random.Generator | None
+    ) -> dict[str, Tensor]:
+        """Return the named streams (last - first, ...) that the clip has."""
+        streams: dict[str, Tensor] = {}
+        if self.face is not None:
+            present = self.face.present()
+            streams = {n: present[n][first:last] for n in PICTURES if n in names and n in present}
+            if rng is not None and streams:
+                streams = augment_streams(streams, rng)
+        if "mel" in names and self.waveform is not None:
+            streams["mel"] = self.mel(first, last, rng)
+        return streams
+
+
+def train_clip(sample: Sample, extract: Extract, min_face: float) -> TrainClip | None:
+    """Return a sample ready for training, None where it has neither a usable face nor sound."""
+    faces = [b for b in extract.blocks if b.track is not None and (b.face_size or 0) >= min_face]
+    face = max(faces, key=lambda block: block.steps, default=None)
+    if face is None and extract.waveform is None:
+        return None
+    return TrainClip(sample, face, extract.waveform)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Chunks of several clips, padded to one length."""
+
+    streams: dict[str, Tensor]  # (B, L, ...)
+    targets: Tensor  # (B, L, 3)
+    mask: Tensor  # (B, L) bool
+
+
+def balanced_weights(clips: Sequence[TrainClip], modality: str) -> Tensor:
+    """Return drawing weights (N,): both classes alike, and within one every origin by its root.
+
+    An origin is a fake's method, or a genuine clip's source: a generator with a hundred clips is
+    drawn ten times as often as one with a single clip, not a hundred times.
+    """
+    fake = [bool(getattr(clip.sample, modality)) for clip in clips]
+    origins = [
+        (is_fake, clip.sample.method if is_fake else clip.sample.source)
+        for clip, is_fake in zip(clips, fake, strict=True)
+    ]
+    counts = Counter(origins)
+    weights = torch.tensor([counts[origin] ** -0.5 for origin in origins])
+    classes = torch.tensor(fake)
+    for label in (True, False):
+        chosen = classes == label
+        weights[chosen] /= weights[chosen].sum().clamp(min=1e-9)
+    return weights
+
+
+def draw_batches(
+    clips: Sequence[TrainClip],
+    weights: Tensor,
+    names: Sequence[str],
+    length: int,
+    size: int,
+    seed: int,
+    first: int,
+    last: int,
+) -> Iterator[Batch]:
+    """Yield the batches of the updates [first, last), each by its own seed, one made ahead."""
+
+    def make(update: int) -> Batch:
+        rng = np.random.default_rng((seed, update))
+        p = weights.numpy().astype(np.float64)
+        picks = rng.choice(len(clips), size, p=p / p.sum())
+        return collate([random_chunk(clips[i], length, names, rng) for i in picks])
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(make, first)
+        for update in range(first, last):
+            batch = coming.result()
+            if update + 1 < last:
+                coming = pool.submit(make, update + 1)
+            yield batch
+
+
+def random_chunk(
+    clip: TrainClip, length: int, names: Sequence[str], rng: np.random.Generator
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Return streams and targets of a random stretch; a partial forgery is hit half the time."""
+    steps = clip.steps
+    targets = clip.targets()
+    begin = int(rng.integers(0, max(steps - length, 0) + 1))
+    forged = (targets == 1).any(dim=1)
+    if forged.any() and not forged.all() and rng.random() < 0.5:
+        hit = int(rng.choice(forged.nonzero().flatten().numpy()))
+        begin = int(np.clip(hit - rng.integers(0, length), 0, max(steps - length, 0)))
+    end = min(begin + length, steps)
+    return clip.chunk(begin, end, names, rng), targets[begin:end]
+
+
+def collate(chunks: Sequence[tuple[dict[str, Tensor], Tensor]]) -> Batch:
+    """Return chunks as one batch; shorter ones repeat their last step, outside the mask."""
+    longest = max(len(targets) for _, targets in chunks)
+    names = set.intersection(*(set(streams) for streams, _ in chunks))
+    return Batch(
+        streams={
+            name: torch.stack([_pad(streams[name], longest) for streams, _ in chunks])
+            for name in names
+        },
+        targets=torch.stack([_pad(targets, longest) for _, targets in chunks]),
+        mask=torch.stack([torch.arange(longest) < len(targets) for _, targets in chunks]),
+    )
+
+
+def _pad(x: Tensor, length: int) -> Tensor:
+    if len(x) == length:
+        return x
+    return torch.cat([x, x[-1:].expand(length - len(x), *x.shape[1:])])

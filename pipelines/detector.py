@@ -1,0 +1,148 @@
+"""Windows of streams in, logits out: experts, fusion and localization as one network.
+
+`save_detector` and `load_detector` keep its weights, config and calibration in one safetensors
+file, which needs nothing else to be used.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from fusion.transformer import CrossModalTransformer, FusionConfig, LagProfile
+from pipelines.config import from_dict, to_dict
+from temporal.experts import CONTEXT, EXPERTS, ExpertConfig, build_experts, normalise
+from temporal.localization import MODALITIES, LocalizationConfig, LocalizationHead, StepOutputs
+
+PEAK_STEPS = 25  # the most suspicious second that the clip's logit listens to
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """Everything that the weights depend on."""
+
+    name: str = "starter"
+    version: str = "1"
+    scenes: bool = False  # trained for pictures without a face
+    experts: ExpertConfig = field(default_factory=ExpertConfig)
+    fusion: FusionConfig = field(default_factory=FusionConfig)
+    localization: LocalizationConfig = field(default_factory=LocalizationConfig)
+
+
+class Detector(nn.Module):
+    """Step logits, segment proposals and clip logits of any subset of the streams."""
+
+    calibration: Tensor  # (4, 2)
+
+    def __init__(self, config: DetectorConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim, fusion = config.experts.dim, config.fusion
+        self.experts = build_experts(config.experts)
+        self.lag = LagProfile(dim, fusion.reach, fusion.lag_span, CONTEXT["lips"])
+        self.lag_token = nn.Linear(2 * fusion.reach + 1, dim)
+        self.fusion = CrossModalTransformer((*EXPERTS, "lag"), dim, fusion)
+        self.head = LocalizationHead(dim, config.localization)
+        # clip logit = weights (mean step logit, mean of the peak steps) + bias, a row a modality
+        self.pool = nn.Parameter(torch.tensor([[0.5, 0.5, 0.0]] * len(MODALITIES)))
+        # (scale, shift) of each modality's clip logit and of the whole clip's, fitted afterwards
+        self.register_buffer("calibration", torch.tensor([[1.0, 0.0]] * (len(MODALITIES) + 1)))
+
+    def tokens(self, streams: Mapping[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
+        """Return tokens (N, L, D) of every expert whose streams (N, L, ...) are there.
+
+        Where lips and voice are, `lag` holds their similarity (N, L, 2 * reach + 1) as well.
+        """
+        tokens = {}
+        for name, inputs in EXPERTS.items():
+            if all(stream in streams for stream in inputs):
+                given = [normalise(stream, streams[stream]) for stream in inputs]
+                tokens[name] = self.experts[name](*given)
+        if "lips" in tokens and "voice" in tokens:
+            tokens["lag"] = self.lag(tokens["lips"], tokens["voice"], mask)
+        return tokens
+
+    def fuse(self, tokens: Mapping[str, Tensor], mask: Tensor) -> StepOutputs:
+        """Return what the head says of the experts' tokens."""
+        given = dict(tokens)
+        if "lag" in given:
+            given["lag"] = self.lag_token(given["lag"])
+        return self.head(self.fusion(given, mask), mask)
+
+    def forward(self, streams: Mapping[str, Tensor], mask: Tensor) -> StepOutputs:
+        """Return step logits and proposals of streams (N, L, ...); mask (N, L) of valid steps."""
+        return self.fuse(self.tokens(streams, mask), mask)
+
+    def clip_logits(self, logits: Tensor, mask: Tensor) -> Tensor:
+        """Return clip logits (N, 3) of step logits (N, T, 3), judged where mask (N, T) is True.
+
+        Mean and peak second: a clip forged throughout shows in the one, a short forgery in the
+        other. Steps that are masked take no part; a row without any gives the bias alone.
+        """
+        weight = mask[..., None].to(logits.dtype)
+        mean = (logits * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+        count = min(PEAK_STEPS, logits.shape[1])
+        ranked = logits.masked_fill(~mask[..., None], -1e4).topk(count, dim=1).values  # (N, k, 3)
+        there = (ranked > -1e3).to(logits.dtype)
+        peak = (ranked * there).sum(dim=1) / there.sum(dim=1).clamp(min=1)
+        return self.pool[:, 0] * mean + self.pool[:, 1] * peak + self.pool[:, 2]
+
+    def calibrated(self, clip_logits: Tensor) -> Tensor:
+        """Return probabilities (4,): visual, audio, sync, any. NaN logits (3,) were not judged.
+
+        A clip is fake if any modality is: the largest logit of those judged counts.
+        """
+        scale, shift = self.calibration[:-1].unbind(dim=1)
+        modalities = clip_logits * scale + shift
+        largest = modalities.nan_to_num(-torch.inf).amax()
+        overall = largest * self.calibration[-1, 0] + self.calibration[-1, 1]
+        overall = torch.where(modalities.isnan().all(), torch.nan, overall)
+        return torch.cat([modalities, overall[None]]).sigmoid()
+
+
+def save_detector(path: Path, detector: Detector, facts: Mapping[str, object]) -> None:
+    """Write weights, config and facts (how it was trained, what it reaches) to one file."""
+    metadata = {
+        "format": "avdetect detector 1",
+        "config": json.dumps(to_dict(detector.config)),
+        "facts": json.dumps(dict(facts)),
+    }
+    state = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()
+    }
+    partial = path.with_suffix(".partial")
+    save_file(state, partial, metadata=metadata)
+    partial.replace(path)
+
+
+def load_detector(path: Path, device: str = "cpu") -> Detector:
+    """Return the detector that a file holds, ready to judge.
+
+    Raises:
+        ValueError: the file is no detector of this format.
+        FileNotFoundError: there is no such file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file: {error}") from error
+    if metadata.get("format") != "avdetect detector 1":
+        raise ValueError(f"{path}: not the weights of an avdetect detector")
+    config = from_dict(DetectorConfig, json.loads(metadata["config"]), str(path))
+    detector = Detector(config)
+    try:
+        detector.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: weights and config do not fit: {error}") from error
+    return detector.to(device).eval()

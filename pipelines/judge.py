@@ -1,0 +1,217 @@
+"""Timelines in, a judgement out: which scores there are, what they say, and what they rest on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from extractors.media import STEP_RATE
+from extractors.spectrogram import speech_steps
+from pipelines.detector import Detector
+from pipelines.timelines import Timeline
+from temporal.localization import MODALITIES
+
+VISUAL, AUDIO, SYNC = range(len(MODALITIES))
+
+
+@dataclass(frozen=True)
+class JudgeConfig:
+    """What is enough to judge, and when a score is a verdict."""
+
+    uncertain: tuple[float, float] = (0.4, 0.6)  # scores between are inconclusive
+    segment_threshold: float = 0.5  # score below which a segment is not reported
+    min_steps: int = 10  # of a face or the sound: 0.4 s
+    min_speech: int = 25  # steps of speech with a face, to judge whether lips and sound fit
+    min_face: float = 32.0  # pixels; smaller faces are not judged
+    small_face: float = 64.0  # pixels; smaller faces are judged with a warning
+    profile: float = 50.0  # degrees of yaw; faces turned farther are judged with a warning
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """The scores of a file and what they were drawn from."""
+
+    verdict: str  # real, fake or inconclusive
+    scores: dict[str, float | None]  # score, visual_score, audio_score, sync_score
+    timeline: npt.NDArray[np.float32]  # (T, 3), NaN: not judged
+    curves: tuple[Tensor, Tensor, Tensor]  # (T, 3), (T, K, 3), (T, K, 3, 2): for the decoding
+    streams: frozenset[str]
+    faces: list[dict[str, Any]]
+    warnings: list[str]
+
+
+def judge(timelines: list[Timeline], detector: Detector, config: JudgeConfig) -> Judgement:
+    """Return the judgement on a file's timelines.
+
+    The picture is as suspect as its worst face. Sound is judged by itself. Whether both fit is
+    judged on the speaker: the face whose lips fit the sound best.
+    """
+    warnings: list[str] = []
+    sound = _sound(timelines, config, warnings)
+    pictures = _pictures(timelines, detector, config, warnings)
+    speech = _speech(timelines)
+    logits = [_clip_logit(picture, VISUAL, detector, None) for picture in pictures]
+    speaker, sync = _speaker(pictures, speech, detector, config, warnings)
+    clip = torch.full((len(MODALITIES),), torch.nan)
+    if logits:
+        clip[VISUAL] = max(logits)
+    if sound is not None:
+        clip[AUDIO] = _clip_logit(sound, AUDIO, detector, None)
+    if speaker is not None:
+        clip[SYNC] = sync
+    probabilities = detector.calibrated(clip.to(detector.calibration.device)).tolist()
+    names = (*(f"{modality}_score" for modality in MODALITIES), "score")
+    scores = {n: None if p != p else round(p, 4) for n, p in zip(names, probabilities, strict=True)}
+    curves = _curves(timelines, pictures, sound, speaker, detector)
+    return Judgement(
+        verdict=_verdict(scores["score"], config, warnings),
+        scores=scores,
+        timeline=curves[0].numpy(),
+        curves=curves,
+        streams=frozenset().union(*(t.streams for t in (*pictures, *([sound] if sound else [])))),
+        faces=_faces(pictures, logits, detector),
+        warnings=warnings,
+    )
+
+
+def _sound(timelines: list[Timeline], config: JudgeConfig, warnings: list[str]) -> Timeline | None:
+    """Return the sound's timeline, None where there is too little to hear."""
+    for timeline in timelines:
+        if timeline.streams != {"mel"} or timeline.loudness is None:
+            continue
+        if not speech_steps(timeline.loudness).any():
+            warnings.append("the sound is silent and was not judged")
+        elif len(timeline.logits) < config.min_steps:
+            warnings.append("the sound is too short to be judged")
+        else:
+            return timeline
+    return None
+
+
+def _pictures(
+    timelines: list[Timeline], detector: Detector, config: JudgeConfig, warnings: list[str]
+) -> list[Timeline]:
+    """Return the timelines of faces, or scenes, that can be judged."""
+    faces = [t for t in timelines if t.track is not None]
+    usable = [
+        t
+        for t in faces
+        if len(t.logits) >= config.min_steps and (t.face_size or 0) >= config.min_face
+    ]
+    if faces and not usable:
+        warnings.append("no face is large and long enough for the picture to be judged")
+    if any((t.face_size or 0) < config.small_face for t in usable):
+        warnings.append("a face is small: its score is less reliable")
+    if any((t.yaw or 0) > config.profile for t in usable):
+        warnings.append("a face is seen from the side: its score is less reliable")
+    scenes = [t for t in timelines if t.scene and len(t.logits) >= config.min_steps]
+    if detector.config.scenes:
+        return usable + scenes
+    if scenes and not faces:
+        warnings.append("no face was found, and these weights judge faces only")
+    return usable
+
+
+def _speech(timelines: list[Timeline]) -> Tensor | None:
+    """Return which steps (T,) of the file hold speech, None without sound."""
+    for timeline in timelines:
+        if timeline.streams == {"mel"} and timeline.loudness is not None:
+            return speech_steps(timeline.loudness)
+    return None
+
+
+def _speaker(
+    pictures: list[Timeline],
+    speech: Tensor | None,
+    detector: Detector,
+    config: JudgeConfig,
+    warnings: list[str],
+) -> tuple[Timeline | None, float]:
+    """Return the face whose lips fit the sound best, and its sync logit."""
+    if speech is None:
+        return None, 0.0
+    heard = [(t, speech[t.start : t.stop]) for t in pictures if "mouth" in t.streams]
+    enough = [(t, s) for t, s in heard if int(s.sum()) >= config.min_speech]
+    if not enough:
+        if heard:
+            warnings.append("too little speech with a face to judge whether lips and sound fit")
+        return None, 0.0
+    fits = [(_clip_logit(t, SYNC, detector, s), i) for i, (t, s) in enumerate(enough)]
+    best, index = min(fits)
+    return enough[index][0], best
+
+
+def _clip_logit(
+    timeline: Timeline, modality: int, detector: Detector, mask: Tensor | None
+) -> float:
+    """Return a timeline's clip logit of one modality, over the steps of a mask (T,)."""
+    with torch.inference_mode():
+        device = detector.calibration.device
+        steps = torch.ones(len(timeline.logits), dtype=torch.bool) if mask is None else mask
+        logits = detector.clip_logits(timeline.logits[None].to(device), steps[None].to(device))
+    return float(logits[0, modality])
+
+
+def _curves(
+    timelines: list[Timeline],
+    pictures: list[Timeline],
+    sound: Timeline | None,
+    speaker: Timeline | None,
+    detector: Detector,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the file's step scores (T, 3; NaN: not judged), proposals and reach.
+
+    Where several faces are seen, a step takes the most suspect one.
+    """
+    steps = max((t.stop for t in timelines), default=0)
+    scales = len(detector.config.localization.dilations)
+    probs = torch.full((steps, len(MODALITIES)), torch.nan)
+    proposals = torch.zeros(steps, scales, len(MODALITIES))
+    reach = torch.zeros(steps, scales, len(MODALITIES), 2)
+    judged = [(t, VISUAL) for t in pictures]
+    judged += [(sound, AUDIO)] if sound is not None else []
+    judged += [(speaker, SYNC)] if speaker is not None else []
+    for timeline, m in judged:
+        mine = timeline.logits[:, m].sigmoid()
+        span = slice(timeline.start, timeline.stop)
+        take = ~(probs[span, m] >= mine)  # also where nothing was judged yet: NaN
+        probs[span, m] = torch.where(take, mine, probs[span, m])
+        proposals[span, :, m] = torch.where(
+            take[:, None], timeline.proposals[..., m], proposals[span, :, m]
+        )
+        reach[span, :, m] = torch.where(
+            take[:, None, None], timeline.reach[:, :, m], reach[span, :, m]
+        )
+    return probs, proposals, reach
+
+
+def _verdict(score: float | None, config: JudgeConfig, warnings: list[str]) -> str:
+    if score is None:
+        warnings.append("nothing in the file could be judged")
+        return "inconclusive"
+    low, high = config.uncertain
+    if low < score < high:
+        warnings.append(f"the score {score:.2f} lies between {low} and {high}: it decides nothing")
+        return "inconclusive"
+    return "fake" if score >= high else "real"
+
+
+def _faces(
+    pictures: list[Timeline], logits: list[float], detector: Detector
+) -> list[dict[str, Any]]:
+    scale, shift = detector.calibration[VISUAL].tolist()
+    return [
+        {
+            "track": t.track,
+            "start": t.start / STEP_RATE,
+            "end": t.stop / STEP_RATE,
+            "score": round(1 / (1 + np.exp(-(logit * scale + shift))), 4),
+        }
+        for t, logit in zip(pictures, logits, strict=True)
+        if t.track is not None
+    ]

@@ -1,0 +1,141 @@
+"""Clips with truth in, a trained detector out, in stages that two cores can carry.
+
+1. Each expert learns alone to tell forged from genuine steps of its own stream.
+2. Lips and voice learn what belongs together, from genuine clips alone.
+3. Fusion and localization learn on the experts' cached tokens.
+4. The scores are calibrated on clips that took no part.
+
+Every finished stage is a file in the run's folder; a run that broke off goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from pipelines.batches import TrainClip, train_clip
+from pipelines.calibrate import calibrate
+from pipelines.config import load_config
+from pipelines.datasets import (
+    Sample,
+    StreamCache,
+    fill_cache,
+    read_audio_manifest,
+    read_forged,
+    read_splits,
+    read_video_manifest,
+)
+from pipelines.detector import Detector, DetectorConfig, save_detector
+from pipelines.fitting import Run, StageConfig
+from pipelines.train_experts import train_expert, train_sync
+from pipelines.train_fusion import train_fusion
+
+logger = logging.getLogger(__name__)
+
+# The experts that learn alone, and the modality whose truth they learn.
+ALONE = {"appearance": "visual", "flow": "visual", "depth": "visual", "mel": "audio"}
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the training clips are."""
+
+    videos: str | None = None  # manifest.csv of clips
+    sounds: str | None = None  # manifest.csv of speech
+    forged: tuple[str, ...] = ()  # metadata.json of forged clips
+    splits: str = "configs/splits.yaml"
+    cache: str = "cache/streams"
+    workers: int = 2  # processes that fill the cache
+    min_face: float = 40.0  # pixels; clips with smaller faces do not train
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    out: str = "runs/starter"
+    seed: int = 0
+    threads: int = 2
+    device: str = "cpu"
+    precision: str = "bfloat16"  # of the forward passes, or float32
+    stages: tuple[str, ...] = (*ALONE, "sync", "fusion", "calibrate")
+    data: DataConfig = field(default_factory=DataConfig)
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
+    appearance: StageConfig = field(default_factory=StageConfig)
+    flow: StageConfig = field(default_factory=StageConfig)
+    depth: StageConfig = field(default_factory=StageConfig)
+    mel: StageConfig = field(default_factory=lambda: StageConfig(batch=32, length=50))
+    sync: StageConfig = field(default_factory=lambda: StageConfig(batch=24, length=64))
+    fusion: StageConfig = field(default_factory=lambda: StageConfig(batch=32, length=128))
+
+
+def train(path: Path, overrides: Sequence[str] = ()) -> Path:
+    """Train as a YAML file says and return the path of the weights.
+
+    Raises:
+        ConfigError: the file or an override names an unknown setting.
+        FileNotFoundError: a manifest is not there.
+    """
+    config = load_config(TrainConfig, path, overrides)
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    run = Run(Path(config.out), config.seed, config.device, config.precision)
+    clips = load_clips(config.data, run)
+    detector = Detector(config.detector).to(config.device)
+    for name, modality in ALONE.items():
+        if name in config.stages:
+            train_expert(name, modality, detector, clips, getattr(config, name), run)
+    if "sync" in config.stages:
+        train_sync(detector, clips, config.sync, run)
+    if "fusion" in config.stages:
+        train_fusion(detector, clips, config.fusion, run)
+    if "calibrate" in config.stages:
+        calibrate(detector, clips["calibration"], run)
+    weights = run.folder / f"{config.detector.name}.safetensors"
+    save_detector(weights, detector.eval(), {"clips": {s: len(c) for s, c in clips.items()}})
+    return weights
+
+
+def load_clips(config: DataConfig, run: Run) -> dict[str, list[TrainClip]]:
+    """Return the usable clips of every split, streams extracted."""
+    samples = read_samples(config)
+    paths = [sample.path for sample in samples]
+    failed = fill_cache(Path(config.cache), paths, config.workers, _report)
+    cache = StreamCache(Path(config.cache))
+    clips: dict[str, list[TrainClip]] = {"train": [], "val": [], "calibration": [], "dev": []}
+    for sample in samples:
+        if sample.path in failed or sample.split not in clips:
+            continue
+        clip = train_clip(sample, cache.get(sample.path), config.min_face)
+        if clip is None:
+            failed[sample.path] = "neither a usable face nor sound"
+        else:
+            clips[sample.split].append(clip)
+    run.log(samples=len(samples), failed={str(p.name): why for p, why in failed.items()})
+    for split, members in clips.items():
+        run.log(split=split, clips=len(members), methods=Counter(c.sample.method for c in members))
+    return clips
+
+
+def read_samples(config: DataConfig) -> list[Sample]:
+    """Return all samples that the configuration names."""
+    splits = read_splits(Path(config.splits))
+    samples: list[Sample] = []
+    if config.videos:
+        samples += read_video_manifest(Path(config.videos), splits)
+    if config.sounds:
+        samples += read_audio_manifest(Path(config.sounds), splits)
+    origins = {sample.path.name: sample.split for sample in samples}
+    for metadata in config.forged:
+        samples += read_forged(Path(metadata), origins)
+    return samples
+
+
+def _report(done: int, total: int) -> None:
+    if done % 100 == 0 or done == total:
+        logger.info("streams of %d of %d files", done, total)

@@ -1,0 +1,187 @@
+"""Clips in, experts out: each learns alone; lips and voice learn what belongs together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fusion.transformer import LagProfile
+from pipelines.batches import Batch, TrainClip, balanced_weights, draw_batches
+from pipelines.detector import Detector
+from pipelines.fitting import Run, StageConfig, fit
+from pipelines.losses import step_loss
+from pipelines.metrics import auc
+from temporal.experts import CONTEXT, EXPERTS, normalise
+from temporal.localization import MODALITIES
+
+LONGEST = 150  # steps of a held-out clip that are scored
+
+
+class Probe(nn.Module):
+    """An expert with a linear layer on its tokens: step logits (B, L) of one modality."""
+
+    def __init__(self, name: str, expert: nn.Module, dim: int) -> None:
+        super().__init__()
+        self.name, self.expert = name, expert
+        self.linear = nn.Linear(dim, 1)
+
+    def forward(self, streams: dict[str, Tensor]) -> Tensor:
+        """Return step logits (B, L)."""
+        given = [normalise(stream, streams[stream]) for stream in EXPERTS[self.name]]
+        logits: Tensor = self.linear(self.expert(*given))[..., 0]
+        return logits
+
+
+def train_expert(
+    name: str, modality: str, detector: Detector, clips: dict[str, list[TrainClip]],
+    config: StageConfig, run: Run,
+) -> None:  # fmt: skip
+    """Teach an expert of the detector to tell forged from genuine steps."""
+    streams = EXPERTS[name]
+    train, val = (
+        [c for c in clips[split] if _has(c, streams) and getattr(c.sample, modality) is not None]
+        for split in ("train", "val")
+    )
+    run.log(stage=name, train=len(train), val=len(val))
+    weights = balanced_weights(train, modality)
+    column = MODALITIES.index(modality)
+    probe = Probe(name, detector.experts[name], detector.config.experts.dim).to(run.device)
+
+    def batches(first: int, last: int) -> Iterator[Batch]:
+        return draw_batches(
+            train, weights, streams, config.length, config.batch, run.seed, first, last
+        )
+
+    def loss_of(module: nn.Module, batch: Batch) -> Tensor:
+        logits = module({n: s.to(run.device) for n, s in batch.streams.items()})[..., None]
+        targets = batch.targets[..., column : column + 1].to(run.device)
+        return step_loss(logits, targets, batch.mask.to(run.device))
+
+    def score_of(module: nn.Module) -> float:
+        return probe_auc(module, val, streams, modality, run.device)
+
+    fit(name, probe, config, run, batches, loss_of, score_of)
+
+
+def probe_auc(
+    module: nn.Module, clips: Sequence[TrainClip], streams: Sequence[str], modality: str,
+    device: str,
+) -> float:  # fmt: skip
+    """Return the AUC over clips of the mean logit of their most suspicious half."""
+    scores, labels = [], []
+    for clip in clips:
+        given = clip.chunk(0, min(clip.steps, LONGEST), streams, None)
+        logits = module({n: s[None].to(device) for n, s in given.items()})[0].float()
+        scores.append(float(logits.topk(max(len(logits) // 2, 1)).values.mean()))
+        labels.append(int(bool(getattr(clip.sample, modality))))
+    return auc(labels, scores)
+
+
+def _has(clip: TrainClip, streams: Sequence[str]) -> bool:
+    given = set() if clip.face is None else set(clip.face.present())
+    if clip.waveform is not None:
+        given.add("mel")
+    else:
+        given.discard("mel")
+    return set(streams) <= given
+
+
+class SyncNetwork(nn.Module):
+    """Lips, voice and their lag profile, as they are in the detector."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.lips, self.voice = detector.experts["lips"], detector.experts["voice"]
+        self.lag = detector.lag
+        self.sharpness = nn.Parameter(torch.tensor(2.0))  # log of the softmax' inverse temperature
+
+    def forward(self, streams: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return unit vectors (B, L, D) of lips and voice."""
+        lips = self.lips(
+            normalise("mouth", streams["mouth"]), normalise("landmarks", streams["landmarks"])
+        )
+        voice = self.voice(normalise("mel", streams["mel"]))
+        return self.lag.embed(lips, voice)
+
+
+def train_sync(
+    detector: Detector, clips: dict[str, list[TrainClip]], config: StageConfig, run: Run
+) -> None:
+    """Teach lips and voice what belongs together, from genuine clips alone.
+
+    Contrastive (Chung & Zisserman 2016; Oord et al. 2018): the lips of a stretch are to fit the
+    sound of the same time better than that of other times of the clip and of other clips. All
+    stretches lie inside the window, away from its edges, where padding would tell the time.
+    """
+    names = ("mouth", "landmarks", "mel")
+    train, val = (
+        [
+            c for c in clips[split]
+            if c.sample.sync == () and c.sample.visual == () and _has(c, names)
+            and c.steps >= config.length
+        ]
+        for split in ("train", "val")
+    )  # fmt: skip
+    run.log(stage="sync", train=len(train), val=len(val))
+    network = SyncNetwork(detector).to(run.device)
+    weights = torch.tensor([float(min(c.steps, 150)) for c in train])
+
+    def batches(first: int, last: int) -> Iterator[Batch]:
+        return draw_batches(
+            train, weights, names, config.length, config.batch, run.seed, first, last
+        )
+
+    def loss_of(module: SyncNetwork, batch: Batch) -> Tensor:
+        lips, voice = module({n: s.to(run.device) for n, s in batch.streams.items()})
+        return sync_loss(lips.float(), voice.float(), module.sharpness.exp(), module.lag)
+
+    def score_of(module: nn.Module) -> float:
+        return sync_auc(module, val, config.length, run)
+
+    fit("sync", network, config, run, batches, loss_of, score_of)
+
+
+def sync_loss(lips: Tensor, voice: Tensor, sharpness: Tensor, lag: LagProfile) -> Tensor:
+    """Return the cross-entropy of picking lag 0 of the own clip among all lags and clips.
+
+    Args:
+        lips: (B, L, D) unit vectors; the stretch in the middle is compared.
+        voice: (B, L, D) unit vectors.
+        sharpness: factor on the similarities.
+        lag: says how far lags reach and how wide the margins are.
+    """
+    edge = CONTEXT["lips"] + lag.reach
+    middle = lips[:, edge : lips.shape[1] - edge]
+    count = middle.shape[1]
+    starts = range(CONTEXT["lips"], CONTEXT["lips"] + 2 * lag.reach + 1)
+    shifted = torch.stack([voice[:, s : s + count] for s in starts], dim=1)  # (B, J, count, D)
+    own = torch.einsum("bld,bjld->bj", middle, shifted) / count
+    others = torch.einsum("bld,cld->bc", middle, voice[:, edge : edge + count]) / count
+    others = others.masked_fill(torch.eye(len(lips), dtype=torch.bool, device=lips.device), -1e4)
+    logits = torch.cat([own, others], dim=1) * sharpness
+    # a step to either side is as good: lips lead or trail the sound by that much in real speech
+    truth = torch.zeros_like(logits)
+    truth[:, lag.reach - 1 : lag.reach + 2] = torch.tensor([0.15, 0.7, 0.15])
+    return functional.cross_entropy(logits, truth)
+
+
+def sync_auc(module: nn.Module, clips: Sequence[TrainClip], length: int, run: Run) -> float:
+    """Return the AUC of telling clips in sync from the same with the sound 5 to 8 steps off."""
+    scores, labels = [], []
+    for clip in clips:
+        for begin in range(0, clip.steps - length + 1, length // 2):
+            for off in (0, 5, -5, 8, -8):
+                first, last = clip.start + begin + off, clip.start + begin + length + off
+                if first < 0 or clip.waveform is None or last * 640 > len(clip.waveform):
+                    continue
+                given = clip.chunk(begin, begin + length, ("mouth", "landmarks"), None)
+                given["mel"] = clip.mel(begin, begin + length, None, off)
+                lips, voice = module({n: s[None].to(run.device) for n, s in given.items()})
+                edge = CONTEXT["lips"]
+                same = (lips * voice)[:, edge:-edge].sum(dim=-1).mean()
+                scores.append(-float(same))
+                labels.append(int(off != 0))
+    return auc(labels, scores)

@@ -1,0 +1,292 @@
+"""Experts' tokens in, trained fusion and localization out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from extractors.media import STEP_RATE
+from extractors.spectrogram import loudness, speech_steps
+from pipelines.batches import PICTURES, TrainClip, balanced_weights
+from pipelines.detector import Detector
+from pipelines.fitting import Run, StageConfig, fit
+from pipelines.losses import UNKNOWN, clip_loss, focal_loss, reach_loss, step_loss
+from pipelines.metrics import auc
+from temporal.localization import MODALITIES, LocalizationConfig, Segment, segment_targets
+
+VISUAL, AUDIO, SYNC = range(len(MODALITIES))
+SOUND = ("mel", "voice")  # the experts that hear
+MOVES = (5, 20)  # steps that sound is moved by to make lips and sound fall apart
+LONGEST = 250  # steps of a clip whose tokens are kept
+
+
+@dataclass(frozen=True, eq=False)
+class TokenClip:
+    """A clip as the experts see it."""
+
+    tokens: dict[str, Tensor]  # (T, D) float16 of each expert
+    targets: Tensor  # (T, 3): 1 forged, 0 genuine, -1 unknown
+    clip: TrainClip
+
+    @property
+    def kind(self) -> str:
+        """Which tracks there are: face, sound or both."""
+        sees, hears = "appearance" in self.tokens, "mel" in self.tokens
+        return "both" if sees and hears else "face" if sees else "sound"
+
+
+@dataclass(frozen=True, eq=False)
+class TokenBatch:
+    """Tokens of several clips with the same tracks, padded to one length."""
+
+    tokens: dict[str, Tensor]  # (B, L, D)
+    targets: Tensor  # (B, L, 3)
+    mask: Tensor  # (B, L) bool
+
+
+def train_fusion(
+    detector: Detector, clips: dict[str, list[TrainClip]], config: StageConfig, run: Run
+) -> None:
+    """Teach the detector's fusion, head and clip pooling; its experts stay as they are."""
+    if run.finished("fusion", detector):
+        return
+    train = token_clips(detector, clips["train"], run, versions=2)
+    val = token_clips(detector, clips["val"], run, versions=0)
+    run.log(stage="fusion", train=len(train), val=len(val))
+    kinds = {kind: [c for c in train if c.kind == kind] for kind in ("both", "face", "sound")}
+    weights = {kind: _weights(members) for kind, members in kinds.items() if members}
+    shares = {"both": 0.6, "face": 0.2, "sound": 0.2}
+    p = np.array([shares[kind] for kind in weights])
+
+    def batches(first: int, last: int) -> Iterator[TokenBatch]:
+        for update in range(first, last):
+            rng = np.random.default_rng((run.seed, update))
+            kind = list(weights)[int(rng.choice(len(weights), p=p / p.sum()))]
+            picks = rng.choice(len(kinds[kind]), config.batch, p=weights[kind])
+            chunks = [random_stretch(kinds[kind][i], config.length, rng) for i in picks]
+            yield _without_some(pad(chunks), rng)
+
+    def loss_of(module: Detector, batch: TokenBatch) -> Tensor:
+        return fusion_loss(module, batch, run.device)
+
+    def score_of(module: Detector) -> float:
+        aucs = modality_aucs(module, val, run)
+        run.log(stage="fusion", **{f"val_{m}": round(a, 4) for m, a in aucs.items()})
+        return float(np.mean(list(aucs.values())))
+
+    fit("fusion", detector, config, run, batches, loss_of, score_of)
+
+
+@torch.inference_mode()
+def token_clips(
+    detector: Detector, clips: Sequence[TrainClip], run: Run, versions: int
+) -> list[TokenClip]:
+    """Return the experts' tokens of clips: as they are, and so many disturbed versions of each."""
+    detector.eval()
+    done = []
+    for index, clip in enumerate(clips):
+        stop = min(clip.steps, LONGEST)
+        for version in range(versions + 1):
+            rng = np.random.default_rng((run.seed, index, version)) if version else None
+            streams = clip.chunk(0, stop, (*PICTURES, "mel"), rng)
+            given = {name: stream[None].to(run.device) for name, stream in streams.items()}
+            mask = torch.ones(1, stop, dtype=torch.bool, device=run.device)
+            with run.autocast():
+                tokens = detector.tokens(given, mask)
+            targets = clip.targets()[:stop].clone()
+            if "mel" in streams:  # silence cannot fall apart from lips
+                targets[~speech_steps(loudness(streams["mel"])), SYNC] = UNKNOWN
+            kept = {name: t[0].half().cpu() for name, t in tokens.items() if name != "lag"}
+            done.append(TokenClip(kept, targets, clip))
+    return done
+
+
+def random_stretch(
+    clip: TokenClip, length: int, rng: np.random.Generator
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Return tokens and targets of a random stretch, at times with the sound moved."""
+    steps = len(clip.targets)
+    fits = clip.kind == "both" and clip.clip.sample.sync == ()
+    move = int(rng.integers(*MOVES)) * int(rng.choice((-1, 1))) if fits else 0
+    if fits and rng.random() < 0.5 and steps > 2 * abs(move) + 20:
+        low, high = max(-move, 0), steps - max(move, 0)
+        first = int(rng.integers(low, max(high - length, low) + 1))
+        last = min(first + length, high)
+        return moved(clip, first, last, move, rng)
+    first = int(rng.integers(0, max(steps - length, 0) + 1))
+    last = min(first + length, steps)
+    return {n: t[first:last].float() for n, t in clip.tokens.items()}, clip.targets[first:last]
+
+
+def moved(
+    clip: TokenClip, first: int, last: int, move: int, rng: np.random.Generator | None
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Return a stretch whose sound comes from `move` steps later: all of it, or a part.
+
+    Where a part is moved, its own truth of the sound is unknown: genuine speech with two cuts.
+    """
+    tokens = {name: t[first:last].float() for name, t in clip.tokens.items()}
+    targets = clip.targets[first:last].clone()
+    begin, end = 0, last - first
+    if rng is not None and rng.random() < 0.5 and end > 30:
+        size = int(rng.integers(15, min(end, 75)))
+        begin = int(rng.integers(0, end - size))
+        end = begin + size
+        targets[begin:end, AUDIO] = UNKNOWN
+    for name in SOUND:
+        tokens[name][begin:end] = clip.tokens[name][first + begin + move : first + end + move]
+    heard = targets[begin:end, SYNC] != UNKNOWN
+    targets[begin:end, SYNC] = torch.where(heard, 1.0, UNKNOWN)
+    return tokens, targets
+
+
+def pad(chunks: Sequence[tuple[dict[str, Tensor], Tensor]]) -> TokenBatch:
+    """Return stretches as one batch; shorter ones end in zeros outside the mask."""
+    longest = max(len(targets) for _, targets in chunks)
+    sequence = nn.utils.rnn.pad_sequence
+    return TokenBatch(
+        tokens={
+            name: sequence([tokens[name] for tokens, _ in chunks], batch_first=True)
+            for name in chunks[0][0]
+        },
+        targets=sequence([t for _, t in chunks], batch_first=True, padding_value=UNKNOWN),
+        mask=torch.stack([torch.arange(longest) < len(t) for _, t in chunks]),
+    )
+
+
+def _without_some(batch: TokenBatch, rng: np.random.Generator) -> TokenBatch:
+    """Return the batch, at times with one track taken away, as files come without one."""
+    draw = rng.random()
+    sees = {name: t for name, t in batch.tokens.items() if name not in SOUND}
+    hears = {name: t for name, t in batch.tokens.items() if name in SOUND}
+    if not (sees and hears) or draw > 0.4:
+        return batch
+    targets = batch.targets.clone()
+    targets[..., SYNC] = UNKNOWN
+    targets[..., VISUAL if draw < 0.25 else AUDIO] = UNKNOWN
+    return TokenBatch(hears if draw < 0.25 else sees, targets, batch.mask)
+
+
+def fusion_loss(detector: Detector, batch: TokenBatch, device: str) -> Tensor:
+    """Return the sum of step, proposal, reach and clip losses of a batch."""
+    mask, targets = batch.mask.to(device), batch.targets.to(device)
+    tokens = with_lag(detector, {n: t.to(device) for n, t in batch.tokens.items()}, mask)
+    out = detector.fuse(tokens, mask)
+    proposals, reach = proposal_targets(batch.targets, detector.config.localization)
+    proposals, reach = proposals.to(device), reach.to(device)
+    logits = out.logits.float()
+    return (
+        step_loss(logits, targets, mask)
+        + 0.5 * focal_loss(out.proposal_logits, proposals, mask)
+        + 0.5 * reach_loss(out.reach, reach, proposals, mask)
+        + clip_loss(clip_logits(detector, logits, targets, mask), clip_targets(targets))
+    )
+
+
+def with_lag(detector: Detector, tokens: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
+    """Return the tokens with the lag profile, where there are lips and voice."""
+    if "lips" not in tokens or "voice" not in tokens:
+        return tokens
+    return {**tokens, "lag": detector.lag(tokens["lips"], tokens["voice"], mask)}
+
+
+def clip_logits(detector: Detector, logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """Return clip logits (B, 3); sync is drawn from the steps with speech alone."""
+    overall = detector.clip_logits(logits, mask)
+    speech = detector.clip_logits(logits, mask & (targets[..., SYNC] != UNKNOWN))
+    return torch.cat([overall[:, :SYNC], speech[:, SYNC:]], dim=1)
+
+
+def clip_targets(targets: Tensor) -> Tensor:
+    """Return a clip's truth (B, 3) of its steps': forged if any is, unknown if all are."""
+    return targets.amax(dim=1)
+
+
+def proposal_targets(targets: Tensor, config: LocalizationConfig) -> tuple[Tensor, Tensor]:
+    """Return proposals (B, L, K, 3), -1 unknown, and reach (B, L, K, 3, 2) of step targets."""
+    made = [segment_targets(segments_of(t), len(t), config) for t in targets]
+    proposals = torch.stack([m.proposals for m in made])
+    unknown = (targets == UNKNOWN).all(dim=1)[:, None, None, :]  # (B, 1, 1, 3)
+    return proposals.masked_fill(unknown, UNKNOWN), torch.stack([m.reach for m in made])
+
+
+def segments_of(targets: Tensor) -> list[Segment]:
+    """Return the forged runs of step targets (L, 3) as segments; unknown steps do not end one."""
+    segments = []
+    for column, modality in enumerate(MODALITIES):
+        forged = (targets[:, column] == 1).numpy()
+        if modality == "sync":  # pauses within a stretch that is out of sync belong to it
+            forged = _bridge(forged, (targets[:, column] == UNKNOWN).numpy())
+        edges = np.flatnonzero(np.diff(np.r_[0, forged.astype(np.int8), 0]))
+        segments += [
+            Segment(begin / STEP_RATE, end / STEP_RATE, 1.0, modality)
+            for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+        ]
+    return segments
+
+
+def _bridge(forged: np.ndarray, unknown: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """Return forged with the unknown steps between two forged ones set."""
+    known = np.flatnonzero(~unknown)
+    if not len(known):
+        return forged
+    steps = np.arange(len(forged))
+    right = known[np.searchsorted(known, steps).clip(max=len(known) - 1)]
+    left = known[(np.searchsorted(known, steps, side="right") - 1).clip(min=0)]
+    bridged: np.ndarray = forged | (unknown & forged[left] & forged[right])  # type: ignore[type-arg]
+    return bridged
+
+
+def _weights(clips: Sequence[TokenClip]) -> np.ndarray:  # type: ignore[type-arg]
+    """Return drawing probabilities: half by the truth of the picture, half by that of the sound."""
+    both = [balanced_weights([c.clip for c in clips], m) for m in ("visual", "audio")]
+    weights = sum(both).numpy().astype(np.float64)  # type: ignore[union-attr]
+    normed: np.ndarray = weights / weights.sum()  # type: ignore[type-arg]
+    return normed
+
+
+@torch.inference_mode()
+def scored(detector: Detector, clips: Sequence[TokenClip], run: Run) -> tuple[Tensor, Tensor]:
+    """Return clip logits (N, 3), NaN where not judged, and truth (N, 3), -1 unknown.
+
+    As in use: the sound is judged by itself. Clips in sync come twice, the second time moved.
+    """
+    logits, truths = [], []
+    for clip in clips:
+        versions = [(clip.tokens, clip.targets)]
+        if clip.kind == "both" and clip.clip.sample.sync == () and len(clip.targets) > 45:
+            versions.append(moved(clip, 0, len(clip.targets) - 10, 10, None))
+        for tokens, targets in versions:
+            batch = pad([({n: t.float() for n, t in tokens.items()}, targets)])
+            mask, truth = batch.mask.to(run.device), batch.targets.to(run.device)
+            given = {n: t.to(run.device) for n, t in batch.tokens.items()}
+            row = torch.full((len(MODALITIES),), torch.nan)
+            if clip.kind != "sound":
+                out = detector.fuse(with_lag(detector, given, mask), mask)
+                seen = clip_logits(detector, out.logits.float(), truth, mask)[0].cpu()
+                row[VISUAL] = seen[VISUAL]
+                if clip.kind == "both" and (truth[..., SYNC] != UNKNOWN).sum() >= STEP_RATE:
+                    row[SYNC] = seen[SYNC]
+            if clip.kind != "face":
+                heard = {n: t for n, t in given.items() if n in SOUND}
+                out = detector.fuse(heard, mask)
+                row[AUDIO] = detector.clip_logits(out.logits.float(), mask)[0, AUDIO].cpu()
+            logits.append(row)
+            truths.append(clip_targets(batch.targets)[0])
+    return torch.stack(logits), torch.stack(truths)
+
+
+def modality_aucs(detector: Detector, clips: Sequence[TokenClip], run: Run) -> dict[str, float]:
+    """Return the clip AUC of each modality for which both classes are there."""
+    logits, truths = scored(detector, clips, run)
+    aucs = {}
+    for column, modality in enumerate(MODALITIES):
+        known = (truths[:, column] != UNKNOWN) & ~logits[:, column].isnan()
+        labels = truths[known, column].numpy()
+        if 0 < labels.sum() < len(labels):
+            aucs[modality] = auc(labels, logits[known, column].numpy())
+    return aucs

@@ -1,0 +1,40 @@
+"""The benchmark: medians of what the session itself measured."""
+
+from __future__ import annotations
+
+import types
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from avdetect.benchmark import measure, timings_table
+
+
+class FakeSession:
+    """Takes 9 s to judge its first clip, then 1, 2 and 3 s."""
+
+    def __init__(self) -> None:
+        self.times = iter([9.0, 1.0, 2.0, 3.0])
+
+    def detect(self, path: Any) -> Any:
+        assert path.is_file()
+        time = next(self.times)
+        return types.SimpleNamespace(elapsed={"decode": time / 2, "total": time})
+
+
+def test_the_first_run_is_not_counted_and_the_median_is_taken():
+    session: Any = FakeSession()
+    timings = measure(session, seconds=1, runs=3)
+    assert list(timings) == ["decode", "total"]
+    assert timings["decode"] == pytest.approx((1.0, 1.0))
+    assert timings["total"] == pytest.approx((2.0, 0.5))
+
+
+def test_the_table_has_a_row_a_stage():
+    console = Console(file=StringIO(), width=80)
+    console.print(timings_table({"decode": (0.5, 20.0), "total": (2.0, 5.0)}))
+    lines = console.file.getvalue().split("\n")  # type: ignore[attr-defined]
+    assert lines[1].split() == ["decode", "0.50", "20.0"]
+    assert lines[2].split() == ["total", "2.00", "5.0"]

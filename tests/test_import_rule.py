@@ -1,0 +1,73 @@
+"""Who may import whom: avdetect -> pipelines -> { fusion | temporal } -> extractors."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("avdetect", "extractors", "fusion", "temporal", "pipelines")
+# A heavy or optional library is imported in these modules or packages alone.
+HOMES = {
+    "decord": ("extractors/picture.py", "avdetect/doctor.py"),
+    "av": ("extractors/", "avdetect/doctor.py"),
+    "mediapipe": ("extractors/faces.py",),
+    "ray": ("pipelines/jobs.py",),
+}
+# These load nothing of others until they are used.
+LIGHT = tuple(f"avdetect/{name}.py" for name in ("__init__", "__main__", "arguments", "cli"))
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    """Yield each module's path in the repository and its syntax tree."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(nodes: Iterator[ast.AST]) -> set[str]:
+    """Return the top-level names that the import statements among the nodes load."""
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def test_the_contracts_in_pyproject_hold(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    status = lint_imports(config_filename="pyproject.toml", no_cache=True)
+    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_heavy_library_stays_in_its_home(library):
+    users = {path for path, tree in modules() if library in imported(ast.walk(tree))}
+    assert not {path for path in users if not path.startswith(HOMES[library])}
+
+
+def test_nothing_imports_from_the_facade_within():
+    for path, tree in modules():
+        if not path.startswith("avdetect/"):
+            assert "avdetect" not in imported(ast.walk(tree)), path
+
+
+def test_the_command_and_the_facade_begin_light():
+    import sys
+
+    for path, tree in modules():
+        if path in LIGHT:
+            top = imported(iter(tree.body)) - set(sys.stdlib_module_names)
+            assert top <= {"avdetect"}, path
+
+
+def test_packages_export_nothing_from_their_init():
+    for path, tree in modules():
+        if path.endswith("/__init__.py") and path != "avdetect/__init__.py":
+            assert not imported(ast.walk(tree)), path
