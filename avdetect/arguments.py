@@ -59,7 +59,7 @@ def _add_forge(verbs: Verbs) -> None:
     verb.add_argument("real_dir", type=Path, metavar="REAL_DIR", help="folder of real videos")
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
     verb.add_argument(
-        "--per-video", type=_count, default=1, metavar="N", help="forgeries a video (default 1)"
+        "--per-video", type=_count, default=3, metavar="N", help="forgeries a video (default 3)"
     )
     verb.add_argument(
         "--seed", type=int, default=0, metavar="S", help="same seed, same clips (default 0)"
@@ -86,13 +86,17 @@ def _add_evaluate(verbs: Verbs) -> None:
     )
     verb.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="file of JSON lines")
     verb.add_argument(
-        "--truth", type=Path, required=True, metavar="TRUTH", help="file of what is known of them"
+        "--truth",
+        type=Path,
+        required=True,
+        metavar="TRUTH",
+        help="what is known of them: a manifest (.csv), or the .json that forging wrote",
     )
     verb.add_argument(
         "--protocol",
         choices=PROTOCOLS,
         default="avdetect",
-        help="whose metrics, and the format of TRUTH (default avdetect)",
+        help="whose rules the metrics of the segments follow (default avdetect)",
     )
     verb.add_argument("--out", type=Path, metavar="DIR", help="also write the metrics here")
 

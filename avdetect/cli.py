@@ -84,10 +84,10 @@ def forge(options: Namespace) -> int:
     from pipelines.forge import forge_directory
 
     with progress(str(options.real_dir), long=1) as on_step:
-        forge_directory(
+        rows = forge_directory(
             options.real_dir, options.out, options.per_video, options.seed, on_step=on_step
         )
-    print(f"forged clips and their truth are in {printable(str(options.out))}")
+    print(f"{len(rows)} clips and their truth are in {printable(str(options.out))}")
     return OK
 
 

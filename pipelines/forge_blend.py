@@ -80,7 +80,7 @@ def draw_colours(
 ) -> Callable[[Array, int], Array]:
     """Return a function that recolours a crop (h, w, 3) at a step: gain, shift and saturation."""
     gain = 1 + strength * rng.normal(0, 0.06, 3)
-    shift = strength * (rng.normal(0, 7) + rng.normal(0, 3.5, 3))
+    shift = strength * (rng.normal(0, 7) + rng.normal(0, 3, 3))
     saturation = 1 + strength * float(rng.uniform(-0.5, 0.4))
     mixing = saturation * np.eye(3) + (1 - saturation) * np.tile([0.299, 0.587, 0.114], (3, 1))
     matrix = (gain[:, None] * mixing).astype(np.float32)

@@ -16,6 +16,7 @@ KERNELS = {
     "lanczos": cv2.INTER_LANCZOS4,
     "area": cv2.INTER_AREA,
 }
+JUDGED_WIDTH = 90.0  # pixels; in crops of 112 at most this much is face
 UPSAMPLERS = ("nearest", "linear", "cubic", "lanczos", "transposed")
 
 
@@ -32,13 +33,18 @@ class Look:
     noise: float  # grey levels of grain put back afterwards
 
 
-def draw_look(rng: np.random.Generator, strength: float, min_factor: float = 1.0) -> Look:
-    """Return a random signature, from hardly there (strength 0) to plain (1)."""
+def draw_look(rng: np.random.Generator, strength: float, width: float, least: float = 1.0) -> Look:
+    """Return a random signature for a face of a width in pixels, from faint (strength 0) to plain.
+
+    least: how coarse the generator is at least. Sizes count from what a detector sees: a large
+    face loses its finest detail in the detector's crop anyway.
+    """
+    coarse = max(width / JUDGED_WIDTH, 1.0)
     uneven = rng.normal(0, 0.02 + 0.12 * strength, (4, 4))
     hat = np.outer([0.25, 0.75, 0.75, 0.25], [0.25, 0.75, 0.75, 0.25])
     chosen = rng.random(3)
     return Look(
-        factor=float(min_factor + (3.5 - min_factor) * strength * rng.uniform(0.3, 1)),
+        factor=coarse * float(least + (3.2 - least) * strength * rng.uniform(0.3, 1)),
         down=str(rng.choice(["area", "linear", "cubic", "nearest"], p=[0.4, 0.3, 0.25, 0.05])),
         up=str(rng.choice(UPSAMPLERS, p=[0.1, 0.25, 0.2, 0.15, 0.3])),
         grid=(hat * (1 + uneven)).astype(np.float32),

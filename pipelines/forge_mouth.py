@@ -65,7 +65,7 @@ def replace_mouth(
     shape = replace(shape, feather=max(shape.feather, 0.025))  # moving lips need a soft seam
     steady = steady_landmarks(landmarks, rng, strength)
     donor_steady = smooth_in_time(donor_landmarks, 0.6)
-    look = draw_look(rng, strength * rng.uniform(0, 0.9))
+    look = draw_look(rng, strength * rng.uniform(0, 0.9), face_width(landmarks[start]))
     recolour = draw_colours(rng, stop - start, 0.2 * strength)
     grain = np.random.default_rng(rng.integers(2**63))
     fidelity = float(rng.uniform(0.7, 1.0))
@@ -108,20 +108,29 @@ def draw_retiming(kind: str, total: int, start: int, stop: int, rng: np.random.G
     Never the step itself. Beyond the clip's ends the walk turns back.
     """
     steps = np.arange(start, stop)
+    if kind == "reverse" and stop - start < 2 * MIN_LAG:
+        kind = "elsewhere"  # too short a stretch sounds right backwards, too
     if kind == "lag":
-        lag = int(rng.integers(MIN_LAG, 26)) * int(rng.choice([-1, 1]))
-        walk = steps + lag
+        walk = steps + _draw_lag(total, start, stop, rng)
     elif kind == "elsewhere":
         walk = _elsewhere(total, start, stop, rng) + np.arange(stop - start)
     elif kind == "reverse":
         walk = steps[::-1].copy()
-    elif kind == "tempo":
-        offset = int(rng.integers(MIN_LAG, 13))
-        tempo = float(rng.choice([rng.uniform(0.5, 0.75), rng.uniform(1.35, 1.9)]))
-        walk = np.floor(start - offset + tempo * np.arange(stop - start)).astype(np.int64)
+    elif kind == "tempo":  # away from the sound, never across it
+        slow = rng.random() < 0.5
+        tempo = float(rng.uniform(0.5, 0.75) if slow else rng.uniform(1.35, 1.9))
+        offset = int(rng.integers(MIN_LAG, 13)) * (-1 if slow else 1)
+        walk = np.floor(start + offset + tempo * np.arange(stop - start)).astype(np.int64)
     else:
         raise ValueError(f"expected a retiming among {RETIMINGS}, got {kind!r}")
     return off_the_spot(fold(walk, total), steps, total)
+
+
+def _draw_lag(total: int, start: int, stop: int, rng: np.random.Generator) -> int:
+    """Return a lag of 0.2 to 1 s, to the side where the clip has room for it, if any."""
+    lag = int(rng.integers(MIN_LAG, 26))
+    sides = [side for side in (-1, 1) if start + side * lag >= 0 and stop + side * lag <= total]
+    return lag * int(rng.choice(sides or [-1, 1]))
 
 
 def steadiest(

@@ -49,7 +49,7 @@ def self_blend(
     turn = np.radians(4 * strength * rng.uniform(-1, 1))
     shift = rng.uniform(-0.035, 0.035, 2) * strength * width
     sway = np.stack([drift(rng, stop - start) for _ in range(2)], 1) * 0.006 * strength * width
-    look = draw_look(rng, 0.6 * strength * rng.random())
+    look = draw_look(rng, 0.6 * strength * rng.random(), width)
     recolour = draw_colours(rng, stop - start, strength)
     grain = np.random.default_rng(rng.integers(2**63))
 
@@ -89,7 +89,7 @@ def swap_face(
     stiffness = enough_stiffness(
         [own_points[start + k] for k in probes], [donor_points[donor_steps[k]] for k in probes]
     )
-    look = draw_look(rng, strength * rng.random())
+    look = draw_look(rng, strength * rng.random(), face_width(landmarks[start]))
     recolour = draw_colours(rng, stop - start, 0.35 * strength)
     fidelity = float(rng.uniform(0.7, 1.0))  # how far the colours are matched
     grain = np.random.default_rng(rng.integers(2**63))
@@ -144,7 +144,7 @@ def rebuild_face(
     else:
         rebuilt = low_rank(crops, int(np.clip(len(crops) * (0.35 - 0.3 * strength), 1, 24)))
     kept = float(rng.uniform(0, 0.6) * (1 - 0.7 * strength))  # of the detail that was lost
-    look = draw_look(rng, 0.4 * strength * rng.random())
+    look = draw_look(rng, 0.4 * strength * rng.random(), 0)
     grain = np.random.default_rng(rng.integers(2**63))
 
     def paint(step: int, box: Box) -> Array:
@@ -167,7 +167,7 @@ def resample_face(
     """Return frames whose face went down and up in size as in a generator's aligned crop."""
     shape = draw_shape(rng, ("face", "face", "inner", "lower", "mouth"), strength)
     steady = steady_landmarks(landmarks, rng, strength)
-    look = draw_look(rng, strength, min_factor=1.5)
+    look = draw_look(rng, strength, face_width(landmarks[start]), least=1.4)
     grain = np.random.default_rng(rng.integers(2**63))
     span = CROP_SPANS.get(shape.region, CROP_SPANS["face"])
     side = max(int(span * face_width(landmarks[start])), 16)  # the frame's own resolution

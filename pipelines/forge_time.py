@@ -11,7 +11,7 @@ import numpy as np
 from extractors.faces import Array, Frames
 from pipelines.forge_mouth import Steps, draw_retiming, fold, off_the_spot
 
-SPLICES = ("skip", "repeat", "reverse", "elsewhere")
+SPLICES = ("skip", "repeat", "reverse", "elsewhere", "freeze")
 
 
 def take_frames(frames: Frames, start: int, steps: Steps) -> Frames:
@@ -24,13 +24,11 @@ def take_frames(frames: Frames, start: int, steps: Steps) -> Frames:
 def repeat_frames(
     frames: Frames, start: int, stop: int, rng: np.random.Generator, strength: float = 0.5
 ) -> Frames:
-    """Return frames that stand still for 2 to 6 steps, then jump; or for the whole segment.
+    """Return frames that stand still for 2 to 6 steps, then jump.
 
     No frame of the segment stays in its own place, so every step of it is forged.
     """
     hold = int(rng.integers(2, 3 + round(3 * strength)))
-    if rng.random() < 0.15:
-        hold = stop - start
     shown = shown_pictures(frames)
     first = start + np.arange(stop - start) // hold * hold  # of each group
     # Each group shows the picture before it; at the clip's beginning, the one after it.
@@ -106,7 +104,8 @@ def splice_frames(
 ) -> Frames:
     """Return frames whose segment shows another stretch of the clip.
 
-    A later one (what lay between is skipped), an earlier one (repeated), backwards, or any.
+    A later one (what lay between is skipped), an earlier one (repeated), one played backwards, any
+    other, or the frame before it throughout.
     """
     kind = kind or str(rng.choice(SPLICES))
     steps = np.arange(start, stop)
@@ -115,6 +114,8 @@ def splice_frames(
         walk = steps + jump
     elif kind == "repeat":
         walk = steps - jump
+    elif kind == "freeze":
+        walk = np.full(stop - start, max(start - 1, 0))
     elif kind in ("reverse", "elsewhere"):
         walk = draw_retiming(kind, len(frames), start, stop, rng)
     else:

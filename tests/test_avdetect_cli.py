@@ -211,7 +211,7 @@ def test_forge_train_and_evaluate_call_their_function(tmp_path, monkeypatch, cap
         setattr(fake, name, record)
         monkeypatch.setitem(sys.modules, module, fake)
 
-    stand_in("pipelines.forge", "forge_directory")
+    stand_in("pipelines.forge", "forge_directory", [{}, {}])
     stand_in("pipelines.train", "train")
     stand_in("pipelines.evaluate", "evaluate_files", {"auc": 0.5})
     assert cli.main(["forge", str(tmp_path), "--out", "o", "--per-video", "3", "--seed", "7"]) == 0

@@ -480,7 +480,7 @@ def bad_files(folder: Path, clip: bytes) -> dict[str, tuple[Path, str]]:
         "noise.mp3": (np.random.default_rng(1).bytes(20_000), "cannot be decoded|is not a video"),
         "zeros.mkv": (bytes(20_000), "is not a video or sound file"),
         "headless.mp4": (clip[len(clip) // 2 :], "is not a video or sound file"),
-        "tail_cut.mp4": (clip[: clip.index(b"moov") + 99], "is not a video or sound file"),
+        "tail_cut.mp4": (clip[: clip.index(b"moov") + 99], "is not a video|holds neither"),
         "image.mp4": (cv2.imencode(".png", image)[1].tobytes(), "is an image, not a video"),
         "photo.jpg": (cv2.imencode(".jpg", image)[1].tobytes(), "is an image, not a video"),
         "list.m3u8": (b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n", "is not a video or sound file"),

@@ -1,0 +1,105 @@
+"""The detector: one network of any streams, in one file that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pipelines.calibrate import fit_platt
+from pipelines.detector import Detector, DetectorConfig, load_detector, save_detector
+from temporal.experts import ExpertConfig
+
+EXPERTS = ExpertConfig(
+    dim=16, appearance=(4, 8), lips=(4, 8), flow=(4, 8), depth=(4, 8), mel=(4, 8), voice=(4, 8)
+)
+CONFIG = DetectorConfig(name="tiny", experts=EXPERTS)
+
+
+def streams(steps: int) -> dict[str, Tensor]:
+    return {
+        "appearance": torch.randint(0, 255, (1, steps, 3, 112, 112), dtype=torch.uint8),
+        "mouth": torch.randint(0, 255, (1, steps, 1, 48, 96), dtype=torch.uint8),
+        "landmarks": torch.randn(1, steps, 40, 3),
+        "flow": torch.randn(1, steps, 2, 56, 56).half(),
+        "depth": torch.randn(1, steps, 1, 56, 56).half(),
+        "mel": torch.randn(1, steps, 80, 4),
+    }
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    torch.manual_seed(0)
+    return Detector(CONFIG).eval()
+
+
+@pytest.mark.parametrize("given", [("mel",), ("appearance", "flow"), tuple(streams(1))])
+def test_any_streams_give_logits_and_proposals(detector: Detector, given: tuple[str, ...]) -> None:
+    made = streams(40)
+    mask = torch.ones(1, 40, dtype=torch.bool)
+    out = detector({name: made[name] for name in given}, mask)
+    scales = len(CONFIG.localization.dilations)
+    assert out.logits.shape == (1, 40, 3)
+    assert out.proposal_logits.shape == (1, 40, scales, 3)
+    assert out.reach.shape == (1, 40, scales, 3, 2)
+    assert torch.all(out.reach >= 0)
+
+
+def test_saved_weights_judge_the_same(detector: Detector, tmp_path: Path) -> None:
+    save_detector(tmp_path / "w.safetensors", detector, {"note": "a test"})
+    again = load_detector(tmp_path / "w.safetensors")
+    assert again.config == CONFIG
+    made, mask = streams(20), torch.ones(1, 20, dtype=torch.bool)
+    torch.testing.assert_close(again(made, mask).logits, detector(made, mask).logits)
+
+
+def test_files_that_are_no_detector_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.safetensors"):
+        load_detector(tmp_path / "none.safetensors")
+    (tmp_path / "text.safetensors").write_text("hello")
+    with pytest.raises(ValueError, match=r"text\.safetensors: not a safetensors file"):
+        load_detector(tmp_path / "text.safetensors")
+    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match=r"other\.safetensors: not the weights of an avdetect"):
+        load_detector(tmp_path / "other.safetensors")
+    metadata = {"format": "avdetect detector 1", "config": json.dumps({"nonsense": 1})}
+    save_file({"a": torch.zeros(1)}, tmp_path / "key.safetensors", metadata=metadata)
+    with pytest.raises(ValueError, match=r"key\.safetensors: unknown key \['nonsense'\]"):
+        load_detector(tmp_path / "key.safetensors")
+
+
+def test_the_clip_logit_is_the_mean_and_the_peak_second(detector: Detector) -> None:
+    logits = torch.full((1, 100, 3), -2.0)
+    logits[0, 10:35, 0] = 6.0  # one second
+    mask = torch.ones(1, 100, dtype=torch.bool)
+    expected = 0.5 * (-2 * 75 + 6 * 25) / 100 + 0.5 * 6
+    assert float(detector.clip_logits(logits, mask)[0, 0]) == pytest.approx(expected, abs=1e-5)
+    mask[0, 10:35] = False
+    assert float(detector.clip_logits(logits, mask)[0, 0]) == pytest.approx(-2.0, abs=1e-5)
+
+
+def test_a_modality_that_was_not_judged_has_no_probability(detector: Detector) -> None:
+    probabilities = detector.calibrated(torch.tensor([float("nan"), 2.0, float("nan")]))
+    assert probabilities.isnan().tolist() == [True, False, True, False]
+    assert float(probabilities[3]) == pytest.approx(float(torch.tensor(2.0).sigmoid()))
+    nothing = detector.calibrated(torch.full((3,), float("nan")))
+    assert nothing.isnan().all()
+
+
+def test_the_worst_modality_decides(detector: Detector) -> None:
+    probabilities = detector.calibrated(torch.tensor([-3.0, 2.5, 0.5]))
+    assert float(probabilities[3]) == pytest.approx(float(probabilities[1]))
+
+
+def test_platt_scaling_recovers_a_known_scale_and_shift() -> None:
+    generator = torch.Generator().manual_seed(0)
+    true_logits = torch.randn(20000, generator=generator) * 2
+    labels = (torch.rand(20000, generator=generator) < true_logits.sigmoid()).float()
+    scale, shift = fit_platt((true_logits - 1.0) / 2.5, labels)
+    balance = float(torch.log(labels.sum() / (1 - labels).sum()))
+    assert scale == pytest.approx(2.5, rel=0.06)
+    assert shift == pytest.approx(1.0 - balance, abs=0.08)

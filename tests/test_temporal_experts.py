@@ -1,0 +1,68 @@
+"""Experts: a token a step, none of which sees farther than it says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from temporal.experts import CONTEXT, EXPERTS, ExpertConfig, build_experts, normalise
+
+SHAPES = {
+    "appearance": (3, 112, 112),
+    "mouth": (1, 48, 96),
+    "landmarks": (40, 3),
+    "flow": (2, 56, 56),
+    "depth": (1, 56, 56),
+    "mel": (80, 4),
+}
+SMALL = ExpertConfig(
+    dim=16, appearance=(4, 8), lips=(4, 8), flow=(4, 8), depth=(4, 8), mel=(4, 8), voice=(4, 8)
+)
+
+
+def streams(steps: int) -> dict[str, Tensor]:
+    made = {name: torch.randn(1, steps, *shape) for name, shape in SHAPES.items()}
+    for name in ("appearance", "mouth"):
+        made[name] = (made[name] * 40 + 128).clamp(0, 255).byte()
+    return made
+
+
+def tokens_of(expert: nn.Module, name: str, given: dict[str, Tensor]) -> Tensor:
+    return expert(*[normalise(stream, given[stream]) for stream in EXPERTS[name]])
+
+
+@pytest.mark.parametrize("steps", [1, 7, 33])
+def test_every_expert_gives_a_token_a_step(steps: int) -> None:
+    given = streams(steps)
+    for name, expert in build_experts(SMALL).items():
+        assert tokens_of(expert.eval(), name, given).shape == (1, steps, SMALL.dim)
+
+
+@pytest.mark.parametrize("name", list(EXPERTS))
+def test_a_token_sees_no_farther_than_its_context(name: str) -> None:
+    expert = build_experts(ExpertConfig())[name].eval()
+    first, length, changed = streams(41), 41, 20
+    second = {n: s.clone() for n, s in first.items()}
+    for stream in EXPERTS[name]:
+        other = streams(1)[stream][:, 0]
+        second[stream][:, changed] = other
+        if stream == "mel":  # its level, taken off over the window, must not tell
+            mean = first[stream][:, changed].mean()
+            second[stream][:, changed] += mean - second[stream][:, changed].mean()
+        if stream == "landmarks":
+            second[stream][:, changed] += (
+                first[stream][:, changed] - second[stream][:, changed]
+            ).mean(dim=1, keepdim=True)
+    with torch.inference_mode():
+        difference = tokens_of(expert, name, first) - tokens_of(expert, name, second)
+    moved = (difference.abs().amax(dim=(0, 2)) > 1e-4).nonzero().flatten()
+    assert len(moved) > 0
+    assert int(moved.min()) >= changed - CONTEXT[name]
+    assert int(moved.max()) <= changed + CONTEXT[name]
+    assert length > 2 * CONTEXT[name]
+
+
+def test_the_level_of_sound_does_not_reach_the_experts() -> None:
+    mel = torch.randn(2, 30, 80, 4)
+    torch.testing.assert_close(normalise("mel", mel), normalise("mel", mel + 4.2))
