@@ -15,7 +15,7 @@ STEP_RATE = 25  # steps a second
 SAMPLE_RATE = 16_000  # samples of sound a second
 SAMPLES_PER_STEP = SAMPLE_RATE // STEP_RATE
 
-TOLERANCE = 1.5e-3  # seconds; Matroska rounds times to whole milliseconds
+TOLERANCE = 1.4e-3  # seconds; Matroska rounds times to whole milliseconds
 
 
 def count_steps(seconds: float) -> int:

@@ -82,7 +82,7 @@ def main(request: dict[str, Any]) -> None:
     except UnfitFileError as refusal:
         channel.send_json(b"x", {"cause": str(refusal), "final": True})
     except Exception as error:  # noqa: BLE001  whatever it is, the parent must be told
-        cause = f"cannot be decoded ({type(error).__name__}: {error})"
+        cause = f"cannot be decoded ({type(error).__name__}: {' '.join(str(error).split())})"
         channel.send_json(b"x", {"cause": cause, "final": False})
     os._exit(0)
 
@@ -115,7 +115,7 @@ def _serve(request: dict[str, Any], channel: Channel) -> None:
     if request["probe"]:
         return
     step = request["first"]
-    frames = _frames(request, source, tracks, range(step, plan["steps"]), channel)
+    frames = _frames(plan, request["threads"], source, tracks, step, channel)
     sound: SoundReader | None = None
     if tracks.sound is not None:
         place = tracks.sound.index, tracks.zero, tracks.duration
@@ -134,9 +134,11 @@ def _plan(request: dict[str, Any], tracks: Tracks) -> dict[str, Any]:
     """What the parent must know before the first chunk."""
     picture, sound = tracks.picture, tracks.sound
     size = scaled_size(picture, request["max_side"]) if picture else None
-    chunk_steps = request["max_chunk_steps"]
+    chunk_steps, reader = request["max_chunk_steps"], "pyav"
     if size is not None:
         chunk_steps = min(chunk_steps, request["chunk_bytes"] // (size[0] * size[1] * 3))
+        if request["reader"] == "decord" and suits_decord(tracks, size, request["decord_bytes"]):
+            reader = "decord"
     width, height = picture.upright if picture else (None, None)
     info = {
         "duration": tracks.duration,
@@ -153,19 +155,19 @@ def _plan(request: dict[str, Any], tracks: Tracks) -> dict[str, Any]:
         "chunk_steps": max(1, chunk_steps),
         "size": size,
         "sound": sound is not None,
+        "reader": reader,
         "warnings": tracks.warnings,
     }
 
 
 def _frames(
-    request: dict[str, Any], source: str, tracks: Tracks, steps: range, channel: Channel
+    plan: dict[str, Any], threads: int, source: str, tracks: Tracks, first: int, channel: Channel
 ) -> Iterator[Any] | None:
-    """The frames of ``steps`` by the reader that suits the file; None where it has no picture."""
-    picture, threads = tracks.picture, request["threads"]
+    """The frames from step ``first`` on by the planned reader; None where there is no picture."""
+    picture, size, steps = tracks.picture, plan["size"], range(first, plan["steps"])
     if picture is None:
         return None
-    size = scaled_size(picture, request["max_side"])
-    if request["reader"] == "decord" and suits_decord(tracks):
+    if plan["reader"] == "decord":
         return decord_frames(source, picture, size, steps, threads)
     return pyav_frames(source, picture, size, steps, threads, tracks.zero, channel.tick)
 

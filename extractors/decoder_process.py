@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import select
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -24,8 +26,13 @@ import numpy.typing as npt
 
 from extractors.clock import SAMPLES_PER_STEP
 
+logger = logging.getLogger(__name__)
+
 HEADER_BYTES = 9  # of a message: see ``decoder_child``
 PIPE_BYTES = 2**20  # the most that Linux gives without privileges
+# decord counts how often it looks in vain for the last frames, however fast it looks: on a busy
+# machine its usual 10,240 looks are over before the decoder has got round to anything.
+DECORD_PATIENCE = {"DECORD_EOF_RETRY_MAX": "1000000"}
 ROOT = str(Path(__file__).resolve().parent.parent)
 
 Chunk = tuple[int, npt.NDArray[np.uint8] | None, npt.NDArray[np.float32] | None]
@@ -57,13 +64,14 @@ class DecoderProcess:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.DEVNULL,
-                env=os.environ | {"DECORD_EOF_RETRY_MAX": "256"},
+                env=os.environ | DECORD_PATIENCE,
             )
         except OSError:
             os.close(self._pipe)
             raise
         finally:
             os.close(output)
+        self._owner = os.getpid()
         self._timeout = timeout
         self._poll = select.poll()
         self._poll.register(self._pipe, select.POLLIN)
@@ -102,12 +110,14 @@ class DecoderProcess:
 
     def kill(self) -> None:
         """End the child, whatever it does; reading from it then fails."""
-        self._process.kill()
+        if os.getpid() == self._owner:  # a fork of the owner must leave the child alone
+            self._process.kill()
 
     def close(self) -> None:
         """End and collect the child; nobody may be reading from it."""
-        self._process.kill()
-        self._process.wait()
+        self.kill()
+        if os.getpid() == self._owner:
+            self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()
         os.close(self._pipe)
@@ -123,11 +133,29 @@ class DecoderProcess:
         return f"ended the decoder (exit status {code})"
 
 
+def check_file(path: str) -> None:
+    """Raise DecoderError where there is no readable file with something in it."""
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or str(error)
+        raise DecoderError(f"cannot be opened ({cause})", final=True) from None
+    if stat.S_ISDIR(status.st_mode):
+        raise DecoderError("is a folder, not a file", final=True)
+    if not stat.S_ISREG(status.st_mode):
+        raise DecoderError("is not a regular file", final=True)
+    if status.st_size == 0:
+        raise DecoderError("is empty (0 bytes)", final=True)
+    if not os.access(path, os.R_OK):
+        raise DecoderError("cannot be opened (Permission denied)", final=True)
+
+
 class Decoding:
     """The chunks of one file: decord's first, PyAV's where decord fails, crashes or hangs."""
 
     def __init__(self, request: dict[str, Any], timeout: float) -> None:
-        self._request = request
+        check_file(request["path"])
+        self._request = request | {"path": str(Path(request["path"]).absolute())}
         self._timeout = timeout
         self._lock = threading.Lock()  # guards the two below: ``stop`` comes from another thread
         self.stopped = False
@@ -142,9 +170,12 @@ class Decoding:
             try:
                 chunk = self._next_chunk(self._process, step)
             except DecoderError as failure:
-                if failure.final or self._request["reader"] == "pyav":
+                if failure.final or self.plan["reader"] == "pyav":
                     raise
-                self._request["reader"] = "pyav"
+                logger.info(
+                    "%s %s; PyAV takes over at step %d", self._request["path"], failure, step
+                )
+                self.plan["reader"] = self._request["reader"] = "pyav"
                 self._start(first=step)
                 continue
             if chunk is None:

@@ -12,11 +12,10 @@ from __future__ import annotations
 import hashlib
 import os
 import queue
-import stat
 import threading
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -107,6 +106,7 @@ class MediaConfig:
     max_side: int = 2560  # pixels; larger frames are scaled down while decoding
     timeout: float = 60.0  # seconds without progress before the decoder is given up
     reader: str = "decord"  # "decord", with PyAV where decord cannot, or "pyav"
+    decord_bytes: int = 512 * 2**20  # decord, which reads ahead, gets no picture larger than this
     threads: int = 2  # of the decoder
 
     def __post_init__(self) -> None:
@@ -133,6 +133,11 @@ class MediaReader:
         # Must not know the reader, or a forgotten one would never be collected.
         self._finalizer = weakref.finalize(self, _shut, self._decoding, self._wanted, thread)
         thread.start()
+
+    @property
+    def reader(self) -> str:
+        """Which library reads the picture now: "decord" or "pyav"."""
+        return str(self._decoding.plan["reader"])
 
     @property
     def warnings(self) -> list[str]:
@@ -175,38 +180,12 @@ class MediaReader:
 def _start(path: PathLike, config: MediaConfig, probe: bool) -> tuple[MediaInfo, Decoding]:
     """What the file holds, and its decoding under way."""
     name = os.fspath(path)
-    _check_file(name)
-    request = {
-        "path": str(Path(name).absolute()),
-        "probe": probe,
-        "reader": config.reader,
-        "threads": config.threads,
-        "max_side": config.max_side,
-        "max_chunk_steps": config.max_chunk_steps,
-        "chunk_bytes": config.chunk_bytes,
-    }
+    request = asdict(config) | {"path": name, "probe": probe}
     try:
         decoding = Decoding(request, config.timeout)
     except DecoderError as failure:
         raise MediaError(f"{name} {failure}") from None
     return MediaInfo(path=name, **decoding.plan["info"]), decoding
-
-
-def _check_file(name: str) -> None:
-    """Raise MediaError where there is no readable file with something in it."""
-    try:
-        status = Path(name).stat()
-    except (OSError, ValueError) as error:
-        cause = getattr(error, "strerror", None) or str(error)
-        raise MediaError(f"{name} cannot be opened ({cause})") from None
-    if stat.S_ISDIR(status.st_mode):
-        raise MediaError(f"{name} is a folder, not a file")
-    if not stat.S_ISREG(status.st_mode):
-        raise MediaError(f"{name} is not a regular file")
-    if status.st_size == 0:
-        raise MediaError(f"{name} is empty (0 bytes)")
-    if not os.access(name, os.R_OK):
-        raise MediaError(f"{name} cannot be opened (Permission denied)")
 
 
 def _prefetch(decoding: Decoding, wanted: threading.Semaphore, chunks: queue.Queue[Any]) -> None:

@@ -34,10 +34,17 @@ def scaled_size(picture: Picture, max_side: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def suits_decord(tracks: Tracks) -> bool:
-    """Whether decord is installed and its counting of frames can be trusted with this file."""
+def suits_decord(tracks: Tracks, size: tuple[int, int], most_bytes: int) -> bool:
+    """Whether decord is there and can be trusted with this file.
+
+    While decord waits for a frame it hands all packets that it can read to its decoder, which then
+    decodes on, whether or not anybody takes the frames. So a picture is only for decord if all of
+    its frames fit in ``most_bytes``.
+    """
     picture = tracks.picture
     if picture is None or not picture.regular or picture.codec not in DECORD_CODECS:
+        return False
+    if len(picture.times) * size[0] * size[1] * 3 > most_bytes:
         return False
     return bool(set(DECORD_FORMATS) & set(tracks.formats)) and find_spec("decord") is not None
 
@@ -57,18 +64,27 @@ def decord_frames(
     # Two frames that decord had to make up are one too many: PyAV then shows what is there.
     reader = decord.VideoReader(source, num_threads=threads, fault_tol=2, **scaled)
     _check_times(reader, picture.times)
+    keys = np.asarray(reader.get_key_indices())
     position = 0
     pixels: Any = None
-    for index in frames_on_screen(picture.times, steps):
+    for index in frames_on_screen(picture.times, steps).tolist():
         if index >= position:
-            if index > position:
-                reader.skip_frames(int(index) - position)
+            _pass_over(reader, keys, position, index)
             frame = reader.next()
-            position = int(index) + 1
+            position = index + 1
             if frame.shape != (height, width, 3):
                 raise RuntimeError(f"frame of shape {frame.shape}, not {(height, width, 3)}")
             pixels = _view(frame)
         yield pixels
+
+
+def _pass_over(reader: Any, keys: npt.NDArray[np.int64], position: int, index: int) -> None:
+    """Move from frame ``position`` to ``index`` without seeking."""
+    if np.any((position < keys) & (keys <= index)):  # there decord would seek to the key frame
+        for _ in range(index - position):
+            reader.next()
+    elif index > position:
+        reader.skip_frames(index - position)
 
 
 def _check_times(reader: Any, times: npt.NDArray[np.float64]) -> None:
@@ -76,7 +92,8 @@ def _check_times(reader: Any, times: npt.NDArray[np.float64]) -> None:
     if len(reader) != len(times):
         raise RuntimeError(f"decord counts {len(reader)} frames, the demuxer {len(times)}")
     listed = np.asarray(reader.get_frame_timestamp(range(len(times))))[:, 0]
-    if np.abs((listed - listed[0]) - (times - times[0])).max() > 2e-3:
+    allowed = 2e-3 + 2.0**-23 * times  # decord's are of single precision
+    if np.any(np.abs((listed - listed[0]) - (times - times[0])) > allowed):
         raise RuntimeError("decord and the demuxer disagree on the times of the frames")
 
 

@@ -121,6 +121,10 @@ def _resampled(resampler: Any, frame: Any) -> Iterator[Waveform]:
         return
     if frame is not None:
         frame.pts = None  # times are kept here; the resampler only counts
-    for out in resampler.resample(frame):
+    try:
+        resampled = resampler.resample(frame)
+    except (av.FFmpegError, ValueError):  # channels or a format that nobody knows: a hole
+        return
+    for out in resampled:
         mono = out.to_ndarray().mean(axis=0, dtype=np.float32)  # (C, S) -> (S,)
         yield np.clip(np.nan_to_num(mono), -1.0, 1.0)

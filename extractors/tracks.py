@@ -81,7 +81,7 @@ def find_tracks(source: str, progress: Callable[[], None]) -> Tracks:
         video, audio = _choose(container)
         if video is None and audio is None:
             raise UnfitFileError("holds neither a picture nor a sound track")
-        if video is not None:
+        if video is not None and video.codec_context is not None:
             refuse_absurd(video.codec_context.width, video.codec_context.height)
         picture, sound = _TrackScan(video), _TrackScan(audio)
         for packet in packets(container, *(s for s in (video, audio) if s is not None)):
@@ -116,7 +116,7 @@ class _TrackScan:
 
     def add(self, packet: Any) -> None:
         """Take in one packet; decodes only until there is a first frame."""
-        if self.first is None:
+        if self.first is None and self.stream.codec_context is not None:
             self.first = next(iter(decoded(packet)), None)
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None:

@@ -128,10 +128,10 @@ def augment_waveform(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarr
     """Return a waveform (S,) at 16 kHz heard through another room, microphone and line."""
     x = waveform.astype(np.float32)
     changes: tuple[tuple[float, Callable[..., np.ndarray]], ...] = (  # type: ignore[type-arg]
-        (0.15, _reverberate),
-        (0.7, _colour),
-        (0.5, _narrow),
-        (0.5, _add_noise),
+        (0.1, _reverberate),
+        (0.5, _colour),
+        (0.35, _narrow),
+        (0.35, _add_noise),
     )
     for chance, change in changes:
         if rng.random() < chance:
@@ -152,7 +152,7 @@ def _reverberate(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # type
 
 def _colour(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # type: ignore[type-arg]
     spectrum = np.fft.rfft(x)
-    knots = rng.uniform(-8, 8, 8)  # dB
+    knots = rng.uniform(-6, 6, 8)  # dB
     gain = np.interp(np.linspace(0, 7, len(spectrum)), np.arange(8), knots)
     return np.fft.irfft(spectrum * 10 ** (gain / 20), len(x))
 
@@ -172,4 +172,4 @@ def _add_noise(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # type: 
     noise *= (np.arange(len(noise)) + 10.0) ** -rng.uniform(0, 1.0)  # white to pink and darker
     sound = np.fft.irfft(noise, len(x))
     power = np.sqrt(np.mean(x**2) / (np.mean(sound**2) + 1e-12))
-    return x + sound * power * 10 ** (-rng.uniform(10, 45) / 20)
+    return x + sound * power * 10 ** (-rng.uniform(15, 50) / 20)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -109,22 +109,30 @@ class Batch:
     mask: Tensor  # (B, L) bool
 
 
-def balanced_weights(clips: Sequence[TrainClip], modality: str) -> Tensor:
-    """Return drawing weights (N,): both classes alike, and within one every origin by its root.
+ONE_SIDED = 0.3  # weight of a source of which all clips are fake, or all genuine
 
-    An origin is a fake's method, or a genuine clip's source: a generator with a hundred clips is
-    drawn ten times as often as one with a single clip, not a hundred times.
+
+def balanced_weights(clips: Sequence[TrainClip], modality: str) -> Tensor:
+    """Return drawing weights (N,) that keep a clip's source from telling its label.
+
+    A source that has both classes gives each as often. One that has a single class would teach
+    its microphone, codec or studio instead of forgery, and is drawn less. Sources are drawn by
+    the root of their size, and so are the generators within one.
     """
-    fake = [bool(getattr(clip.sample, modality)) for clip in clips]
-    origins = [
-        (is_fake, clip.sample.method if is_fake else clip.sample.source)
-        for clip, is_fake in zip(clips, fake, strict=True)
-    ]
-    counts = Counter(origins)
-    weights = torch.tensor([counts[origin] ** -0.5 for origin in origins])
-    classes = torch.tensor(fake)
+    keys = [(c.sample.source, bool(getattr(c.sample, modality)), c.sample.method) for c in clips]
+    sources = Counter(source for source, _, _ in keys)
+    methods = Counter(keys)
+    roots: defaultdict[tuple[str, bool], float] = defaultdict(float)
+    for (source, fake, _), count in methods.items():
+        roots[source, fake] += count**0.5
+    weights = torch.empty(len(keys))
+    for index, (source, fake, method) in enumerate(keys):
+        within = methods[source, fake, method] ** -0.5 / roots[source, fake]
+        share = 1.0 if (source, not fake) in roots else ONE_SIDED
+        weights[index] = sources[source] ** 0.5 * share * within
+    fakes = torch.tensor([fake for _, fake, _ in keys])
     for label in (True, False):
-        chosen = classes == label
+        chosen = fakes == label
         weights[chosen] /= weights[chosen].sum().clamp(min=1e-9)
     return weights
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -148,25 +148,35 @@ def read_audio_manifest(path: Path, splits: Splits) -> list[Sample]:
     ]
 
 
-def read_forged(path: Path, splits: dict[str, str]) -> list[Sample]:
-    """Return the samples of a forging's metadata.json; splits maps an original to its split."""
+def read_forged(path: Path, origins: Mapping[str, Sample] | None = None) -> list[Sample]:
+    """Return the samples of a forging's metadata.json.
+
+    Args:
+        path: the file.
+        origins: the genuine samples by file name: a forged clip is in its origin's split, and
+            where the origin may not be in sync, nobody knows of its forgeries; without, all are
+            in dev and in sync.
+    """
     samples = []
     for row in json.loads(path.read_text()):
+        source = row.get("source") or row["original"] or row["file"]
+        origin = None if origins is None else origins[source]
         spans = {
             modality: tuple((float(s), float(e)) for s, e in row[f"{modality}_fake_segments"])
             for modality in MODALITIES
         }
+        fits = origin is None or origin.sync is not None
         pictured, sounds = row["video_frames"] > 0, row["audio_channels"] > 0
         samples.append(
             Sample(
                 path=path.parent / row["file"],
-                split=splits[row["original"] or row["file"]],
+                split="dev" if origin is None else origin.split,
                 method=f"forged {row['method']}" if row["n_fakes"] else "real",
-                source="forged",
+                source="forged" if origin is None else origin.source,
                 person=row["person"],
                 visual=spans["visual"] if pictured else None,
                 audio=spans["audio"] if sounds else None,
-                sync=spans["sync"] if pictured and sounds else None,
+                sync=spans["sync"] if pictured and sounds and fits else None,
             )
         )
     return samples

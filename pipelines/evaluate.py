@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -80,7 +79,7 @@ def read_results(path: Path) -> dict[str, dict[str, Any]]:
 def read_truth(path: Path) -> list[Sample]:
     """Return the samples of a manifest (.csv) or of a forging's metadata (.json)."""
     if path.suffix == ".json":
-        return read_forged(path, defaultdict(lambda: "dev"))
+        return read_forged(path)
     with path.open(encoding="utf-8") as file:
         columns = file.readline()
     read = read_video_manifest if "modality" in columns else read_audio_manifest

@@ -33,7 +33,7 @@ from pipelines.forge_files import (
     write_forged,
     write_json,
 )
-from pipelines.forge_methods import PICTURE, SOUND, possible_methods
+from pipelines.forge_methods import PICTURE, SOUND, WEIGHTS, possible_methods
 from pipelines.forge_scene import Donor, Forged, make_scene
 from pipelines.forge_sources import find_sources, load_donor, load_source
 
@@ -42,24 +42,6 @@ logger = logging.getLogger(__name__)
 
 OnStep = Callable[[int, int], None]
 ATTEMPTS = 4  # methods tried until one changes a clip
-# How often each is chosen; a pair is as frequent as the product of its parts.
-WEIGHTS = {
-    "self_blend": 3.0,
-    "face_swap": 3.0,
-    "face_rebuilt": 2.0,
-    "face_resampled": 1.5,
-    "mouth_retimed": 3.0,
-    "mouth_frozen": 0.7,
-    "frames_repeated": 0.3,
-    "frames_interpolated": 0.5,
-    "picture_spliced": 0.5,
-    "voice_spliced": 1.0,
-    "voice_replaced": 1.5,
-    "voice_synthetic": 2.0,
-    "voice_resynthesised": 3.0,
-    "voice_changed": 1.0,
-    "voice_converted": 1.5,
-}
 
 
 def ignore_progress(done: int, total: int) -> None:
@@ -81,7 +63,8 @@ def forge_directory(
     """Return the metadata of genuine and forged clips, written to `out` as they are made.
 
     What is forged in a file depends on the seed and its name alone, whatever else is in the
-    folder, but for its donors. What `out` already holds is kept: an interrupted run goes on.
+    folder, but for its donors (and the synthesisers on PATH). What `out` already holds is kept:
+    an interrupted run goes on.
 
     Args:
         sources: a folder of real clips, or a list of files; of one split only, since a face or a
@@ -93,9 +76,11 @@ def forge_directory(
         on_step: told how many sources are done, and of how many.
 
     Raises:
-        ValueError: no sources, or `out` holds clips of other settings.
+        ValueError: no sources, `out` holds some of them or lies among them, or it holds clips of
+            other settings.
     """
     files = find_sources(sources)
+    _keep_apart(files, sources, out)
     people = {name: (persons or {}).get(name, Path(name).stem) for name in files}
     claim_folder(out, {"seed": seed, "config": asdict(config), "split": split})
     tasks = [
@@ -146,16 +131,25 @@ def forge_file(task: Task) -> list[Row]:
         return [row for row in rows.values() if row]
     try:
         clip, track = load_source(task.path, task.config.sources)
-        donors = [load_donor(path, task.config.sources) for path in task.donors]
     except MediaError as error:
         logger.warning("left out: %s", error)
         return []
+    donors = list(_load_donors(task))
     for k in numbers:
         if not rows[k]:
             shorter = _cut_end(clip, generator(task, k, "length"))
             forged = _forge(shorter, track, donors, task, k)
             rows[k] = None if forged is None else write_forged(forged, task, k)
     return [row for row in rows.values() if row]
+
+
+def _load_donors(task: Task) -> Iterator[Donor]:
+    """Yield those of a task's donors that can be read."""
+    for path in task.donors:
+        try:
+            yield load_donor(path, task.config.sources)
+        except MediaError as error:
+            logger.warning("no donor: %s", error)
 
 
 def _forge(
@@ -206,6 +200,14 @@ def _cut_end(clip: Clip, rng: np.random.Generator) -> Clip:
     frames = None if clip.frames is None else clip.frames[:steps]
     sound = None if clip.waveform is None else clip.waveform[: steps * SAMPLES_PER_STEP]
     return Clip(clip.start, frames, sound)
+
+
+def _keep_apart(files: Mapping[str, Path], sources: Path | list[Path], out: Path) -> None:
+    """Raise ValueError where forged clips could overwrite real ones, or be taken for them."""
+    folder = out.resolve()
+    inside = isinstance(sources, Path) and folder.is_relative_to(sources.resolve())
+    if inside or any(path.resolve().parent == folder for path in files.values()):
+        raise ValueError(f"{out} is where the real clips are; choose another folder")
 
 
 def _choose_donors(

@@ -10,6 +10,7 @@ import numpy as np
 from extractors.faces import Array, Frames
 from pipelines.forge_faces import (
     Box,
+    Floats,
     MaskShape,
     drift,
     face_width,
@@ -95,11 +96,13 @@ def draw_colours(
     return recolour
 
 
-def colour_match(source: Array, target: Array, mask: Array, share: float) -> tuple[Array, Array]:
+def colour_match(
+    source: Floats, target: Floats, mask: Array, share: float
+) -> tuple[Floats, Floats]:
     """Return the gain and shift (3,) that give a source the target's colours within a mask."""
     weight = (mask / max(float(mask.sum()), 1e-6))[..., None]
 
-    def moments(image: Array) -> tuple[Array, Array]:
+    def moments(image: Floats) -> tuple[Floats, Floats]:
         mean = (weight * image).sum(axis=(0, 1))
         return mean, np.sqrt((weight * (image - mean) ** 2).sum(axis=(0, 1))) + 1.0
 

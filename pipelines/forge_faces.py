@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from extractors.faces import EYE_CORNERS, Array, Frames
 from extractors.lips import OUTER
@@ -31,6 +33,7 @@ REGIONS = {
 }
 CROP_SPANS = {"face": 1.5, "mouth": 0.75}  # sides of aligned crops in face widths
 
+Floats = npt.NDArray[np.floating[Any]]
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, right and bottom excluded
 
 
@@ -101,8 +104,10 @@ def soft_mask(landmarks: Array, shape: MaskShape, frame_size: tuple[int, ...]) -
     centre = outline.mean(axis=0)
     arms = outline - centre
     angle = np.arctan2(arms[:, 1], arms[:, 0])
-    radius = shape.scale + sum(a * np.cos(k * angle + p) for k, (a, p) in enumerate(shape.waves, 1))
-    outline = centre + arms * np.asarray(radius)[:, None]
+    radius = np.full(len(angle), shape.scale)
+    for k, (amplitude, phase) in enumerate(shape.waves, 1):
+        radius += amplitude * np.cos(k * angle + phase)
+    outline = centre + arms * radius[:, None]
     sigma = max(shape.feather * face_width(landmarks), 0.6)
     pad = int(np.ceil(2.5 * sigma)) + 1
     box = _box_around(outline, pad, frame_size)
@@ -115,6 +120,14 @@ def soft_mask(landmarks: Array, shape: MaskShape, frame_size: tuple[int, ...]) -
     soft = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), sigma)
     soft[soft < 1 / 128] = 0  # below this no pixel would change
     return box, soft.astype(np.float32)
+
+
+def fill_hull(points: Array, box: Box) -> Array:
+    """Return the mask (h, w) in [0, 1] of the hull of points (K, 2) within a box."""
+    mask = np.zeros((box[3] - box[1], box[2] - box[0]), np.uint8)
+    fixed = np.round((points - np.array(box[:2])) * 16).astype(np.int32)
+    cv2.fillPoly(mask, [cv2.convexHull(fixed)], (255,), cv2.LINE_AA, 4)
+    return mask.astype(np.float32) / 255
 
 
 def _box_around(points: Array, pad: int, frame_size: tuple[int, ...]) -> Box:

@@ -93,12 +93,18 @@ def _rounded(segments: Segments) -> list[list[float]]:
     return [[round(start, 5), round(stop, 5)] for start, stop in segments]
 
 
+def _stem(task: Task, k: int) -> str:
+    """Return a clip's name: the genuine one (0) is called like its source."""
+    stem = Path(task.name).stem
+    return stem if k == 0 else f"{stem}_forged{k}"
+
+
 def _file_name(task: Task, k: int, picture: bool) -> str:
-    return f"{Path(task.name).stem}_{k}{'.mp4' if picture else '.m4a'}"
+    return _stem(task, k) + (".mp4" if picture else ".m4a")
 
 
 def _row_path(task: Task, k: int) -> Path:
-    return task.out / "rows" / f"{Path(task.name).stem}_{k}.json"
+    return task.out / "rows" / f"{_stem(task, k)}.json"
 
 
 def read_row(task: Task, k: int) -> Row | None:

@@ -107,6 +107,24 @@ SOUND = {
 WORLD_METHODS = ("voice_changed", "voice_converted")
 # Both tracks together and in step with each other: other words, the lips that said them.
 DUBS = ("dubbed_own", "dubbed_donor")
+# How often each is chosen; a pair is as frequent as the product of its parts.
+WEIGHTS = {
+    "self_blend": 3.0,
+    "face_swap": 3.0,
+    "face_rebuilt": 2.0,
+    "face_resampled": 1.5,
+    "mouth_retimed": 3.0,
+    "mouth_frozen": 0.7,
+    "frames_repeated": 0.3,
+    "frames_interpolated": 0.5,
+    "picture_spliced": 0.5,
+    "voice_spliced": 1.0,
+    "voice_replaced": 1.5,
+    "voice_synthetic": 2.0,
+    "voice_resynthesised": 3.0,
+    "voice_changed": 1.0,
+    "voice_converted": 1.5,
+}
 
 
 def possible_methods(scene: Scene) -> list[str]:

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from extractors.faces import RIGID, Array, Frames
-from extractors.lips import INNER
+from extractors.lips import INNER, OUTER
 from pipelines.forge_blend import blend_in, colour_match, draw_colours, steady_landmarks
-from pipelines.forge_faces import Box, draw_shape, face_width, smooth_in_time, soft_mask
+from pipelines.forge_faces import Box, draw_shape, face_width, fill_hull, smooth_in_time, soft_mask
 from pipelines.forge_generator import apply_look, draw_look
 from pipelines.forge_warp import (
     SPEAKING_POINTS,
@@ -71,13 +71,14 @@ def replace_mouth(
     fidelity = float(rng.uniform(0.7, 1.0))
     ramp = _ramp(stop - start, int(rng.choice([0, 0, 2, 4])))
     still, speaking = list(STILL_POINTS), list(SPEAKING_POINTS)
+    lips = slice(len(still), None)  # of the points below
 
     def points(step: int) -> tuple[Array, Array]:
         """Where the skull's points stay and the lips' go, and where both come from."""
         face = donor_steady[source_steps[step - start]]
         matrix, shift = rigid_similarity(face, steady[step])
-        lips = face[speaking, :2] @ matrix.T + shift
-        return np.concatenate([steady[step, still, :2], lips]), face[still + speaking, :2]
+        moved = face[speaking, :2] @ matrix.T + shift
+        return np.concatenate([steady[step, still, :2], moved]), face[still + speaking, :2]
 
     probes = [points(step) for step in range(start, stop, max((stop - start) // 6, 1))]
     stiffness = enough_stiffness([target for target, _ in probes], [face for _, face in probes])
@@ -87,12 +88,14 @@ def replace_mouth(
         target, source = points(step)
         mouth = warp_box(donor_frames[source_steps[k]], target, source, box, stiffness)
         own = frames[step, box[1] : box[3], box[0] : box[2]].astype(np.float32)
-        _, mask = soft_mask(steady[step], shape, frames.shape[1:3])
-        gain, offset = colour_match(mouth, own, mask, fidelity)
+        skin = soft_mask(steady[step], shape, frames.shape[1:3])[1].copy()
+        # An open mouth is dark: only the skin around the lips tells how the light differs.
+        skin *= 1 - fill_hull(np.concatenate([steady[step, list(OUTER), :2], target[lips]]), box)
+        gain, offset = colour_match(mouth, own, skin + 1e-6, fidelity)
         matched = recolour(apply_look(mouth * gain + offset, look, grain), k)
         return own + ramp[k] * (matched - own)
 
-    shading = float(rng.choice([0.1, 0.4, 1.0]))
+    shading = float(rng.choice([0.5, 1.0]))
     return blend_in(frames, steady, start, stop, shape, paint, 1.0, shading)
 
 

@@ -22,6 +22,7 @@ from pipelines.forge_faces import (
     draw_shape,
     drift,
     face_width,
+    fill_hull,
     smooth_in_time,
     soft_mask,
     uncut_crop,
@@ -182,11 +183,9 @@ def resample_face(
 
 def show_mouth(worn: Array, own: Array, landmarks: Array, box: Box) -> Array:
     """Return a worn face (h, w, 3) that leaves the own teeth and tongue between its lips."""
-    inner = np.round((landmarks[list(INNER), :2] - np.array(box[:2])) * 16).astype(np.int32)
-    hole = np.zeros(worn.shape[:2], np.uint8)
-    cv2.fillPoly(hole, [cv2.convexHull(inner)], (255,), cv2.LINE_AA, 4)
+    hole = fill_hull(landmarks[list(INNER), :2], box)
     sigma = max(0.012 * face_width(landmarks), 0.6)
-    soft = cv2.GaussianBlur(hole.astype(np.float32) / 255, (0, 0), sigma)[..., None]
+    soft = cv2.GaussianBlur(hole, (0, 0), sigma)[..., None]
     return np.asarray(worn + soft * (own - worn), np.float32)
 
 

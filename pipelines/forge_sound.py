@@ -34,7 +34,7 @@ def insert(waveform: Array, start: int, stop: int, sound: Array, fade: int = FAD
     if stop < len(waveform):
         weight[length - fade :] = rise[::-1]
     forged = waveform.copy()
-    mixed = waveform[start:stop] + weight * (sound - waveform[start:stop])
+    mixed = (1 - weight) * waveform[start:stop] + weight * sound
     forged[start:stop] = np.clip(mixed, -1, 1)
     return forged
 
@@ -182,7 +182,8 @@ def background(waveform: Array, samples: int, rng: np.random.Generator) -> Array
     loudness = power.sum(dim=0)
     quiet = power[:, loudness <= torch.quantile(loudness, 0.1)].mean(dim=1).sqrt()
     shape = (len(quiet), samples // hop + 5)
-    noise = torch.from_numpy(rng.normal(0, np.sqrt(0.5), (*shape, 2)).astype(np.float32))
+    # Frames that know nothing of each other lose half of their level as they overlap.
+    noise = torch.from_numpy(rng.normal(0, 2 * np.sqrt(0.5), (*shape, 2)).astype(np.float32))
     return to_waveform(quiet[:, None] * torch.view_as_complex(noise), hop, samples)
 
 

@@ -28,7 +28,7 @@ SUFFIXES = (
     ".ogg",
     ".opus",
 )
-MIN_FACE = 24.0  # pixels from ear to ear; smaller faces are not forged
+MIN_FACE = 32.0  # pixels from ear to ear; smaller faces are not forged
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ PITCHES = (60.0, 400.0)  # Hz, the range of a voice's fundamental
 def to_spectrum(waveform: Array, size: int, hop: int) -> Tensor:
     """Return the complex spectrum (F, M) of a waveform, M frames a hop apart."""
     window = torch.hann_window(size)
-    signal = torch.from_numpy(np.ascontiguousarray(waveform, np.float32))
+    signal = torch.from_numpy(np.array(waveform, np.float32))
     if len(signal) <= size:  # torch mirrors half a window at the ends
         signal = torch.nn.functional.pad(signal, (0, size + 1 - len(signal)))
     return torch.stft(signal, size, hop, window=window, return_complex=True)
@@ -31,7 +31,8 @@ def to_waveform(spectrum: Tensor, hop: int, samples: int) -> Array:
     """Return the waveform (samples,) of a spectrum (F, M): undoes `to_spectrum`."""
     size = 2 * (len(spectrum) - 1)
     window = torch.hann_window(size)
-    signal = torch.istft(spectrum, size, hop, window=window)[:samples]
+    length = min(samples, hop * (spectrum.shape[1] - 1) + size // 2 - 1)
+    signal = torch.istft(spectrum, size, hop, window=window, length=length)
     padded: Array = np.zeros(samples, np.float32)
     padded[: len(signal)] = signal.numpy()
     return padded
@@ -40,10 +41,11 @@ def to_waveform(spectrum: Tensor, hop: int, samples: int) -> Array:
 @lru_cache(maxsize=32)
 def mel_filters(bands: int, size: int, top: float) -> tuple[Tensor, Tensor]:
     """Return mel filters (bands, F) up to `top` Hz and their pseudo-inverse (F, bands)."""
-    import librosa
+    from torchaudio.functional import melscale_fbanks
 
-    weights = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=size, n_mels=bands, fmax=top)
-    return torch.from_numpy(weights), torch.from_numpy(np.linalg.pinv(weights))
+    scale = {"norm": "slaney", "mel_scale": "slaney"}
+    weights = melscale_fbanks(size // 2 + 1, 0.0, top, bands, SAMPLE_RATE, **scale).T
+    return weights, torch.linalg.pinv(weights)
 
 
 def draw_mel(rng: np.random.Generator, strength: float) -> tuple[int, int, int, float]:
@@ -176,7 +178,9 @@ def track_pitch(waveform: Array, hop: int = 160) -> tuple[Array, Array]:
     window = torch.hann_window(size)
     own = torch.fft.irfft(torch.fft.rfft(window, 2 * size).abs().square())[first:last]
     normal = correlation[first:last] / (own / own.max())[:, None] / correlation[0].clamp_min(1e-9)
-    height, place = normal.max(dim=0)
+    lags = torch.arange(first, last)[:, None]
+    place = (normal * (1 - 0.15 * lags / last)).argmax(dim=0)  # of equal peaks, the first
+    height = normal.gather(0, place[None])[0]
     pitch: Array = (SAMPLE_RATE / (place + first)).numpy().astype(np.float32)
     return pitch, height.clamp(0, 1).numpy().astype(np.float32)
 

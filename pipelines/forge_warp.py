@@ -9,19 +9,18 @@ import numpy as np
 
 from extractors.faces import RIGID, Array, Frames
 from extractors.lips import LIPS, OUTER
-from pipelines.forge_faces import BROWS, CHEEKS, CHIN, EYES, NOSE, OVAL, Box
+from pipelines.forge_faces import BROWS, CHEEKS, CHIN, EYES, NOSE, OVAL, Box, Floats
 
 # Enough points to hold a face's shape in a thin-plate warp.
 WARP_POINTS = tuple(dict.fromkeys(OVAL[::2] + BROWS[::2] + EYES + NOSE + CHEEKS + OUTER[::2]))
 # The skull's points and the ones that talking moves: the jaw goes with the lips.
 STILL_POINTS = OVAL[-9:] + OVAL[:10] + NOSE + CHEEKS[:4]
 SPEAKING_POINTS = tuple(dict.fromkeys(OUTER[::2] + LIPS[20::2] + CHIN))
-
 STIFFNESSES = (1e-4, 3e-3, 3e-2, 0.3, 3.0)  # from through every point to nearly affine
 LEAST_AREA = 0.12  # of a cell after the warp; below, the skin looks folded or smeared
 
 
-def similarity(source: Array, target: Array) -> tuple[Array, Array]:
+def similarity(source: Floats, target: Floats) -> tuple[Array, Array]:
     """Return the turning scale (2, 2) and shift (2,) that best take source (K, 2) to target."""
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
     a, b = source - source_mean, target - target_mean
@@ -32,7 +31,7 @@ def similarity(source: Array, target: Array) -> tuple[Array, Array]:
     return matrix, (target_mean - matrix @ source_mean).astype(np.float32)
 
 
-def rigid_similarity(source: Array, target: Array) -> tuple[Array, Array]:
+def rigid_similarity(source: Floats, target: Floats) -> tuple[Array, Array]:
     """Return the similarity between two faces' upper halves, landmarks (478, 3) each."""
     rigid = list(RIGID)
     return similarity(source[rigid, :2], target[rigid, :2])
@@ -45,7 +44,7 @@ class Plate:
     but does not fold where a turned head hides half the face.
     """
 
-    def __init__(self, target: Array, source: Array, stiffness: float = STIFFNESSES[0]) -> None:
+    def __init__(self, target: Floats, source: Floats, stiffness: float = STIFFNESSES[0]) -> None:
         self.centre = target.mean(axis=0)
         self.scale = float(target.std()) + 1e-6
         self.knots = ((target - self.centre) / self.scale).astype(np.float64)
@@ -58,7 +57,7 @@ class Plate:
         moves = np.concatenate([source - target, np.zeros((3, 2))])
         self.weights = np.linalg.solve(system, moves)
 
-    def __call__(self, points: Array) -> Array:
+    def __call__(self, points: Floats) -> Floats:
         """Return where points (M, 2) of the target lie in the source."""
         nodes = (points - self.centre) / self.scale
         count = len(self.knots)
@@ -88,7 +87,7 @@ class Plate:
         return float(area.min() / max(float(np.median(area)), 1e-9))
 
 
-def enough_stiffness(targets: Sequence[Array], sources: Sequence[Array]) -> float:
+def enough_stiffness(targets: Sequence[Floats], sources: Sequence[Floats]) -> float:
     """Return the least stiffness at which no warp between pairs of points (K, 2) folds.
 
     One for a whole segment: switching within it would make the face jump.
@@ -102,7 +101,7 @@ def enough_stiffness(targets: Sequence[Array], sources: Sequence[Array]) -> floa
     return STIFFNESSES[level]
 
 
-def _kernel(a: Array, b: Array) -> Array:
+def _kernel(a: Floats, b: Floats) -> Floats:
     """Return the thin plate's kernel r² log r² between points (M, 2) and (K, 2)."""
     square = ((a[:, None] - b[None]) ** 2).sum(axis=-1)
     return np.asarray(square * np.log(square + 1e-12))
@@ -116,7 +115,7 @@ def _hat(size: int, cell: int) -> Array:
     return np.maximum(1 - distance, 0).astype(np.float32)
 
 
-def warp_box(frame: Frames, target: Array, source: Array, box: Box, stiffness: float) -> Array:
+def warp_box(frame: Frames, target: Floats, source: Floats, box: Box, stiffness: float) -> Array:
     """Return a box (h, w, 3) float32 filled from a frame, source points (K, 2) onto target."""
     map_x, map_y = Plate(target, source, stiffness).maps(box)
     edge = cv2.BORDER_REFLECT_101

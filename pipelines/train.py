@@ -130,7 +130,7 @@ def read_samples(config: DataConfig) -> list[Sample]:
         samples += read_video_manifest(Path(config.videos), splits)
     if config.sounds:
         samples += read_audio_manifest(Path(config.sounds), splits)
-    origins = {sample.path.name: sample.split for sample in samples}
+    origins = {sample.path.name: sample for sample in samples}
     for metadata in config.forged:
         samples += read_forged(Path(metadata), origins)
     return samples

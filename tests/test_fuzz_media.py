@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from extractors.media import MediaConfig, MediaError, open_media, write_clip
 
 NAMES = (
@@ -92,9 +93,8 @@ def outcome(path: Path) -> tuple[str, float]:
         assert 0 < steps <= media.steps
         result = "read with a warning" if media.warnings else "read"
     except MediaError as error:
-        assert str(error).startswith(f"{path} ")
-        assert "\n" not in str(error)
-        result = "refused"
+        named = str(error).startswith(f"{path} ") and "\n" not in str(error)
+        result = "refused" if named else f"refused with a message that names no file: {error}"
     return result, time.monotonic() - start
 
 
@@ -108,6 +108,7 @@ def test_every_damaged_file_is_read_or_refused_in_time(tmp_path: Path) -> None:
     slowest = max(outcomes, key=lambda path: outcomes[path][1])
     print(f"{len(paths)} damaged files: {dict(counts)}; slowest {outcomes[slowest][1]:.1f} s")
     assert len(paths) >= 300
+    assert set(counts) <= {"read", "read with a warning", "refused"}
     assert outcomes[slowest][1] < SECONDS, f"{slowest.name} took {outcomes[slowest][1]:.1f} s"
     assert counts["refused"] > 0
     assert counts["read"] > 0
