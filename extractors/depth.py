@@ -11,7 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from extractors.faces import Array, Frames, face_coordinates, mesh_triangles
+from extractors.crops import face_coordinates
+from extractors.faces import Array, Frames, mesh_triangles
 
 SIDE = 56
 SAMPLES = 5  # points along a triangle's edge

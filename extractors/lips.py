@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from extractors.faces import Array, FaceConfig, Frames, crop_square, face_coordinates, smooth
+from extractors.crops import crop_square, face_coordinates, smooth
+from extractors.faces import Array, FaceConfig, Frames
 
 MOUTH = (48, 96)  # height, width of a mouth crop in pixels
 MOUTH_WIDTH = 0.5  # of the face crop's side

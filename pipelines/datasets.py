@@ -22,10 +22,10 @@ from torch import Tensor
 
 from extractors.faces import FaceConfig
 from extractors.media import STEP_RATE, Clip, MediaError, file_sha256, read_chunks
+from extractors.stream_extractor import StreamExtractor
 from extractors.streams import (
     VERSION,
     StreamConfig,
-    StreamExtractor,
     Streams,
     load_streams,
     save_streams,

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from extractors.faces import FaceConfig
 from extractors.media import MediaConfig, MediaInfo, file_sha256, open_media
-from extractors.streams import STREAMS, StreamConfig, StreamExtractor
+from extractors.stream_extractor import StreamExtractor
+from extractors.streams import STREAMS, StreamConfig
 from pipelines.config import with_overrides
 from pipelines.detector import Detector, load_detector
 from pipelines.judge import JudgeConfig, Judgement, judge

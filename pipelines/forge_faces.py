@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from extractors.faces import EYE_CORNERS, Array, Frames
+from extractors.crops import EYE_CORNERS
+from extractors.faces import Array, Frames
 from extractors.lips import OUTER
 
 # MediaPipe's face oval, clockwise from the forehead; the jaw runs from ear to ear.

@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from extractors.faces import RIGID, Array, Frames
+from extractors.crops import RIGID
+from extractors.faces import Array, Frames
 from extractors.lips import INNER, OUTER
 from pipelines.forge_blend import blend_in, colour_match, draw_colours, steady_landmarks
 from pipelines.forge_faces import Box, draw_shape, face_width, fill_hull, smooth_in_time, soft_mask

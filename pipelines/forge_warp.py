@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from extractors.faces import RIGID, Array, Frames
+from extractors.crops import RIGID
+from extractors.faces import Array, Frames
 from extractors.lips import LIPS, OUTER
 from pipelines.forge_faces import BROWS, CHEEKS, CHIN, EYES, NOSE, OVAL, Box, Floats
 

@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 
 from avdetect.example import example_frames
+from extractors.crops import crop_square, crop_squares, face_coordinates
 from extractors.faces import (
     LANDMARKS,
     FaceConfig,
     FaceTracker,
     Sighting,
-    crop_square,
-    crop_squares,
-    face_coordinates,
     mesh_triangles,
     track_faces,
 )

@@ -10,15 +10,16 @@ import pytest
 import torch
 
 from avdetect.example import example_frames, example_waveform
+from extractors.crops import crop_squares
 from extractors.depth import mesh_depth
-from extractors.faces import FaceConfig, crop_squares, mesh_triangles, track_faces
+from extractors.faces import FaceConfig, mesh_triangles, track_faces
 from extractors.flow import FlowExtractor, dis_flow
 from extractors.lips import lip_landmarks, lip_opening
 from extractors.media import SAMPLE_RATE, SAMPLES_PER_STEP, Clip
 from extractors.spectrogram import BANDS, HOP, MelExtractor, log_mel, loudness, speech_steps
+from extractors.stream_extractor import StreamExtractor
 from extractors.streams import (
     StreamConfig,
-    StreamExtractor,
     Streams,
     load_streams,
     save_streams,

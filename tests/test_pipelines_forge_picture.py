@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from extractors.faces import EYE_CORNERS
+from extractors.crops import EYE_CORNERS
 from extractors.lips import INNER, OUTER
 from pipelines.forge_blend import colour_match
 from pipelines.forge_faces import (

@@ -1,0 +1,265 @@
+"""Chunks of a file in, blocks of streams out.
+
+`StreamExtractor` follows the faces, cuts and measures their crops, and forgets the full frames.
+Long files come out in blocks that overlap by a known context, so that memory stays bounded.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from extractors.appearance import face_crops, scene_crops
+from extractors.crops import crop_squares
+from extractors.depth import DepthNetwork, mesh_depth
+from extractors.faces import Array, FaceConfig, FaceTracker, Frames, Sighting
+from extractors.flow import FlowExtractor, PairFlow, dis_flow, raft_flow
+from extractors.lips import lip_landmarks, mouth_crops, mouth_squares
+from extractors.media import Clip
+from extractors.spectrogram import MelExtractor
+from extractors.streams import StreamConfig, Streams
+
+
+@dataclass(eq=False)
+class _Source:
+    """What one face, scene or the sound has given and a block has not yet taken away."""
+
+    track: int | None
+    start: int
+    flow: FlowExtractor
+    depth: DepthNetwork | None
+    scene: bool = False
+    pieces: dict[str, list[Tensor]] = field(default_factory=lambda: defaultdict(list))
+    steps: int = 0
+    lead: int = 0
+    sizes: list[float] = field(default_factory=list)
+    yaws: list[float] = field(default_factory=list)
+
+    def add(self, streams: dict[str, Tensor]) -> None:
+        for name, stream in streams.items():
+            self.pieces[name].append(stream)
+        self.steps += len(next(iter(streams.values())))
+
+    def blocks(self, config: StreamConfig) -> Iterator[Streams]:
+        """Yield the full blocks, keeping the context that the next one shares."""
+        while self.steps >= self.lead + config.block + config.context:
+            yield self._take(self.lead + config.block + config.context, config.context)
+
+    def last_block(self) -> Streams:
+        """Return what is left at the end of the source."""
+        return self._take(self.steps, 0)
+
+    def _take(self, count: int, trail: int) -> Streams:
+        joined = {name: torch.cat(pieces) for name, pieces in self.pieces.items()}
+        block = Streams(
+            self.start, self.track, self.scene, self.lead, trail,
+            float(np.median(self.sizes)) if self.sizes else None,
+            float(np.median(self.yaws)) if self.yaws else None,
+            **{name: stream[:count] for name, stream in joined.items()},
+        )  # fmt: skip
+        kept = count - 2 * trail
+        self.pieces.clear()
+        self.pieces.update({name: [stream[kept:].clone()] for name, stream in joined.items()})
+        self.start, self.steps, self.lead = self.start + kept, self.steps - kept, trail
+        self.sizes, self.yaws = self.sizes[-1:], self.yaws[-1:]
+        return block
+
+
+class StreamExtractor:
+    """Streams of a file from its chunks. Holds the face mesh; one file at a time."""
+
+    def __init__(self, config: StreamConfig | None = None, faces: FaceConfig | None = None) -> None:
+        self.config = config or StreamConfig()
+        self.faces = faces or FaceConfig()
+        self._tracker: FaceTracker | None = None  # made at the first frame: sound needs none
+        self._pair_flow: PairFlow | None = None
+
+    def __call__(self, chunks: Iterable[Clip]) -> Iterator[Streams]:
+        """Yield blocks of streams: each face's, those of scenes without a face, and the sound's."""
+        cv2.setNumThreads(1)  # DIS is six times slower with OpenCV's own threads
+        file = _File(self, self._fresh_tracker())
+        for clip in chunks:
+            yield from file.push(clip)
+        yield from file.finish()
+
+    def _fresh_tracker(self) -> FaceTracker:
+        if self._tracker is None:
+            self._tracker = FaceTracker(self.faces)
+        self._tracker.reset()
+        return self._tracker
+
+    def pair_flow(self) -> PairFlow:
+        """Return the configured optical flow, loaded once."""
+        if self._pair_flow is None:
+            weights = self.config.flow_weights
+            self._pair_flow = (
+                raft_flow(Path(weights), self.config.device) if weights else dis_flow()
+            )
+        return self._pair_flow
+
+    def depth_network(self) -> DepthNetwork | None:
+        """Return a depth network for one source, None where the face mesh is to be used."""
+        weights = self.config.depth_weights
+        return DepthNetwork(Path(weights)) if weights else None
+
+
+class _File:
+    """One file on its way through the extractor.
+
+    Frames wait until no later detection can change their crops (`FaceConfig.lookahead`), so that
+    the streams do not depend on where the chunks were cut.
+    """
+
+    def __init__(self, extractor: StreamExtractor, tracker: FaceTracker) -> None:
+        self.extractor, self.tracker = extractor, tracker
+        self.config, self.faces = extractor.config, extractor.faces
+        self.waiting: list[Frames] = []  # single frames, from step self.done on
+        self.mel = MelExtractor()
+        self.waiting_mel: Tensor | None = None  # (T, 80, 4) from step self.done on
+        self.done = 0
+        self.tracks: dict[int, _Source] = {}
+        self.sound: _Source | None = None
+        self.scene: _Source | None = None
+
+    def push(self, clip: Clip) -> Iterator[Streams]:
+        arrived = clip.start + clip.steps
+        if clip.waveform is not None:
+            mel = self.mel(clip.waveform)
+            kept = self.waiting_mel
+            self.waiting_mel = mel if kept is None else torch.cat([kept, mel])
+        if clip.frames is None:
+            yield from self._advance(arrived, arrived)
+            return
+        self.tracker.push(clip.frames, clip.start)
+        self.waiting.extend(clip.frames)
+        # whole strides only: a frame is copied out of its chunk when it has to wait
+        yield from self._advance(arrived - self.faces.lookahead, arrived)
+        self.waiting = [frame.copy() for frame in self.waiting]
+
+    def finish(self) -> Iterator[Streams]:
+        """Yield what is left after the last chunk."""
+        steps = max(len(self.waiting), 0 if self.waiting_mel is None else len(self.waiting_mel))
+        yield from self._advance(self.done + steps, self.done + steps)
+        for source in (*self.tracks.values(), self.scene, self.sound):
+            if source is not None and source.steps > source.lead:
+                yield source.last_block()
+
+    def _advance(self, stop: int, arrived: int) -> Iterator[Streams]:
+        """Turn the steps [done, stop) into streams; arrived bounds what the tracker has seen."""
+        count = stop - self.done
+        if count <= 0:
+            return
+        frames, self.waiting = self.waiting[:count], self.waiting[count:]
+        mel = None
+        if self.waiting_mel is not None:
+            mel, self.waiting_mel = self.waiting_mel[:count], self.waiting_mel[count:]
+            yield from self._sound(mel)
+        if frames:
+            yield from self._pictures(frames, mel)
+        self.done = stop
+
+    def _sound(self, mel: Tensor) -> Iterator[Streams]:
+        if self.sound is None:
+            self.sound = self._source(None, self.done)
+        self.sound.add({"mel": mel})
+        yield from self.sound.blocks(self.config)
+
+    def _pictures(self, frames: list[Frames], mel: Tensor | None) -> Iterator[Streams]:
+        faceless = np.ones(len(frames), bool)
+        for sighting in list(self.tracker.sightings):
+            first = max(sighting.first, self.done)
+            last = min(sighting.last + 1, self.done + len(frames))
+            if first < last and self._is_face(sighting):
+                faceless[first - self.done : last - self.done] = False
+                yield from self._face(sighting, frames, mel, first, last)
+            sighting.forget(last - self.faces.radius - 1)
+            if sighting.last < self.done - self.faces.lookahead:
+                self.tracker.sightings.remove(sighting)
+                source = self.tracks.pop(sighting.track, None)
+                if source is not None:
+                    yield source.last_block()
+        if self.config.scenes:
+            yield from self._scenes(frames, faceless)
+
+    def _is_face(self, sighting: Sighting) -> bool:
+        return sighting.track in self.tracks or sighting.early >= self.faces.min_steps
+
+    def _face(
+        self, sighting: Sighting, frames: list[Frames], mel: Tensor | None, first: int, last: int
+    ) -> Iterator[Streams]:
+        source = self.tracks.get(sighting.track)
+        if source is None:
+            source = self._source(sighting.track, first)
+            self.tracks[sighting.track] = source
+        part = slice(first - self.done, last - self.done)
+        source.add(self._face_streams(source, sighting, frames[part], first, last))
+        if mel is not None:
+            source.pieces["mel"].append(mel[part])
+        yield from source.blocks(self.config)
+
+    def _face_streams(
+        self, source: _Source, sighting: Sighting, frames: list[Frames], first: int, last: int
+    ) -> dict[str, Tensor]:
+        radius = self.faces.radius
+        around = sighting.between(first - radius, last + radius)
+        landmarks = around[radius : len(around) - radius]
+        squares = crop_squares(around, self.faces)
+        source.sizes.extend(squares[:, 2] / self.faces.margin)
+        source.yaws.extend(_yaw(landmarks))
+        crops = face_crops(frames, squares)
+        mouths = mouth_crops(frames, mouth_squares(around, squares, self.faces))
+        depth = source.depth(crops) if source.depth else mesh_depth(landmarks, squares)
+        return {
+            "appearance": torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous(),
+            "landmarks": torch.from_numpy(lip_landmarks(landmarks, squares)),
+            "mouth": torch.from_numpy(mouths)[:, None],
+            "flow": torch.from_numpy(source.flow(crops)).half(),
+            "depth": torch.from_numpy(depth)[:, None].half(),
+        }
+
+    def _scenes(self, frames: list[Frames], faceless: np.ndarray) -> Iterator[Streams]:  # type: ignore[type-arg]
+        """Follow runs of steps without any face; one that a face interrupts ends there."""
+        edges = np.flatnonzero(np.diff(np.r_[0, faceless.astype(np.int8), 0]))
+        runs = list(zip(edges[::2], edges[1::2], strict=True))
+        for begin, end in runs:
+            if begin > 0:
+                yield from self._end_scene()
+            if self.scene is None:
+                self.scene = replace(self._source(None, self.done + int(begin)), scene=True)
+            self.scene.add(self._scene_streams(self.scene, frames[begin:end]))
+            yield from self.scene.blocks(self.config)
+        if not faceless[-1]:
+            yield from self._end_scene()
+
+    def _scene_streams(self, scene: _Source, frames: list[Frames]) -> dict[str, Tensor]:
+        crops = scene_crops(frames)
+        streams = {
+            "appearance": torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous(),
+            "flow": torch.from_numpy(scene.flow(crops)).half(),
+        }
+        if scene.depth is not None:
+            streams["depth"] = torch.from_numpy(scene.depth(crops))[:, None].half()
+        return streams
+
+    def _end_scene(self) -> Iterator[Streams]:
+        if self.scene is not None:
+            yield self.scene.last_block()
+        self.scene = None
+
+    def _source(self, track: int | None, start: int) -> _Source:
+        flow = FlowExtractor(self.extractor.pair_flow())
+        return _Source(track, start, flow, self.extractor.depth_network())
+
+
+def _yaw(landmarks: Array) -> Array:
+    """Return how far faces (T, 478, 3) are turned to the side, in degrees, by the eyes' depth."""
+    line = landmarks[:, 263] - landmarks[:, 33]
+    yaw: Array = np.degrees(np.abs(np.arctan2(line[:, 2], np.hypot(line[:, 0], line[:, 1]))))
+    return yaw
