@@ -99,6 +99,12 @@ def _add_evaluate(verbs: Verbs) -> None:
         help="whose rules the metrics of the segments follow (default avdetect)",
     )
     verb.add_argument("--out", type=Path, metavar="DIR", help="also write the metrics here")
+    verb.add_argument(
+        "--splits",
+        type=Path,
+        metavar="FILE",
+        help="take only the dev clips of a manifest, by this list of sources",
+    )
 
 
 def _add_doctor(verbs: Verbs) -> None:
@@ -116,7 +122,7 @@ def _add_benchmark(verbs: Verbs) -> None:
         description="Judges a drawn example clip several times and prints each stage's time.",
     )
     verb.add_argument(
-        "--seconds", type=_count, default=10, metavar="N", help="length of the clip (default 10)"
+        "--seconds", type=_count, default=20, metavar="N", help="length of the clip (default 20)"
     )
     verb.add_argument(
         "--runs", type=_count, default=3, metavar="N", help="how often to judge it (default 3)"

@@ -113,7 +113,9 @@ def evaluate(options: Namespace) -> int:
     from pipelines.evaluate import evaluate_files
 
     try:
-        metrics = evaluate_files(options.predictions, options.truth, options.protocol, options.out)
+        metrics = evaluate_files(
+            options.predictions, options.truth, options.protocol, options.out, options.splits
+        )
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
     print(json.dumps(metrics, indent=2))
@@ -134,7 +136,7 @@ def doctor(options: Namespace) -> int:
 
 
 def benchmark(options: Namespace) -> int:
-    """Time the stages on the example clip and print how they compare with real time."""
+    """Time the stages on an example clip and print how they compare with plain decoding."""
     from rich.console import Console
 
     from avdetect.benchmark import measure, timings_table
@@ -142,7 +144,7 @@ def benchmark(options: Namespace) -> int:
 
     with quiet_libraries():
         timings = measure(_load(options), options.seconds, options.runs)
-    Console().print(timings_table(timings))
+    Console().print(timings_table(timings, options.seconds))
     return OK
 
 

@@ -102,6 +102,10 @@ class FaceTracker:
         self.sightings: list[Sighting] = []
         self._tracks = 0
 
+    def close(self) -> None:
+        """Give MediaPipe's memory back; it is not freed with the object."""
+        self._mesh.close()
+
     def reset(self) -> None:
         """Forget all faces before another video."""
         self._mesh.reset()
@@ -160,6 +164,7 @@ def track_faces(frames: Frames, config: FaceConfig | None = None) -> list[FaceTr
     """Return the face tracks of a whole short clip, frames (T, H, W, 3) uint8 RGB."""
     tracker = FaceTracker(config)
     tracker.push(frames, 0)
+    tracker.close()
     return [
         FaceTrack(s.track, s.first, s.between(s.first, s.last + 1))
         for s in tracker.sightings

@@ -63,7 +63,9 @@ class TrainClip:
         source = self.waveform
         if rng is not None and rng.random() < 0.4:
             if self.recoded is None:
-                heard = recode(self.waveform.numpy().astype(np.float32) / 32768, rng)
+                # one version a clip, whoever asks first: batches do not depend on earlier ones
+                own = np.random.default_rng(len(self.waveform))
+                heard = recode(self.waveform.numpy().astype(np.float32) / 32768, own)
                 self.recoded = torch.from_numpy(
                     (heard * 32767).clip(-32768, 32767).astype(np.int16)
                 )
@@ -109,7 +111,7 @@ class Batch:
     mask: Tensor  # (B, L) bool
 
 
-ONE_SIDED = 0.3  # weight of a source of which all clips are fake, or all genuine
+ONE_SIDED = 0.5  # weight of a source of which all clips are fake, or all genuine
 
 
 def balanced_weights(clips: Sequence[TrainClip], modality: str) -> Tensor:

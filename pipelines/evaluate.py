@@ -9,7 +9,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from pipelines.datasets import Sample, Splits, read_audio_manifest, read_forged, read_video_manifest
+from pipelines.datasets import (
+    Sample,
+    Splits,
+    read_audio_manifest,
+    read_forged,
+    read_splits,
+    read_video_manifest,
+)
 from pipelines.localization_metrics import Protocol, localization
 from pipelines.metrics import (
     auc,
@@ -26,7 +33,11 @@ FEWEST = 3  # fakes of a generator below which its AUC says nothing
 
 
 def evaluate_files(
-    predictions: Path, truth: Path, protocol: str = "avdetect", out: Path | None = None
+    predictions: Path,
+    truth: Path,
+    protocol: str = "avdetect",
+    out: Path | None = None,
+    splits: Path | None = None,
 ) -> dict[str, Any]:
     """Return all metrics of a file of results, one JSON object a line, against their truth.
 
@@ -35,13 +46,14 @@ def evaluate_files(
         truth: a manifest (.csv) or a forging's metadata (.json).
         protocol: of the segments: avdetect, lavdf, av1m or activitynet.
         out: a folder that metrics.json and report.md are written to.
+        splits: a list of sources, as training reads it: only the clips of dev are looked at.
 
     Raises:
         OSError: a file cannot be read.
         ValueError: the files do not fit each other.
     """
     results = read_results(predictions)
-    samples = read_truth(truth)
+    samples = read_truth(truth, splits)
     metrics = {
         "predictions": str(predictions),
         "truth": str(truth),
@@ -76,14 +88,16 @@ def read_results(path: Path) -> dict[str, dict[str, Any]]:
     return results
 
 
-def read_truth(path: Path) -> list[Sample]:
-    """Return the samples of a manifest (.csv) or of a forging's metadata (.json)."""
+def read_truth(path: Path, splits: Path | None = None) -> list[Sample]:
+    """Return the samples of a manifest (.csv), or its dev clips, or of a forging's metadata."""
     if path.suffix == ".json":
         return read_forged(path)
     with path.open(encoding="utf-8") as file:
         columns = file.readline()
     read = read_video_manifest if "modality" in columns else read_audio_manifest
-    return read(path, Splits())
+    if splits is None:
+        return read(path, Splits())
+    return [sample for sample in read(path, read_splits(splits)) if sample.split == "dev"]
 
 
 def detection_metrics(

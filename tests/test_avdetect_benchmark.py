@@ -1,4 +1,4 @@
-"""The benchmark: medians of what the session itself measured."""
+"""The benchmark: medians of what the session itself measured, beside plain decoding."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from avdetect.benchmark import measure, timings_table
+from avdetect.benchmark import PLAIN, measure, timings_table
 
 
 class FakeSession:
@@ -27,14 +27,15 @@ class FakeSession:
 def test_the_first_run_is_not_counted_and_the_median_is_taken():
     session: Any = FakeSession()
     timings = measure(session, seconds=1, runs=3)
-    assert list(timings) == ["decode", "total"]
-    assert timings["decode"] == pytest.approx((1.0, 1.0))
-    assert timings["total"] == pytest.approx((2.0, 0.5))
+    assert list(timings) == [PLAIN, "decode", "total"]
+    assert timings["decode"] == pytest.approx(1.0)
+    assert timings["total"] == pytest.approx(2.0)
+    assert 0 < timings[PLAIN] < 10
 
 
-def test_the_table_has_a_row_a_stage():
+def test_the_table_has_a_row_a_stage_with_its_ratio_to_plain_decoding():
     console = Console(file=StringIO(), width=80)
-    console.print(timings_table({"decode": (0.5, 20.0), "total": (2.0, 5.0)}))
+    console.print(timings_table({PLAIN: 0.5, "total": 1.5}, seconds=6))
     lines = console.file.getvalue().split("\n")  # type: ignore[attr-defined]
-    assert lines[1].split() == ["decode", "0.50", "20.0"]
-    assert lines[2].split() == ["total", "2.00", "5.0"]
+    assert lines[1].split() == ["plain", "decoding", "0.50", "1.00", "12.0"]
+    assert lines[2].split() == ["total", "1.50", "3.00", "4.0"]
