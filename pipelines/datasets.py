@@ -80,6 +80,7 @@ class Splits:
     calibration: tuple[str, ...] = ()
     dev: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()  # sources that are not used
+    unsynced: tuple[str, ...] = ()  # sources whose genuine clips may be dubbed or out of sync
 
     def of(self, source: str, default: str) -> str:
         """Return the split of a source."""
@@ -115,7 +116,8 @@ def read_video_manifest(path: Path, splits: Splits) -> list[Sample]:
         audio: Spans | None = None
         if sounds:
             audio = WHOLE if row["modality"] in ("audio", "both") else ()
-        genuine = row["label"] == "real" and sounds and "unverified" not in row["notes"]
+        doubtful = "unverified" in row["notes"] or row["repo"] in splits.unsynced
+        genuine = row["label"] == "real" and sounds and not doubtful
         samples.append(
             Sample(
                 path=path.parent / row["file"],

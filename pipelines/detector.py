@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -21,6 +21,8 @@ from pipelines.config import from_dict, to_dict
 from temporal.experts import CONTEXT, EXPERTS, ExpertConfig, build_experts, normalise
 from temporal.localization import MODALITIES, LocalizationConfig, LocalizationHead, StepOutputs
 
+# The experts that judge by themselves as well, and the modality that each judges.
+PROBES = {"appearance": "visual", "flow": "visual", "depth": "visual", "mel": "audio"}
 PEAK_STEPS = 25  # the most suspicious second that the clip's logit listens to
 
 
@@ -49,7 +51,10 @@ class Detector(nn.Module):
         self.lag = LagProfile(dim, fusion.reach, fusion.lag_span, CONTEXT["lips"])
         self.lag_token = nn.Linear(2 * fusion.reach + 1, dim)
         self.fusion = CrossModalTransformer((*EXPERTS, "lag"), dim, fusion)
+        self.probes = nn.ModuleDict({name: nn.Linear(dim, 1) for name in PROBES})
         self.head = LocalizationHead(dim, config.localization)
+        for parameter in self.head.steps[-1].parameters():
+            nn.init.zeros_(parameter)  # fusion begins at what the experts say by themselves
         # clip logit = weights (mean step logit, mean of the peak steps) + bias, a row a modality
         self.pool = nn.Parameter(torch.tensor([[0.5, 0.5, 0.0]] * len(MODALITIES)))
         # (scale, shift) of each modality's clip logit and of the whole clip's, fitted afterwards
@@ -70,11 +75,23 @@ class Detector(nn.Module):
         return tokens
 
     def fuse(self, tokens: Mapping[str, Tensor], mask: Tensor) -> StepOutputs:
-        """Return what the head says of the experts' tokens."""
+        """Return what the experts say by themselves, corrected by what all say together."""
         given = dict(tokens)
         if "lag" in given:
             given["lag"] = self.lag_token(given["lag"])
-        return self.head(self.fusion(given, mask), mask)
+        out: StepOutputs = self.head(self.fusion(given, mask), mask)
+        return replace(out, logits=out.logits + self.expert_logits(tokens, out.logits))
+
+    def expert_logits(self, tokens: Mapping[str, Tensor], like: Tensor) -> Tensor:
+        """Return step logits (N, L, 3) that the experts give alone: the mean of a modality's."""
+        columns = []
+        for modality in MODALITIES:
+            names = [n for n, m in PROBES.items() if m == modality and n in tokens]
+            said = [self.probes[name](tokens[name])[..., 0] for name in names]
+            columns.append(
+                torch.stack(said).mean(dim=0) if said else torch.zeros_like(like[..., 0])
+            )
+        return torch.stack(columns, dim=-1)
 
     def forward(self, streams: Mapping[str, Tensor], mask: Tensor) -> StepOutputs:
         """Return step logits and proposals of streams (N, L, ...); mask (N, L) of valid steps."""

@@ -30,15 +30,12 @@ from pipelines.datasets import (
     read_splits,
     read_video_manifest,
 )
-from pipelines.detector import Detector, DetectorConfig, save_detector
+from pipelines.detector import PROBES, Detector, DetectorConfig, save_detector
 from pipelines.fitting import Run, StageConfig
 from pipelines.train_experts import train_expert, train_sync
 from pipelines.train_fusion import train_fusion
 
 logger = logging.getLogger(__name__)
-
-# The experts that learn alone, and the modality whose truth they learn.
-ALONE = {"appearance": "visual", "flow": "visual", "depth": "visual", "mel": "audio"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ class TrainConfig:
     threads: int = 2
     device: str = "cpu"
     precision: str = "bfloat16"  # of the forward passes, or float32
-    stages: tuple[str, ...] = (*ALONE, "sync", "fusion", "calibrate")
+    stages: tuple[str, ...] = (*PROBES, "sync", "fusion", "calibrate")
     data: DataConfig = field(default_factory=DataConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     appearance: StageConfig = field(default_factory=StageConfig)
@@ -87,7 +84,7 @@ def train(path: Path, overrides: Sequence[str] = ()) -> Path:
     run = Run(Path(config.out), config.seed, config.device, config.precision)
     clips = load_clips(config.data, run)
     detector = Detector(config.detector).to(config.device)
-    for name, modality in ALONE.items():
+    for name, modality in PROBES.items():
         if name in config.stages:
             train_expert(name, modality, detector, clips, getattr(config, name), run)
     if "sync" in config.stages:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from fusion.transformer import LagProfile
 from pipelines.batches import Batch, TrainClip, balanced_weights, draw_batches
+from pipelines.datasets import WHOLE
 from pipelines.detector import Detector
 from pipelines.fitting import Run, StageConfig, fit
 from pipelines.losses import step_loss
@@ -23,10 +24,10 @@ LONGEST = 150  # steps of a held-out clip that are scored
 class Probe(nn.Module):
     """An expert with a linear layer on its tokens: step logits (B, L) of one modality."""
 
-    def __init__(self, name: str, expert: nn.Module, dim: int) -> None:
+    def __init__(self, name: str, detector: Detector) -> None:
         super().__init__()
-        self.name, self.expert = name, expert
-        self.linear = nn.Linear(dim, 1)
+        self.name, self.expert = name, detector.experts[name]
+        self.linear = detector.probes[name]
 
     def forward(self, streams: dict[str, Tensor]) -> Tensor:
         """Return step logits (B, L)."""
@@ -48,7 +49,7 @@ def train_expert(
     run.log(stage=name, train=len(train), val=len(val))
     weights = balanced_weights(train, modality)
     column = MODALITIES.index(modality)
-    probe = Probe(name, detector.experts[name], detector.config.experts.dim).to(run.device)
+    probe = Probe(name, detector).to(run.device)
 
     def batches(first: int, last: int) -> Iterator[Batch]:
         return draw_batches(
@@ -89,6 +90,15 @@ def _has(clip: TrainClip, streams: Sequence[str]) -> bool:
     return set(streams) <= given
 
 
+def _in_sync(clip: TrainClip) -> bool:
+    """Return whether lips and sound belong together: genuine, or a face driven by this sound."""
+    sample = clip.sample
+    driven = (
+        sample.visual == WHOLE and sample.audio == () and not sample.method.startswith("forged")
+    )
+    return driven or (sample.sync == () and sample.visual == ())
+
+
 class SyncNetwork(nn.Module):
     """Lips, voice and their lag profile, as they are in the detector."""
 
@@ -110,7 +120,7 @@ class SyncNetwork(nn.Module):
 def train_sync(
     detector: Detector, clips: dict[str, list[TrainClip]], config: StageConfig, run: Run
 ) -> None:
-    """Teach lips and voice what belongs together, from genuine clips alone.
+    """Teach lips and voice what belongs together, without any clip where they do not.
 
     Contrastive (Chung & Zisserman 2016; Oord et al. 2018): the lips of a stretch are to fit the
     sound of the same time better than that of other times of the clip and of other clips. All
@@ -120,7 +130,7 @@ def train_sync(
     train, val = (
         [
             c for c in clips[split]
-            if c.sample.sync == () and c.sample.visual == () and _has(c, names)
+            if _in_sync(c) and _has(c, names)
             and c.steps >= config.length
         ]
         for split in ("train", "val")
@@ -162,9 +172,9 @@ def sync_loss(lips: Tensor, voice: Tensor, sharpness: Tensor, lag: LagProfile) -
     others = torch.einsum("bld,cld->bc", middle, voice[:, edge : edge + count]) / count
     others = others.masked_fill(torch.eye(len(lips), dtype=torch.bool, device=lips.device), -1e4)
     logits = torch.cat([own, others], dim=1) * sharpness
-    # a step to either side is as good: lips lead or trail the sound by that much in real speech
+    # two steps to either side are nearly as good: lips lead or trail by that much in real clips
     truth = torch.zeros_like(logits)
-    truth[:, lag.reach - 1 : lag.reach + 2] = torch.tensor([0.15, 0.7, 0.15])
+    truth[:, lag.reach - 2 : lag.reach + 3] = torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1])
     return functional.cross_entropy(logits, truth)
 
 

@@ -54,7 +54,7 @@ def train_fusion(
     """Teach the detector's fusion, head and clip pooling; its experts stay as they are."""
     if run.finished("fusion", detector):
         return
-    train = token_clips(detector, clips["train"], run, versions=2)
+    train = token_clips(detector, clips["train"], run, versions=1)
     val = token_clips(detector, clips["val"], run, versions=0)
     run.log(stage="fusion", train=len(train), val=len(val))
     kinds = {kind: [c for c in train if c.kind == kind] for kind in ("both", "face", "sound")}
