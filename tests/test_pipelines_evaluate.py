@@ -1,0 +1,102 @@
+"""Evaluation: every file counts, and so do those that could not be judged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipelines.evaluate import evaluate_files, union
+
+MANIFEST = "file,label,modality,method,audio,split,person,repo,notes\n" + "".join(
+    f"{name}.mp4,{label},{modality},{method},1,dev,{name},lab,\n"
+    for name, label, modality, method in (
+        ("r1", "real", "none", "none"), ("r2", "real", "none", "none"),
+        ("r3", "real", "none", "none"), ("f1", "fake", "video", "Gen A"),
+        ("f2", "fake", "video", "Gen A"), ("f3", "fake", "video", "Gen A"),
+        ("f4", "fake", "audio", "Gen B"),
+    )
+)  # fmt: skip
+
+
+def result(name: str, score: float | None, **scores: float | None) -> str:
+    row = {
+        "path": f"/somewhere/{name}.mp4", "status": "ok", "score": score,
+        "visual_score": score, "audio_score": None, "sync_score": None,
+        "segments": [], "media": {"duration": 4.0}, **scores,
+    }  # fmt: skip
+    return json.dumps(row)
+
+
+def written(folder: Path, lines: list[str]) -> tuple[Path, Path]:
+    (folder / "truth.csv").write_text(MANIFEST)
+    (folder / "results.jsonl").write_text("\n".join(lines))
+    return folder / "results.jsonl", folder / "truth.csv"
+
+
+SCORED = [("r1", 0.1), ("r2", 0.3), ("r3", 0.6), ("f1", 0.9), ("f2", 0.5), ("f3", 0.7)]
+
+
+def test_scores_are_compared_with_all_genuine_files_by_generator(tmp_path: Path) -> None:
+    predictions, truth = written(tmp_path, [result(n, s) for n, s in SCORED])
+    metrics = evaluate_files(predictions, truth, out=tmp_path / "out")
+    visual = metrics["detection"]["visual_score"]
+    assert (visual["given"], visual["scored"], visual["fake"], visual["real"]) == (7, 6, 3, 3)
+    assert visual["auc"] == pytest.approx(8 / 9)
+    assert visual["by_generator"]["Gen A"]["fakes"] == 3
+    low, high = visual["auc_interval"]
+    assert low <= 8 / 9 <= high
+    assert "6 of 7" in (tmp_path / "out" / "report.md").read_text()
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == json.loads(
+        json.dumps(metrics)
+    )
+
+
+def test_a_file_without_a_score_counts_as_undecided(tmp_path: Path) -> None:
+    predictions, truth = written(tmp_path, [result(n, s) for n, s in SCORED])
+    overall = evaluate_files(predictions, truth)["detection"]["score"]
+    assert overall["auc"] == pytest.approx(8 / 9)
+    # the fake that was not judged counts 0.5: above two of the three genuine ones
+    assert overall["auc_failures_as_half"] == pytest.approx((8 + 2) / 12)
+
+
+def test_clips_of_one_class_give_no_auc_but_a_note(tmp_path: Path) -> None:
+    predictions, truth = written(tmp_path, [result("r1", 0.2), result("r2", 0.4)])
+    assert "both classes" in evaluate_files(predictions, truth)["detection"]["score"]["note"]
+
+
+def test_a_line_that_is_no_result_is_named(tmp_path: Path) -> None:
+    predictions, truth = written(tmp_path, [result("r1", 0.2), "{oops"])
+    with pytest.raises(ValueError, match=r"results\.jsonl: line 2"):
+        evaluate_files(predictions, truth)
+    predictions, truth = written(tmp_path, [result("r1", 0.2), result("r1", 0.3)])
+    with pytest.raises(ValueError, match="a second result for r1"):
+        evaluate_files(predictions, truth)
+
+
+def test_segments_of_all_modalities_are_one_truth(tmp_path: Path) -> None:
+    rows = [
+        {
+            "file": "f1.mp4", "original": None, "n_fakes": 1, "method": "x", "person": "p",
+            "video_frames": 100, "audio_channels": 1, "visual_fake_segments": [[1.0, 2.0]],
+            "audio_fake_segments": [[1.5, 3.0]], "sync_fake_segments": [],
+        },
+        {
+            "file": "r1.mp4", "original": None, "n_fakes": 0, "method": "none", "person": "p",
+            "video_frames": 100, "audio_channels": 1, "visual_fake_segments": [],
+            "audio_fake_segments": [], "sync_fake_segments": [],
+        },
+    ]  # fmt: skip
+    (tmp_path / "truth.json").write_text(json.dumps(rows))
+    segments = [{"start": 1.0, "end": 3.0, "score": 0.9, "modality": "visual"}]
+    lines = [result("f1", 0.9, segments=segments), result("r1", 0.2)]  # type: ignore[arg-type]
+    (tmp_path / "results.jsonl").write_text("\n".join(lines))
+    place = evaluate_files(tmp_path / "results.jsonl", tmp_path / "truth.json")["localization"]
+    assert place["judged"] == 2
+    assert place["AP@0.95"] == pytest.approx(1.0)
+
+
+def test_union_of_spans() -> None:
+    assert union([]) == []
+    assert union([(0.0, 1.0), (2.0, 3.0), (0.5, 2.0)]) == [(0.0, 3.0)]
