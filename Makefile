@@ -46,7 +46,6 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
-	$(BIN)/mypy --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls tests
 
 benchmark: $(READY)
 	$(BIN)/avdetect benchmark
