@@ -22,6 +22,9 @@ def calibrate(detector: Detector, clips: Sequence[TrainClip], run: Run) -> None:
 
     Both classes weigh alike: a score of 0.5 is what a clip gets that either class would give.
     """
+    if not clips:
+        run.log(calibrate="none", note="no clips to calibrate on: scores are left as they are")
+        return
     logits, truths = scored(detector.eval(), token_clips(detector, clips, run, versions=0), run)
     rows = detector.calibration.clone().cpu()
     for column, modality in enumerate(MODALITIES):

@@ -102,10 +102,10 @@ def test_the_sync_loss_is_lowest_where_lips_and_voice_fit() -> None:
     said = nn.functional.normalize(torch.randn(4, 80, 16, generator=generator), dim=-1)
     lips = said[:, 8:72]
     losses = {
-        shift: float(sync_loss(lips, said[:, 8 - shift : 72 - shift], torch.tensor(20.0), lag))
+        shift: float(sync_loss(lips, said[:, 8 - shift : 72 - shift], torch.tensor(5.0), lag))
         for shift in (0, 3, -6)
     }
-    assert losses[0] < 1.0 < min(losses[3], losses[-6])
+    assert losses[0] < min(losses[3], losses[-6]) - 0.5
 
 
 def test_runs_of_forged_steps_are_segments_and_pauses_do_not_cut_sync() -> None:
