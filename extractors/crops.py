@@ -72,13 +72,7 @@ def crop_square(frame: Frames, square: Array, size: tuple[int, int]) -> Frames:
     region = frame[top : max(bottom, top + 1), left : max(right, left + 1)]
     if region.size == 0:
         return np.zeros((height, width, frame.shape[2]), np.uint8)
-    shrink = max(scale, 1.0)
-    if shrink > 1.25:
-        target = (max(round(region.shape[1] / shrink), 1), max(round(region.shape[0] / shrink), 1))
-        factor_x, factor_y = target[0] / region.shape[1], target[1] / region.shape[0]
-        region = cv2.resize(region, target, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    else:
-        factor_x = factor_y = 1.0
+    region, factor_x, factor_y = _shrunk(region, scale)
     cos, sin = np.cos(roll) * scale, np.sin(roll) * scale
     # crop pixel -> frame pixel -> pixel of the (shrunk) region; pixel centres lie at + 0.5
     cx, cy = (width - 1) / 2, (height - 1) / 2
@@ -96,3 +90,23 @@ def crop_square(frame: Frames, square: Array, size: tuple[int, int]) -> Frames:
         region, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101
     )
     return crop  # type: ignore[return-value]
+
+
+def _shrunk(region: Frames, scale: float) -> tuple[Frames, float, float]:
+    """Return a region averaged down by a scale, and the factors by which it really shrank.
+
+    Large regions go by a whole number first: that is four times as fast, and comes to the same.
+    """
+    if scale <= 1.25:
+        return region, 1.0, 1.0
+    width, height = region.shape[1], region.shape[0]
+    target = (max(round(width / scale), 1), max(round(height / scale), 1))
+    whole = int(scale / 1.6)
+    if whole > 1:
+        region = region[: height // whole * whole, : width // whole * whole]
+        half = (width // whole, height // whole)
+        region = cv2.resize(region, half, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    factor_x = target[0] / region.shape[1] / max(whole, 1)
+    factor_y = target[1] / region.shape[0] / max(whole, 1)
+    region = cv2.resize(region, target, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    return region, factor_x, factor_y
