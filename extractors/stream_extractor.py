@@ -1,14 +1,16 @@
 """Chunks of a file in, blocks of streams out.
 
 `StreamExtractor` follows the faces, cuts and measures their crops, and forgets the full frames.
-Long files come out in blocks that overlap by a known context, so that memory stays bounded.
+Long files come out in blocks that overlap by a known context, so that memory stays bounded. A
+chunk's crops are cut in another thread while the faces of the next are looked for.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -36,16 +38,15 @@ class _Source:
     flow: FlowExtractor
     depth: DepthNetwork | None
     scene: bool = False
-    pieces: dict[str, list[Tensor]] = field(default_factory=lambda: defaultdict(list))
+    pieces: list[Future[dict[str, Tensor]]] = field(default_factory=list)  # end to end
     steps: int = 0
     lead: int = 0
     sizes: list[float] = field(default_factory=list)
     yaws: list[float] = field(default_factory=list)
 
-    def add(self, streams: dict[str, Tensor]) -> None:
-        for name, stream in streams.items():
-            self.pieces[name].append(stream)
-        self.steps += len(next(iter(streams.values())))
+    def add(self, steps: int, piece: Future[dict[str, Tensor]]) -> None:
+        self.pieces.append(piece)
+        self.steps += steps
 
     def blocks(self, config: StreamConfig) -> Iterator[Streams]:
         """Yield the full blocks, keeping the context that the next one shares."""
@@ -57,7 +58,8 @@ class _Source:
         return self._take(self.steps, 0)
 
     def _take(self, count: int, trail: int) -> Streams:
-        joined = {name: torch.cat(pieces) for name, pieces in self.pieces.items()}
+        pieces = [piece.result() for piece in self.pieces]
+        joined = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
         block = Streams(
             self.start, self.track, self.scene, self.lead, trail,
             float(np.median(self.sizes)) if self.sizes else None,
@@ -65,8 +67,9 @@ class _Source:
             **{name: stream[:count] for name, stream in joined.items()},
         )  # fmt: skip
         kept = count - 2 * trail
-        self.pieces.clear()
-        self.pieces.update({name: [stream[kept:].clone()] for name, stream in joined.items()})
+        rest = Future[dict[str, Tensor]]()
+        rest.set_result({name: stream[kept:].clone() for name, stream in joined.items()})
+        self.pieces = [rest]
         self.start, self.steps, self.lead = self.start + kept, self.steps - kept, trail
         self.sizes, self.yaws = self.sizes[-1:], self.yaws[-1:]
         return block
@@ -84,10 +87,11 @@ class StreamExtractor:
     def __call__(self, chunks: Iterable[Clip]) -> Iterator[Streams]:
         """Yield blocks of streams: each face's, those of scenes without a face, and the sound's."""
         cv2.setNumThreads(1)  # DIS is six times slower with OpenCV's own threads
-        file = _File(self, self._fresh_tracker())
-        for clip in chunks:
-            yield from file.push(clip)
-        yield from file.finish()
+        with ThreadPoolExecutor(1) as pool:
+            file = _File(self, self._fresh_tracker(), pool)
+            for clip in chunks:
+                yield from file.push(clip)
+            yield from file.finish()
 
     def _fresh_tracker(self) -> FaceTracker:
         if self._tracker is None:
@@ -117,8 +121,11 @@ class _File:
     the streams do not depend on where the chunks were cut.
     """
 
-    def __init__(self, extractor: StreamExtractor, tracker: FaceTracker) -> None:
-        self.extractor, self.tracker = extractor, tracker
+    def __init__(
+        self, extractor: StreamExtractor, tracker: FaceTracker, pool: ThreadPoolExecutor
+    ) -> None:
+        self.extractor, self.tracker, self.pool = extractor, tracker, pool
+        self.pending: list[Future[dict[str, Tensor]]] = []  # crops that are still being cut
         self.config, self.faces = extractor.config, extractor.faces
         self.waiting: list[Frames] = []  # single frames, from step self.done on
         self.mel = MelExtractor()
@@ -138,6 +145,9 @@ class _File:
             yield from self._advance(arrived, arrived)
             return
         self.tracker.push(clip.frames, clip.start)
+        for piece in self.pending:  # no more than a chunk waits for its crops
+            piece.result()
+        self.pending.clear()
         self.waiting.extend(clip.frames)
         # whole strides only: a frame is copied out of its chunk when it has to wait
         yield from self._advance(arrived - self.faces.lookahead, arrived)
@@ -168,7 +178,7 @@ class _File:
     def _sound(self, mel: Tensor) -> Iterator[Streams]:
         if self.sound is None:
             self.sound = self._source(None, self.done)
-        self.sound.add({"mel": mel})
+        self.sound.add(len(mel), self.pool.submit(dict, mel=mel))
         yield from self.sound.blocks(self.config)
 
     def _pictures(self, frames: list[Frames], mel: Tensor | None) -> Iterator[Streams]:
@@ -199,30 +209,42 @@ class _File:
             source = self._source(sighting.track, first)
             self.tracks[sighting.track] = source
         part = slice(first - self.done, last - self.done)
-        source.add(self._face_streams(source, sighting, frames[part], first, last))
-        if mel is not None:
-            source.pieces["mel"].append(mel[part])
-        yield from source.blocks(self.config)
-
-    def _face_streams(
-        self, source: _Source, sighting: Sighting, frames: list[Frames], first: int, last: int
-    ) -> dict[str, Tensor]:
         radius = self.faces.radius
         around = sighting.between(first - radius, last + radius)
-        landmarks = around[radius : len(around) - radius]
         squares = crop_squares(around, self.faces)
         source.sizes.extend(squares[:, 2] / self.faces.margin)
-        source.yaws.extend(_yaw(landmarks))
+        source.yaws.extend(_yaw(around[radius : len(around) - radius]))
+        heard = None if mel is None else mel[part]
+        streams = partial(self._face_streams, source, around, squares, frames[part], heard)
+        self._later(source, last - first, streams)
+        yield from source.blocks(self.config)
+
+    def _later(self, source: _Source, steps: int, make: Callable[[], dict[str, Tensor]]) -> None:
+        """Let the streams of some steps be made while the next chunk is looked at."""
+        piece = self.pool.submit(make)
+        self.pending.append(piece)
+        source.add(steps, piece)
+
+    def _face_streams(
+        self,
+        source: _Source,
+        around: Array,
+        squares: Array,
+        frames: list[Frames],
+        mel: Tensor | None,
+    ) -> dict[str, Tensor]:
+        landmarks = around[self.faces.radius : len(around) - self.faces.radius]
         crops = face_crops(frames, squares)
         mouths = mouth_crops(frames, mouth_squares(around, squares, self.faces))
         depth = source.depth(crops) if source.depth else mesh_depth(landmarks, squares)
-        return {
+        streams = {
             "appearance": torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous(),
             "landmarks": torch.from_numpy(lip_landmarks(landmarks, squares)),
             "mouth": torch.from_numpy(mouths)[:, None],
             "flow": torch.from_numpy(source.flow(crops)).half(),
             "depth": torch.from_numpy(depth)[:, None].half(),
         }
+        return streams if mel is None else streams | {"mel": mel}
 
     def _scenes(self, frames: list[Frames], faceless: np.ndarray) -> Iterator[Streams]:  # type: ignore[type-arg]
         """Follow runs of steps without any face; one that a face interrupts ends there."""
@@ -233,7 +255,8 @@ class _File:
                 yield from self._end_scene()
             if self.scene is None:
                 self.scene = replace(self._source(None, self.done + int(begin)), scene=True)
-            self.scene.add(self._scene_streams(self.scene, frames[begin:end]))
+            streams = partial(self._scene_streams, self.scene, frames[begin:end])
+            self._later(self.scene, int(end - begin), streams)
             yield from self.scene.blocks(self.config)
         if not faceless[-1]:
             yield from self._end_scene()

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from extractors.faces import FaceConfig
 from extractors.media import MediaConfig, MediaInfo, file_sha256, open_media
@@ -40,6 +41,11 @@ class DetectConfig:
     windows: WindowConfig = field(default_factory=WindowConfig)
     localization: LocalizationConfig = field(default_factory=LocalizationConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    precision: str = "auto"  # of the experts: bfloat16, float32, or what the processor is fast in
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("auto", "bfloat16", "float32"):
+            raise ValueError(f"precision must be auto, bfloat16 or float32, got {self.precision!r}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +101,7 @@ class Session:
     def __init__(self, detector: Detector, config: DetectConfig, model: dict[str, str]) -> None:
         self.detector, self.config, self.model = detector, config, model
         self.extractor = StreamExtractor(config.streams, config.faces)
+        self.precision = precision_of(config.precision, detector.calibration.device)
 
     def detect(self, path: str | PathLike[str], on_step: OnStep | None = None) -> Verdict:
         """Return the verdict on one file.
@@ -110,7 +117,7 @@ class Session:
         with open_media(path, config.media) as reader:
             chunks = clock.decode(reported(reader, reader.info, on_step))
             blocks = clock.extract(self.extractor(chunks))
-            pieces = [judge_block(block, self.detector, config.windows) for block in blocks]
+            pieces = [judge_block(b, self.detector, config.windows, self.precision) for b in blocks]
             timelines = join_timelines(pieces)
             judgement = judge(timelines, self.detector, config.judge)
             segments = decode_segments(*judgement.curves, config.localization)
@@ -137,6 +144,16 @@ def load(
         "sha256": file_sha256(path),
     }
     return Session(detector, config, model)
+
+
+def precision_of(name: str, device: torch.device) -> torch.dtype:
+    """Return the precision that a configuration names; auto: bfloat16 where it is native."""
+    native = (
+        torch.cuda.is_bf16_supported(including_emulation=False)
+        if device.type == "cuda"
+        else torch.cpu._is_avx512_bf16_supported()
+    )
+    return torch.bfloat16 if name == "bfloat16" or (name == "auto" and native) else torch.float32
 
 
 def verdict_of(

@@ -39,14 +39,22 @@ class Timeline:
 
 
 @torch.inference_mode()
-def judge_block(block: Streams, detector: Detector, config: WindowConfig) -> Timeline:
-    """Return the timeline of a block, without the steps that its neighbours hold as well."""
+def judge_block(
+    block: Streams, detector: Detector, config: WindowConfig, precision: torch.dtype
+) -> Timeline:
+    """Return the timeline of a block, without the steps that its neighbours hold as well.
+
+    The experts run in the given precision, what is made of their tokens in float32.
+    """
     windows = cut_windows(block.present(), config, block.lead, block.trail)
     device = next(detector.parameters()).device
     parts = []
     for begin in range(0, len(windows.starts), BATCH):
         streams = {n: s[begin : begin + BATCH].to(device) for n, s in windows.streams.items()}
-        parts.append(detector(streams, windows.mask[begin : begin + BATCH].to(device)))
+        mask = windows.mask[begin : begin + BATCH].to(device)
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            tokens = detector.tokens(streams, mask)
+        parts.append(detector.fuse({name: t.float() for name, t in tokens.items()}, mask))
     logits = torch.cat([part.logits for part in parts])
     proposals = torch.cat([part.proposal_logits for part in parts]).sigmoid()
     reach = torch.cat([part.reach for part in parts])

@@ -19,7 +19,7 @@ from pipelines.detector import Detector, DetectorConfig, save_detector
 from temporal.experts import ExpertConfig
 
 TINY = ExpertConfig(
-    dim=16, appearance=(4, 8), lips=(4, 8), flow=(4, 8), depth=(4, 8), mel=(4, 8), voice=(4, 8)
+    dim=16, appearance=4, lips=(4, 8), flow=(4, 8), depth=(4, 8), mel=(4, 8), voice=(4, 8)
 )
 
 
@@ -66,6 +66,19 @@ def test_the_same_file_gives_the_same_result_twice(session: Session, clip: Path)
     for result in (first, second):
         result.pop("elapsed")
     assert first == second
+
+
+def test_the_precision_of_the_experts_hardly_matters(weights: Path, clip: Path) -> None:
+    exact, fast = (
+        load(weights, overrides=[f"precision={name}"]).detect(clip).to_dict()
+        for name in ("float32", "bfloat16")
+    )
+    assert scores(fast) == pytest.approx(scores(exact), abs=0.02)
+
+
+def test_an_unknown_precision_is_refused(weights: Path) -> None:
+    with pytest.raises(ConfigError, match="precision must be"):
+        load(weights, overrides=["precision=float8"])
 
 
 def test_the_container_and_the_chunks_do_not_matter(
