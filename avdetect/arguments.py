@@ -56,13 +56,27 @@ def _add_forge(verbs: Verbs) -> None:
         description="Manipulates real videos in known places and writes the clips with their "
         "exact truth.",
     )
-    verb.add_argument("real_dir", type=Path, metavar="REAL_DIR", help="folder of real videos")
+    verb.add_argument(
+        "real",
+        type=Path,
+        metavar="REAL",
+        help="folder of real clips, or a manifest (.csv) of which the real ones are taken",
+    )
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
     verb.add_argument(
         "--per-video", type=_count, default=3, metavar="N", help="forgeries a video (default 3)"
     )
     verb.add_argument(
         "--seed", type=int, default=0, metavar="S", help="same seed, same clips (default 0)"
+    )
+    verb.add_argument(
+        "--workers", type=_count, default=1, metavar="N", help="processes (default 1)"
+    )
+    verb.add_argument(
+        "--splits", type=Path, metavar="FILE", help="list of sources that splits a manifest"
+    )
+    verb.add_argument(
+        "--split", default="train", help="which split of the manifest (default train)"
     )
 
 

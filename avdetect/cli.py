@@ -77,16 +77,30 @@ def detect(options: Namespace) -> int:
 
 def forge(options: Namespace) -> int:
     """Make forged clips, with exact truth, out of real ones."""
-    if not options.real_dir.is_dir():
-        raise UsageError(f"{options.real_dir}: no such folder")
+    if not options.real.exists():
+        raise UsageError(f"{options.real}: no such folder or manifest")
     from avdetect.table import printable
     from avdetect.terminal import progress
+    from pipelines.datasets import genuine_clips
     from pipelines.forge import forge_directory
 
-    with progress(str(options.real_dir), long=1) as on_step:
-        rows = forge_directory(
-            options.real_dir, options.out, options.per_video, options.seed, on_step=on_step
-        )
+    try:
+        with progress(str(options.real), long=1) as on_step:
+            persons = None
+            if options.real.is_file():
+                persons = genuine_clips(options.real, options.splits, options.split)
+            rows = forge_directory(
+                options.real if persons is None else list(persons),
+                options.out,
+                options.per_video,
+                options.seed,
+                persons=None if persons is None else {p.name: who for p, who in persons.items()},
+                split=options.split,
+                workers=options.workers,
+                on_step=on_step,
+            )
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
     print(f"{len(rows)} clips and their truth are in {printable(str(options.out))}")
     return OK
 

@@ -150,6 +150,27 @@ def read_audio_manifest(path: Path, splits: Splits) -> list[Sample]:
     ]
 
 
+def read_manifest(path: Path, splits: Splits) -> list[Sample]:
+    """Return the samples of a manifest of clips or of speech; its columns tell which it is."""
+    with path.open(encoding="utf-8") as file:
+        columns = file.readline()
+    read = read_video_manifest if "modality" in columns else read_audio_manifest
+    return read(path, splits)
+
+
+def genuine_clips(path: Path, splits: Path | None, split: str) -> dict[Path, str]:
+    """Return the genuine clips of a manifest's split, and who is seen or heard in each.
+
+    Raises:
+        ValueError: there are none.
+    """
+    samples = read_manifest(path, Splits() if splits is None else read_splits(splits))
+    clips = {s.path: s.person for s in samples if s.split == split and not s.fake}
+    if not clips:
+        raise ValueError(f"{path}: no genuine clips in the split {split!r}")
+    return clips
+
+
 def read_forged(path: Path, origins: Mapping[str, Sample] | None = None) -> list[Sample]:
     """Return the samples of a forging's metadata.json.
 

@@ -12,10 +12,9 @@ import numpy as np
 from pipelines.datasets import (
     Sample,
     Splits,
-    read_audio_manifest,
     read_forged,
+    read_manifest,
     read_splits,
-    read_video_manifest,
 )
 from pipelines.localization_metrics import Protocol, localization
 from pipelines.metrics import (
@@ -92,12 +91,9 @@ def read_truth(path: Path, splits: Path | None = None) -> list[Sample]:
     """Return the samples of a manifest (.csv), or its dev clips, or of a forging's metadata."""
     if path.suffix == ".json":
         return read_forged(path)
-    with path.open(encoding="utf-8") as file:
-        columns = file.readline()
-    read = read_video_manifest if "modality" in columns else read_audio_manifest
     if splits is None:
-        return read(path, Splits())
-    return [sample for sample in read(path, read_splits(splits)) if sample.split == "dev"]
+        return read_manifest(path, Splits())
+    return [s for s in read_manifest(path, read_splits(splits)) if s.split == "dev"]
 
 
 def detection_metrics(

@@ -36,6 +36,7 @@ from pipelines.forge_files import (
 from pipelines.forge_methods import PICTURE, SOUND, WEIGHTS, possible_methods
 from pipelines.forge_scene import Donor, Forged, make_scene
 from pipelines.forge_sources import find_sources, load_donor, load_source
+from pipelines.forge_speech import ENGINES, engines
 
 __all__ = ["ForgeConfig", "Forged", "forge_clip", "forge_directory"]
 logger = logging.getLogger(__name__)
@@ -97,6 +98,8 @@ def forge_directory(
         )
         for name, path in files.items()
     ]
+    if not engines():
+        logger.warning("none of %s is on PATH: no voice will be synthetic", " and ".join(ENGINES))
     rows: dict[str, list[Row]] = {}
     for name, result in _run(tasks, workers):
         rows[name] = result

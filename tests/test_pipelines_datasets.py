@@ -16,6 +16,7 @@ from pipelines.datasets import (
     Splits,
     StreamCache,
     fill_cache,
+    genuine_clips,
     read_audio_manifest,
     read_forged,
     read_splits,
@@ -61,6 +62,20 @@ def test_a_manifest_of_clips_says_what_is_known_of_each_track(tmp_path: Path) ->
     assert f.sync is None
     assert [s.split for s in samples] == ["train", "train", "dev", "calibration", "train", "train"]
     assert [s.fake for s in samples] == [False, True, True, True, False, False]
+
+
+def test_forging_takes_the_genuine_clips_of_one_split(tmp_path: Path) -> None:
+    manifest, splits = tmp_path / "m.csv", tmp_path / "splits.yaml"
+    manifest.write_text(VIDEO)
+    splits.write_text("calibration: [lab/one]\n")
+    chosen = genuine_clips(manifest, splits, "calibration")
+    assert chosen == {
+        tmp_path / f"{clip}.mp4": who
+        for clip, who in zip("aef", ("ann", "eve", "fay"), strict=True)
+    }
+    assert len(genuine_clips(manifest, None, "train")) == 3
+    with pytest.raises(ValueError, match="no genuine clips in the split 'train'"):
+        genuine_clips(manifest, splits, "train")
 
 
 def test_a_manifest_of_speech_has_no_picture(tmp_path: Path) -> None:
