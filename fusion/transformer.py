@@ -152,3 +152,29 @@ class LagProfile(nn.Module):
         return functional.avg_pool1d(
             x.transpose(1, 2), 2 * self.span + 1, 1, self.span, count_include_pad=True
         ).transpose(1, 2)
+
+
+class LagProbe(nn.Module):
+    """How surely lips and voice fall apart at a step, by their lag profile alone.
+
+    Compares the best fit about lag 0 with the best at lags that no recording has: a mumbler's
+    profile is low everywhere and says nothing.
+    """
+
+    NEAR, FAR = 2, 5  # steps: genuine recordings are off by up to 80 ms; 200 ms is a forgery
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(10.0))
+        self.shift = nn.Parameter(torch.tensor(0.0))
+
+    def forward(self, profile: Tensor) -> Tensor:
+        """Return logits (N, L) of similarities (N, L, 2 * reach + 1) by lag."""
+        return self.scale * self.contrast(profile) + self.shift
+
+    def contrast(self, profile: Tensor) -> Tensor:
+        """Return the best similarity (...) of a profile (..., J) far from lag 0 less that near."""
+        middle = profile.shape[-1] // 2
+        near = profile[..., middle - self.NEAR : middle + self.NEAR + 1].amax(dim=-1)
+        before, after = profile[..., : middle - self.FAR + 1], profile[..., middle + self.FAR :]
+        return torch.maximum(before.amax(dim=-1), after.amax(dim=-1)) - near

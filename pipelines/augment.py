@@ -85,9 +85,9 @@ def _picture(frames: Tensor, rng: np.random.Generator, shift: int) -> Tensor:
         x = functional.interpolate(x, small, mode="bilinear", antialias=True)
         x = functional.interpolate(x, (height, width), mode=mode)
     if rng.random() < 0.2:
-        x = _blur(x, rng.uniform(0.4, 1.2))
+        x = blur(x, rng.uniform(0.4, 1.2))
     if rng.random() < 0.15:  # sharpened
-        x = x + rng.uniform(0.2, 1.0) * (x - _blur(x, 1.0))
+        x = x + rng.uniform(0.2, 1.0) * (x - blur(x, 1.0))
     gamma = rng.uniform(0.75, 1.33)
     x = (x.clamp(0, 255) / 255) ** gamma * 255
     x = (x - 128) * rng.uniform(0.75, 1.25) + 128 + rng.uniform(-20, 20)
@@ -104,12 +104,13 @@ def _picture(frames: Tensor, rng: np.random.Generator, shift: int) -> Tensor:
     return x
 
 
-def _blur(x: Tensor, sigma: float) -> Tensor:
-    offsets = torch.arange(-3, 4).float()
+def blur(x: Tensor, sigma: float) -> Tensor:
+    """Return pictures (L, C, H, W) blurred by a Gaussian of so many pixels."""
+    reach, groups = max(int(3 * sigma), 1), x.shape[1]
+    offsets = torch.arange(-reach, reach + 1).float()
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).expand(x.shape[1], 1, -1)
-    groups = x.shape[1]
-    x = functional.pad(x, (3, 3, 3, 3), mode="replicate")
+    kernel = (kernel / kernel.sum()).expand(groups, 1, -1)
+    x = functional.pad(x, (reach,) * 4, mode="replicate")
     x = functional.conv2d(x, kernel[..., None, :], groups=groups)
     return functional.conv2d(x, kernel[..., None], groups=groups)
 

@@ -16,6 +16,7 @@ from extractors.spectrogram import log_mel
 from extractors.streams import Streams
 from pipelines.augment import augment_streams, augment_waveform, recode
 from pipelines.datasets import Extract, Sample
+from pipelines.forge_crops import forge_crops
 from temporal.localization import MODALITIES
 
 PICTURES = ("appearance", "landmarks", "mouth", "flow", "depth")
@@ -78,16 +79,26 @@ class TrainClip:
             piece = augment_waveform(piece, rng)
         return log_mel(piece)[begin - before :]
 
+    def pictures(self, first: int, last: int, names: Sequence[str]) -> dict[str, Tensor]:
+        """Return the named picture streams (last - first, ...) that the clip has, as they are."""
+        present = {} if self.face is None else self.face.present()
+        return {n: present[n][first:last] for n in PICTURES if n in names and n in present}
+
     def chunk(
-        self, first: int, last: int, names: Sequence[str], rng: np.random.Generator | None
+        self,
+        first: int,
+        last: int,
+        names: Sequence[str],
+        rng: np.random.Generator | None,
+        pictures: dict[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """Return the named streams (last - first, ...) that the clip has."""
-        streams: dict[str, Tensor] = {}
-        if self.face is not None:
-            present = self.face.present()
-            streams = {n: present[n][first:last] for n in PICTURES if n in names and n in present}
-            if rng is not None and streams:
-                streams = augment_streams(streams, rng)
+        """Return the named streams (last - first, ...) that the clip has, disturbed by a generator.
+
+        pictures takes the place of the clip's own picture streams.
+        """
+        streams = self.pictures(first, last, names) if pictures is None else pictures
+        if rng is not None and streams:
+            streams = augment_streams(streams, rng)
         if "mel" in names and self.waveform is not None:
             streams["mel"] = self.mel(first, last, rng)
         return streams
@@ -148,14 +159,20 @@ def draw_batches(
     seed: int,
     first: int,
     last: int,
+    forged: float = 0.0,
 ) -> Iterator[Batch]:
-    """Yield the batches of the updates [first, last), each by its own seed, one made ahead."""
+    """Yield the batches of the updates [first, last), each by its own seed, one made ahead.
+
+    forged: share of the genuine chunks whose face crops are forged on the way.
+    """
 
     def make(update: int) -> Batch:
         rng = np.random.default_rng((seed, update))
         p = weights.numpy().astype(np.float64)
         picks = rng.choice(len(clips), size, p=p / p.sum())
-        return collate([random_chunk(clips[i], length, names, rng) for i in picks])
+        drawn = [clips[i] for i in picks]
+        chunks = [random_chunk(clip, length, names, rng, drawn, forged) for clip in drawn]
+        return collate(chunks)
 
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(make, first)
@@ -167,18 +184,44 @@ def draw_batches(
 
 
 def random_chunk(
-    clip: TrainClip, length: int, names: Sequence[str], rng: np.random.Generator
+    clip: TrainClip,
+    length: int,
+    names: Sequence[str],
+    rng: np.random.Generator,
+    donors: Sequence[TrainClip] = (),
+    forged: float = 0.0,
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Return streams and targets of a random stretch; a partial forgery is hit half the time."""
+    """Return streams and targets of a random stretch; a partial forgery is hit half the time.
+
+    A share of the genuine ones is forged from its own crops or a donor's.
+    """
     steps = clip.steps
     targets = clip.targets()
     begin = int(rng.integers(0, max(steps - length, 0) + 1))
-    forged = (targets == 1).any(dim=1)
-    if forged.any() and not forged.all() and rng.random() < 0.5:
-        hit = int(rng.choice(forged.nonzero().flatten().numpy()))
+    partial = (targets == 1).any(dim=1)
+    if partial.any() and not partial.all() and rng.random() < 0.5:
+        hit = int(rng.choice(partial.nonzero().flatten().numpy()))
         begin = int(np.clip(hit - rng.integers(0, length), 0, max(steps - length, 0)))
     end = min(begin + length, steps)
-    return clip.chunk(begin, end, names, rng), targets[begin:end]
+    targets = targets[begin:end]
+    pictures = clip.pictures(begin, end, names)
+    column = targets[:, MODALITIES.index("visual")]
+    if "appearance" in pictures and (column == 0).all() and rng.random() < forged:
+        other = _other_crops(clip, donors, end - begin, rng)
+        depth = clip.pictures(begin, end, ("depth",))["depth"]
+        pictures["appearance"], hits = forge_crops(pictures["appearance"], depth, other, rng)
+        column[hits] = 1.0
+    return clip.chunk(begin, end, names, rng, pictures), targets
+
+
+def _other_crops(
+    clip: TrainClip, donors: Sequence[TrainClip], length: int, rng: np.random.Generator
+) -> Tensor:
+    """Return crops (length, 3, H, W) of another moment of the clip, or of a donor's face."""
+    faces = [d for d in donors if d.face is not None and d.steps >= length]
+    giver = faces[int(rng.integers(len(faces)))] if faces and rng.random() < 0.5 else clip
+    begin = int(rng.integers(0, giver.steps - length + 1))
+    return giver.pictures(begin, begin + length, ("appearance",))["appearance"]
 
 
 def collate(chunks: Sequence[tuple[dict[str, Tensor], Tensor]]) -> Batch:

@@ -15,8 +15,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
-from fusion.transformer import CrossModalTransformer, FusionConfig, LagProfile
+from fusion.transformer import CrossModalTransformer, FusionConfig, LagProbe, LagProfile
 from pipelines.config import from_dict, to_dict
 from temporal.experts import CONTEXT, EXPERTS, ExpertConfig, build_experts, normalise
 from temporal.localization import MODALITIES, LocalizationConfig, LocalizationHead, StepOutputs
@@ -41,7 +42,7 @@ class DetectorConfig:
 class Detector(nn.Module):
     """Step logits, segment proposals and clip logits of any subset of the streams."""
 
-    calibration: Tensor  # (4, 2)
+    calibration: Tensor  # (2, 3, 2)
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
@@ -49,6 +50,7 @@ class Detector(nn.Module):
         dim, fusion = config.experts.dim, config.fusion
         self.experts = build_experts(config.experts)
         self.lag = LagProfile(dim, fusion.reach, fusion.lag_span, CONTEXT["lips"])
+        self.lag_probe = LagProbe()
         self.lag_token = nn.Linear(2 * fusion.reach + 1, dim)
         self.fusion = CrossModalTransformer((*EXPERTS, "lag"), dim, fusion)
         self.probes = nn.ModuleDict({name: nn.Linear(dim, 1) for name in PROBES})
@@ -57,8 +59,9 @@ class Detector(nn.Module):
             nn.init.zeros_(parameter)  # fusion begins at what the experts say by themselves
         # clip logit = weights (mean step logit, mean of the peak steps) + bias, a row a modality
         self.pool = nn.Parameter(torch.tensor([[0.5, 0.5, 0.0]] * len(MODALITIES)))
-        # (scale, shift) of each modality's clip logit and of the whole clip's, fitted afterwards
-        self.register_buffer("calibration", torch.tensor([[1.0, 0.0]] * (len(MODALITIES) + 1)))
+        # (scale, shift) of each modality's clip logit, fitted afterwards: first for its own score,
+        # then for its part in the clip's
+        self.register_buffer("calibration", torch.tensor([[[1.0, 0.0]] * len(MODALITIES)] * 2))
 
     def tokens(self, streams: Mapping[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """Return tokens (N, L, D) of every expert whose streams (N, L, ...) are there.
@@ -88,6 +91,8 @@ class Detector(nn.Module):
         for modality in MODALITIES:
             names = [n for n, m in PROBES.items() if m == modality and n in tokens]
             said = [self.probes[name](tokens[name])[..., 0] for name in names]
+            if modality == "sync" and "lag" in tokens:
+                said.append(self.lag_probe(tokens["lag"]))
             columns.append(
                 torch.stack(said).mean(dim=0) if said else torch.zeros_like(like[..., 0])
             )
@@ -114,14 +119,21 @@ class Detector(nn.Module):
     def calibrated(self, clip_logits: Tensor) -> Tensor:
         """Return probabilities (4,): visual, audio, sync, any. NaN logits (3,) were not judged.
 
-        A clip is fake if any modality is: the largest logit of those judged counts.
+        A clip is genuine if every modality of it is (a noisy-or).
         """
-        scale, shift = self.calibration[:-1].unbind(dim=1)
-        modalities = clip_logits * scale + shift
-        largest = modalities.nan_to_num(-torch.inf).amax()
-        overall = largest * self.calibration[-1, 0] + self.calibration[-1, 1]
-        overall = torch.where(modalities.isnan().all(), torch.nan, overall)
-        return torch.cat([modalities, overall[None]]).sigmoid()
+        own, shared = self.calibration[..., 0] * clip_logits + self.calibration[..., 1]
+        overall = any_logit(shared[None])
+        return torch.cat([own, overall]).sigmoid()
+
+
+def any_logit(logits: Tensor) -> Tensor:
+    """Return logits (N,) that any of independent events (N, K) happens; NaN events are left out.
+
+    All of a row NaN give NaN.
+    """
+    none = -functional.softplus(logits).nan_to_num(0.0).sum(dim=1)  # log-probability
+    some = torch.log(-torch.expm1(none).clamp(max=-1e-7))
+    return torch.where(logits.isnan().all(dim=1), torch.nan, some - none)
 
 
 def save_detector(path: Path, detector: Detector, facts: Mapping[str, object]) -> None:

@@ -204,7 +204,7 @@ def _verdict(score: float | None, config: JudgeConfig, warnings: list[str]) -> s
 def _faces(
     pictures: list[Timeline], logits: list[float], detector: Detector
 ) -> list[dict[str, Any]]:
-    scale, shift = detector.calibration[VISUAL].tolist()
+    scale, shift = detector.calibration[0, VISUAL].tolist()
     return [
         {
             "track": t.track,

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from pipelines.batches import TrainClip, train_clip
 from pipelines.calibrate import calibrate
@@ -60,6 +61,7 @@ class TrainConfig:
     threads: int = 2
     device: str = "cpu"
     precision: str = "bfloat16"  # of the forward passes, or float32
+    stem: str | None = None  # safetensors of torchvision's MobileNetV2 (ImageNet) to start from
     stages: tuple[str, ...] = (*PROBES, "sync", "fusion", "calibrate")
     data: DataConfig = field(default_factory=DataConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
@@ -84,6 +86,8 @@ def train(path: Path, overrides: Sequence[str] = ()) -> Path:
     run = Run(Path(config.out), config.seed, config.device, config.precision)
     clips = load_clips(config.data, run)
     detector = Detector(config.detector).to(config.device)
+    if config.stem:
+        load_stem(detector, Path(config.stem))
     for name, modality in PROBES.items():
         if name in config.stages:
             train_expert(name, modality, detector, clips, getattr(config, name), run)
@@ -96,6 +100,20 @@ def train(path: Path, overrides: Sequence[str] = ()) -> Path:
     weights = run.folder / f"{config.detector.name}.safetensors"
     save_detector(weights, detector.eval(), {"clips": {s: len(c) for s, c in clips.items()}})
     return weights
+
+
+def load_stem(detector: Detector, path: Path) -> None:
+    """Give the appearance expert the layers of an ImageNet network that it shares with it.
+
+    Raises:
+        ValueError: the file does not hold torchvision's MobileNetV2.
+    """
+    stem = detector.experts.get_submodule("appearance.stem")
+    given = {n.removeprefix("features."): t for n, t in load_file(path).items()}
+    try:
+        stem.load_state_dict({name: given[name] for name in stem.state_dict()})
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(f"{path}: not the weights of torchvision's mobilenet_v2") from error
 
 
 def load_clips(config: DataConfig, run: Run) -> dict[str, list[TrainClip]]:

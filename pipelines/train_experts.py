@@ -19,6 +19,9 @@ from temporal.experts import CONTEXT, EXPERTS, normalise
 from temporal.localization import MODALITIES
 
 LONGEST = 150  # steps of a held-out clip that are scored
+FEWEST = 10  # steps over which a held-out clip's lag profile is averaged
+OFFSETS = (0, -8, -6, -5, 5, 6, 8)  # steps by which held-out sound is moved
+SYNC_STREAMS = ("mouth", "landmarks", "mel")
 
 
 class Probe(nn.Module):
@@ -53,8 +56,9 @@ def train_expert(
 
     def batches(first: int, last: int) -> Iterator[Batch]:
         return draw_batches(
-            train, weights, streams, config.length, config.batch, run.seed, first, last
-        )
+            train, weights, streams, config.length, config.batch, run.seed, first, last,
+            config.forged,
+        )  # fmt: skip
 
     def loss_of(module: nn.Module, batch: Batch) -> Tensor:
         logits = module({n: s.to(run.device) for n, s in batch.streams.items()})[..., None]
@@ -105,7 +109,7 @@ class SyncNetwork(nn.Module):
     def __init__(self, detector: Detector) -> None:
         super().__init__()
         self.lips, self.voice = detector.experts["lips"], detector.experts["voice"]
-        self.lag = detector.lag
+        self.lag, self.contrast = detector.lag, detector.lag_probe.contrast
         self.sharpness = nn.Parameter(torch.tensor(2.0))  # log of the softmax' inverse temperature
 
     def forward(self, streams: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -126,30 +130,26 @@ def train_sync(
     sound of the same time better than that of other times of the clip and of other clips. All
     stretches lie inside the window, away from its edges, where padding would tell the time.
     """
-    names = ("mouth", "landmarks", "mel")
     train, val = (
-        [
-            c for c in clips[split]
-            if _in_sync(c) and _has(c, names)
-            and c.steps >= config.length
-        ]
+        [c for c in clips[split] if _in_sync(c) and _has(c, SYNC_STREAMS)]
         for split in ("train", "val")
-    )  # fmt: skip
+    )
+    train = [c for c in train if c.steps >= config.length]
     run.log(stage="sync", train=len(train), val=len(val))
     network = SyncNetwork(detector).to(run.device)
     weights = torch.tensor([float(min(c.steps, 150)) for c in train])
 
     def batches(first: int, last: int) -> Iterator[Batch]:
         return draw_batches(
-            train, weights, names, config.length, config.batch, run.seed, first, last
+            train, weights, SYNC_STREAMS, config.length, config.batch, run.seed, first, last
         )
 
     def loss_of(module: SyncNetwork, batch: Batch) -> Tensor:
         lips, voice = module({n: s.to(run.device) for n, s in batch.streams.items()})
         return sync_loss(lips.float(), voice.float(), module.sharpness.exp(), module.lag)
 
-    def score_of(module: nn.Module) -> float:
-        return sync_auc(module, val, config.length, run)
+    def score_of(module: SyncNetwork) -> float:
+        return sync_auc(module, val, run)
 
     fit("sync", network, config, run, batches, loss_of, score_of)
 
@@ -178,20 +178,26 @@ def sync_loss(lips: Tensor, voice: Tensor, sharpness: Tensor, lag: LagProfile) -
     return functional.cross_entropy(logits, truth)
 
 
-def sync_auc(module: nn.Module, clips: Sequence[TrainClip], length: int, run: Run) -> float:
-    """Return the AUC of telling clips in sync from the same with the sound 5 to 8 steps off."""
+def sync_auc(module: SyncNetwork, clips: Sequence[TrainClip], run: Run) -> float:
+    """Return the AUC of telling clips in sync from the same with the sound 5 to 8 steps off.
+
+    A clip is judged by its lag profile as a whole: the best fit far from lag 0 less that near it.
+    """
     scores, labels = [], []
+    reach, widest = module.lag.reach, module.lag.reach + max(OFFSETS)
+    edge = CONTEXT["lips"] + widest
     for clip in clips:
-        for begin in range(0, clip.steps - length + 1, length // 2):
-            for off in (0, 5, -5, 8, -8):
-                first, last = clip.start + begin + off, clip.start + begin + length + off
-                if first < 0 or clip.waveform is None or last * 640 > len(clip.waveform):
-                    continue
-                given = clip.chunk(begin, begin + length, ("mouth", "landmarks"), None)
-                given["mel"] = clip.mel(begin, begin + length, None, off)
-                lips, voice = module({n: s[None].to(run.device) for n, s in given.items()})
-                edge = CONTEXT["lips"]
-                same = (lips * voice)[:, edge:-edge].sum(dim=-1).mean()
-                scores.append(-float(same))
-                labels.append(int(off != 0))
+        steps = min(clip.steps, LONGEST)
+        if steps < 2 * edge + FEWEST:
+            continue
+        given = clip.chunk(0, steps, SYNC_STREAMS, None)
+        lips, voice = module({n: s[None].to(run.device) for n, s in given.items()})
+        inner = lips[0, edge : steps - edge].float()
+        lags = range(-widest, widest + 1)
+        shifted = [voice[0, edge + lag : steps - edge + lag].float() for lag in lags]
+        profile = torch.stack([(inner * other).sum(dim=1).mean() for other in shifted])
+        for off in OFFSETS:
+            around = profile[widest + off - reach : widest + off + reach + 1]
+            scores.append(float(module.contrast(around)))
+            labels.append(int(off != 0))
     return auc(labels, scores)

@@ -188,10 +188,14 @@ def fusion_loss(detector: Detector, batch: TokenBatch, device: str) -> Tensor:
 
 
 def with_lag(detector: Detector, tokens: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
-    """Return the tokens with the lag profile, where there are lips and voice."""
+    """Return the tokens with the lag profile, where there are lips and voice.
+
+    What lips and voice were taught of each other stays as it is, like the experts.
+    """
     if "lips" not in tokens or "voice" not in tokens:
         return tokens
-    return {**tokens, "lag": detector.lag(tokens["lips"], tokens["voice"], mask)}
+    with torch.no_grad():
+        return {**tokens, "lag": detector.lag(tokens["lips"], tokens["voice"], mask)}
 
 
 def clip_logits(detector: Detector, logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import avdetect
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_import_loads_nothing_of_others():
+def test_import_loads_nothing_of_others() -> None:
     code = (
         "import sys; before = set(sys.modules); import avdetect\n"
         "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
@@ -26,7 +26,7 @@ def test_import_loads_nothing_of_others():
     assert done.stdout.split() == ["avdetect"]
 
 
-def test_public_classes_are_those_of_their_packages():
+def test_public_classes_are_those_of_their_packages() -> None:
     from extractors.media import MediaError
     from temporal.localization import Segment
 
@@ -35,12 +35,12 @@ def test_public_classes_are_those_of_their_packages():
     assert {"detect", "load", "Verdict"} <= set(dir(avdetect))
 
 
-def test_an_unknown_name_is_an_attribute_error():
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'detekt'"):
         avdetect.detekt  # noqa: B018
 
 
-def test_weights_are_loaded_once_and_by_the_callers_words(monkeypatch):
+def test_weights_are_loaded_once_and_by_the_callers_words(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = []
 
     def load(weights, device, overrides):

@@ -24,7 +24,7 @@ class FakeSession:
         return types.SimpleNamespace(elapsed={"decode": time / 2, "total": time})
 
 
-def test_the_first_run_is_not_counted_and_the_median_is_taken():
+def test_the_first_run_is_not_counted_and_the_median_is_taken() -> None:
     session: Any = FakeSession()
     timings = measure(session, seconds=1, runs=3)
     assert list(timings) == [PLAIN, "decode", "total"]
@@ -33,7 +33,7 @@ def test_the_first_run_is_not_counted_and_the_median_is_taken():
     assert 0 < timings[PLAIN] < 10
 
 
-def test_the_table_has_a_row_a_stage_with_its_ratio_to_plain_decoding():
+def test_the_table_has_a_row_a_stage_with_its_ratio_to_plain_decoding() -> None:
     console = Console(file=StringIO(), width=80)
     console.print(timings_table({PLAIN: 0.5, "total": 1.5}, seconds=6))
     lines = console.file.getvalue().split("\n")  # type: ignore[attr-defined]

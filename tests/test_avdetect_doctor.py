@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -20,7 +21,7 @@ def wrong() -> str:
     return "unreached"
 
 
-def test_every_check_gives_a_finding_in_order():
+def test_every_check_gives_a_finding_in_order() -> None:
     findings = examine(
         [
             Check("a", lambda: "fine", "numpy"),
@@ -41,7 +42,7 @@ def test_every_check_gives_a_finding_in_order():
     ]
 
 
-def test_the_table_tells_failing_from_absent():
+def test_the_table_tells_failing_from_absent() -> None:
     console = Console(file=StringIO(), width=100)
     console.print(findings_table(examine([Check("b", missing), Check("c", wrong, None, False)])))
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -50,13 +51,15 @@ def test_the_table_tells_failing_from_absent():
 
 
 @pytest.mark.parametrize(("required", "code"), [(True, 1), (False, 0)])
-def test_only_a_required_failure_makes_the_command_fail(required, code, monkeypatch, capsys):
+def test_only_a_required_failure_makes_the_command_fail(
+    required: bool, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(doctor, "CHECKS", (Check("b", missing, required=required),))
     assert cli.main(["doctor"]) == code
     assert "libGL" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("check", [c for c in CHECKS if c.required], ids=lambda check: check.name)
-def test_what_is_required_works_here(check):
+def test_what_is_required_works_here(check: Any) -> None:
     (finding,) = examine([check])
     assert finding.works, finding.detail

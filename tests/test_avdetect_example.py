@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,19 +23,21 @@ def lip_gaps(frames: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return lower - upper
 
 
-def test_a_face_tracker_follows_the_lips_and_they_follow_the_sound(face_frames, face_waveform):
+def test_a_face_tracker_follows_the_lips_and_they_follow_the_sound(
+    face_frames: np.ndarray[Any, Any], face_waveform: np.ndarray[Any, Any]
+) -> None:
     rms = np.sqrt((face_waveform.reshape(-1, 640) ** 2).mean(axis=1))  # (T,)
     assert np.corrcoef(lip_gaps(face_frames), rms)[0, 1] > 0.9
 
 
-def test_lagging_lips_move_later():
+def test_lagging_lips_move_later() -> None:
     late = example_frames(2.0, size=(240, 320), lag=0.2)
     gaps, times = lip_gaps(late), (np.arange(50) + 0.5) / 25
     assert np.corrcoef(gaps, loudness(times - 0.2))[0, 1] > 0.9
     assert np.corrcoef(gaps, loudness(times))[0, 1] < 0.5
 
 
-def test_the_sound_has_its_pitch_and_its_pauses(face_waveform):
+def test_the_sound_has_its_pitch_and_its_pauses(face_waveform: np.ndarray[Any, Any]) -> None:
     spectrum = np.abs(np.fft.rfft(face_waveform[:6400]))  # one vowel: 2.5 Hz a bin
     harmonics = spectrum[np.arange(1, 8) * 48]
     between = spectrum[np.arange(1, 8) * 48 + 24]
@@ -43,14 +46,14 @@ def test_the_sound_has_its_pitch_and_its_pauses(face_waveform):
     assert np.abs(face_waveform).max() == pytest.approx(0.6)
 
 
-def test_the_same_call_draws_the_same():
+def test_the_same_call_draws_the_same() -> None:
     pictures = [example_frames(0.2, size=(60, 80)) for _ in range(2)]
     sounds = [example_waveform(0.2) for _ in range(2)]
     np.testing.assert_array_equal(pictures[0], pictures[1])
     np.testing.assert_array_equal(sounds[0], sounds[1])
 
 
-def test_the_clip_has_picture_and_sound_of_its_length(tmp_path):
+def test_the_clip_has_picture_and_sound_of_its_length(tmp_path: Path) -> None:
     path = tmp_path / "new" / "example.mp4"
     example_clip(path, seconds=0.4)
     clip = read_clip(path)

@@ -40,7 +40,7 @@ def text_of(**changes: Any) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_a_real_clip_says_what_it_rests_on():
+def test_a_real_clip_says_what_it_rests_on() -> None:
     text = text_of()
     assert "a.mp4: no manipulation found, score 0.04" in text
     assert "judged: 0:09.60, 640×360, 1 face; took 3.4 s" in text
@@ -48,7 +48,7 @@ def test_a_real_clip_says_what_it_rests_on():
     assert "not seen" not in text
 
 
-def test_a_verdict_without_score_shows_none():
+def test_a_verdict_without_score_shows_none() -> None:
     text = text_of(
         verdict="inconclusive", score=None, visual_score=None, audio_score=None, sync_score=None
     )
@@ -64,11 +64,11 @@ def test_a_verdict_without_score_shows_none():
         ({"faces": []}, "no face found"),
     ],
 )
-def test_a_modality_that_was_not_judged_says_why(changes, reason):
+def test_a_modality_that_was_not_judged_says_why(changes: Any, reason: str) -> None:
     assert f"not judged: {reason}" in text_of(sync_score=None, **changes)
 
 
-def test_a_long_list_of_segments_is_cut_and_says_so():
+def test_a_long_list_of_segments_is_cut_and_says_so() -> None:
     segments = [
         {"start": i, "end": i + 0.5, "score": i / 100, "modality": "sync"} for i in range(30)
     ]
@@ -79,7 +79,7 @@ def test_a_long_list_of_segments_is_cut_and_says_so():
     assert "0:00.00" not in text
 
 
-def test_warnings_cannot_use_markup():
+def test_warnings_cannot_use_markup() -> None:
     assert "! [bold]x[/bold]" in text_of(warnings=["[bold]x[/bold]"])
 
 
@@ -87,10 +87,10 @@ def test_warnings_cannot_use_markup():
     ("seconds", "text"),
     [(0, "0:00.00"), (59.994, "0:59.99"), (59.996, "1:00.00"), (3600, "1:00:00.00")],
 )
-def test_times_round_into_the_next_minute(seconds, text):
+def test_times_round_into_the_next_minute(seconds: float, text: str) -> None:
     assert clock(seconds) == text
 
 
-def test_letters_of_all_scripts_are_printable_but_no_controls():
+def test_letters_of_all_scripts_are_printable_but_no_controls() -> None:
     assert printable("čaj 茶.mp4") == "čaj 茶.mp4"
     assert printable("a\u202eb\x9b\x7f\u200b") == r"a\u202eb\x9b\x7f\u200b"

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -200,7 +200,7 @@ def test_the_size_of_chunks_changes_nothing(tmp_path: Path) -> None:
         assert np.array_equal(sound, whole.waveform)
 
 
-def test_a_chunk_holds_no_more_bytes_than_allowed(make_clip) -> None:
+def test_a_chunk_holds_no_more_bytes_than_allowed(make_clip: Callable[..., Path]) -> None:
     chunks = list(read_chunks(make_clip(), MediaConfig(chunk_bytes=10 * 48 * 64 * 3)))
     assert [chunk.steps for chunk in chunks] == [10, 10, 5]
     chunks = list(read_chunks(make_clip(), MediaConfig(chunk_bytes=1)))
@@ -294,7 +294,9 @@ def test_both_readers_show_the_same_pixels(
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.mov", "clip.avi"])
-def test_decord_reads_ordinary_short_clips_and_no_others(make_clip, name: str) -> None:
+def test_decord_reads_ordinary_short_clips_and_no_others(
+    make_clip: Callable[..., Path], name: str
+) -> None:
     path = make_clip(name, sound=False)
     with open_media(path) as media:
         list(media)
@@ -304,7 +306,7 @@ def test_decord_reads_ordinary_short_clips_and_no_others(make_clip, name: str) -
 
 
 @pytest.mark.parametrize("name", ["clip.avi", "clip.webm", "clip.mkv", "clip.mov", "clip.ts"])
-def test_what_was_written_is_read(make_clip, name: str) -> None:
+def test_what_was_written_is_read(make_clip: Callable[..., Path], name: str) -> None:
     clip = read_clip(make_clip(name, 1.2))
     assert clip.frames is not None
     assert clip.frames.shape == (30, 48, 64, 3)
@@ -405,7 +407,7 @@ def test_a_song_with_a_cover_is_sound_alone(tmp_path: Path) -> None:
     assert not probe(path).has_video
 
 
-def test_a_picture_without_sound_has_no_waveform(make_clip) -> None:
+def test_a_picture_without_sound_has_no_waveform(make_clip: Callable[..., Path]) -> None:
     path = make_clip(sound=False)
     clip = read_clip(path)
     assert clip.waveform is None
@@ -468,7 +470,7 @@ def test_write_clip_names_what_it_cannot_write(tmp_path: Path) -> None:
         write_clip(tmp_path / "clip.mp4", None, None)
 
 
-def test_content_decides_not_the_name(make_clip, tmp_path: Path) -> None:
+def test_content_decides_not_the_name(make_clip: Callable[..., Path], tmp_path: Path) -> None:
     for name in ("clip.txt", "clip.mp3", "http:clip.png", "näme %03d .jpg", "-"):
         path = make_clip().rename(tmp_path / name)
         assert read_clip(path).steps == 25
@@ -543,7 +545,7 @@ def bad_files(folder: Path, clip: bytes) -> dict[str, tuple[Path, str]]:
 
 
 def test_a_file_that_cannot_be_judged_is_a_media_error_that_says_why(
-    make_clip, tmp_path: Path
+    make_clip: Callable[..., Path], tmp_path: Path
 ) -> None:
     (tmp_path / "bad").mkdir()
     for path, cause in bad_files(tmp_path / "bad", make_clip().read_bytes()).values():
@@ -557,7 +559,7 @@ def test_a_file_that_cannot_be_judged_is_a_media_error_that_says_why(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_file_is_a_media_error(make_clip) -> None:
+def test_an_unreadable_file_is_a_media_error(make_clip: Callable[..., Path]) -> None:
     path = make_clip()
     path.chmod(0)
     with pytest.raises(MediaError, match="Permission denied"):
@@ -633,7 +635,7 @@ def test_pyav_goes_on_where_decord_crashes_hangs_or_fails(
 
 
 def test_a_decoder_that_hangs_or_dies_for_good_is_a_media_error(
-    make_clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_clip: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make_clip()
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -655,7 +657,7 @@ def children() -> set[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc")
-def test_nothing_is_left_behind_however_reading_ends(make_clip) -> None:
+def test_nothing_is_left_behind_however_reading_ends(make_clip: Callable[..., Path]) -> None:
     path, before = make_clip(seconds=4.0), children()
     options = MediaConfig(max_chunk_steps=10)
     read_clip(path, options)
@@ -678,7 +680,9 @@ def test_nothing_is_left_behind_however_reading_ends(make_clip) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the child in /proc")
-def test_the_child_ends_when_its_parent_is_killed(make_clip, tmp_path: Path) -> None:
+def test_the_child_ends_when_its_parent_is_killed(
+    make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import sys, time\n"
@@ -705,7 +709,9 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": root}
 
 
-def test_a_script_without_a_main_guard_can_read_in_any_folder(make_clip, tmp_path: Path) -> None:
+def test_a_script_without_a_main_guard_can_read_in_any_folder(
+    make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import sys\nfrom extractors.media import read_clip\nprint(read_clip(sys.argv[1]).steps)\n"
@@ -719,7 +725,7 @@ def test_a_script_without_a_main_guard_can_read_in_any_folder(make_clip, tmp_pat
     assert result.stderr == ""
 
 
-def test_several_files_can_be_read_at_once_and_in_threads(make_clip) -> None:
+def test_several_files_can_be_read_at_once_and_in_threads(make_clip: Callable[..., Path]) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     paths = [make_clip(f"{number}.mp4") for number in range(4)]

@@ -70,7 +70,7 @@ def test_a_depth_network_says_what_is_nearer(depth_weights: Path) -> None:
 def test_a_file_that_is_no_depth_network_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "depth.onnx"
     path.write_bytes(b"not a network")
-    with pytest.raises(ValueError, match="depth.onnx: no ONNX depth network"):
+    with pytest.raises(ValueError, match=r"depth\.onnx: no ONNX depth network"):
         DepthNetwork(path)
 
 
@@ -91,7 +91,7 @@ def test_raft_gives_flow_in_the_streams_shape_and_unit(tmp_path: Path) -> None:
 def test_a_file_that_is_no_raft_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "raft.safetensors"
     save_file({"x": torch.zeros(1)}, path)
-    with pytest.raises(ValueError, match="raft.safetensors: not the weights"):
+    with pytest.raises(ValueError, match=r"raft\.safetensors: not the weights"):
         raft_flow(path, "cpu")
 
 

@@ -41,7 +41,7 @@ def imported(nodes: Iterator[ast.AST]) -> set[str]:
     return names
 
 
-def test_the_contracts_in_pyproject_hold():
+def test_the_contracts_in_pyproject_hold() -> None:
     # in a process of its own: import-linter disables the loggers of the one that it runs in
     program = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
     run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
@@ -49,18 +49,18 @@ def test_the_contracts_in_pyproject_hold():
 
 
 @pytest.mark.parametrize("library", HOMES)
-def test_a_heavy_library_stays_in_its_home(library):
+def test_a_heavy_library_stays_in_its_home(library: str) -> None:
     users = {path for path, tree in modules() if library in imported(ast.walk(tree))}
     assert not {path for path in users if not path.startswith(HOMES[library])}
 
 
-def test_nothing_imports_from_the_facade_within():
+def test_nothing_imports_from_the_facade_within() -> None:
     for path, tree in modules():
         if not path.startswith("avdetect/"):
             assert "avdetect" not in imported(ast.walk(tree)), path
 
 
-def test_the_command_and_the_facade_begin_light():
+def test_the_command_and_the_facade_begin_light() -> None:
     import sys
 
     for path, tree in modules():
@@ -69,7 +69,7 @@ def test_the_command_and_the_facade_begin_light():
             assert top <= {"avdetect"}, path
 
 
-def test_packages_export_nothing_from_their_init():
+def test_packages_export_nothing_from_their_init() -> None:
     for path, tree in modules():
         if path.endswith("/__init__.py") and path != "avdetect/__init__.py":
             assert not imported(ast.walk(tree)), path

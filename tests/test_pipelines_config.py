@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import yaml
@@ -43,11 +43,11 @@ class Required:
     root: Path
 
 
-def test_an_empty_mapping_gives_the_defaults():
+def test_an_empty_mapping_gives_the_defaults() -> None:
     assert from_dict(Tree, {}, "x") == Tree() == from_dict(Tree, None, "x")
 
 
-def test_a_file_names_only_what_differs(tmp_path):
+def test_a_file_names_only_what_differs(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("windows:\n  length: 256\nrate: 1e-4\nweights: a.safetensors\nkernel: [5, 1]\n")
     assert load_config(Tree, path) == Tree(
@@ -71,7 +71,7 @@ trees = st.builds(
 
 
 @given(trees)
-def test_to_dict_and_from_dict_undo_each_other_through_yaml(tree):
+def test_to_dict_and_from_dict_undo_each_other_through_yaml(tree: Any) -> None:
     assert from_dict(Tree, yaml.safe_load(yaml.safe_dump(to_dict(tree))), "x") == tree
 
 
@@ -101,18 +101,18 @@ def test_to_dict_and_from_dict_undo_each_other_through_yaml(tree):
         ([], "c.yaml: expected keys and values, got []"),
     ],
 )
-def test_an_error_names_the_file_and_the_key(data, message):
+def test_an_error_names_the_file_and_the_key(data: Any, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         from_dict(Tree, data, "c.yaml")
     assert str(caught.value).startswith(message)
 
 
-def test_a_key_without_default_must_be_given():
+def test_a_key_without_default_must_be_given() -> None:
     with pytest.raises(ConfigError, match=r"^c: missing key \['root'\]$"):
         from_dict(Required, {}, "c")
 
 
-def test_only_dataclasses_are_built_and_taken_apart():
+def test_only_dataclasses_are_built_and_taken_apart() -> None:
     with pytest.raises(TypeError, match="dataclass"):
         from_dict(int, {}, "c")
     with pytest.raises(TypeError, match="dataclass"):
@@ -128,7 +128,7 @@ def test_only_dataclasses_are_built_and_taken_apart():
         (b"a: !!python/object:os.system {}", "not YAML"),
     ],
 )
-def test_a_file_that_is_no_mapping_is_named(tmp_path, content, message):
+def test_a_file_that_is_no_mapping_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "bad.yaml"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=message) as caught:
@@ -136,12 +136,12 @@ def test_a_file_that_is_no_mapping_is_named(tmp_path, content, message):
     assert str(path) in str(caught.value)
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read"):
         load_config(Tree, tmp_path / "none.yaml")
 
 
-def test_overrides_win_over_the_file_and_the_last_one_over_the_others(tmp_path):
+def test_overrides_win_over_the_file_and_the_last_one_over_the_others(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("windows: {stride: 32}\n")
     overrides = ["windows.stride=16", "windows.stride=64", "streams=[flow]", "name=a=b"]
@@ -150,7 +150,7 @@ def test_overrides_win_over_the_file_and_the_last_one_over_the_others(tmp_path):
     )
 
 
-def test_overrides_that_need_each_other_may_come_in_any_order():
+def test_overrides_that_need_each_other_may_come_in_any_order() -> None:
     for overrides in (
         ["windows.length=64", "windows.stride=48"],
         ["windows.stride=150", "windows.length=200"],
@@ -158,7 +158,7 @@ def test_overrides_that_need_each_other_may_come_in_any_order():
         load_config(Tree, None, overrides)
 
 
-def test_overrides_leave_their_input_alone():
+def test_overrides_leave_their_input_alone() -> None:
     data = {"windows": {"length": 4}}
     apply_overrides(data, ["windows.length=8"])
     assert data == {"windows": {"length": 4}}
@@ -176,7 +176,7 @@ def test_overrides_leave_their_input_alone():
         ("windows.length=a", "--set: windows: length: expected int, got 'a'"),
     ],
 )
-def test_an_error_in_an_override_names_its_key(tmp_path, override, message):
+def test_an_error_in_an_override_names_its_key(tmp_path: Path, override: str, message: str) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("rate: 0.5\n")
     with pytest.raises(ConfigError) as caught:

@@ -10,12 +10,19 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipelines.calibrate import fit_platt
-from pipelines.detector import Detector, DetectorConfig, load_detector, save_detector
+from pipelines.calibrate import fit_any, fit_platt
+from pipelines.detector import (
+    Detector,
+    DetectorConfig,
+    any_logit,
+    load_detector,
+    save_detector,
+)
+from pipelines.metrics import auc
 from temporal.experts import ExpertConfig
 
 EXPERTS = ExpertConfig(
-    dim=16, appearance=(4, 8), lips=(4, 8), flow=(4, 8), depth=(4, 8), mel=(4, 8), voice=(4, 8)
+    dim=16, appearance=4, lips=(4, 8), flow=(4, 8), depth=(4, 8), mel=(4, 8), voice=(4, 8)
 )
 CONFIG = DetectorConfig(name="tiny", experts=EXPERTS)
 
@@ -92,9 +99,29 @@ def test_a_modality_that_was_not_judged_has_no_probability(detector: Detector) -
     assert nothing.isnan().all()
 
 
-def test_the_worst_modality_decides(detector: Detector) -> None:
-    probabilities = detector.calibrated(torch.tensor([-3.0, 2.5, 0.5]))
+def test_a_clip_is_genuine_if_every_modality_is(detector: Detector) -> None:
+    logits = torch.tensor([-3.0, 2.5, 0.5])
+    genuine = float((1 - logits.sigmoid()).prod())
+    assert float(detector.calibrated(logits)[3]) == pytest.approx(1 - genuine, abs=1e-6)
+
+
+def test_what_was_not_judged_has_no_part_in_the_score(detector: Detector) -> None:
+    probabilities = detector.calibrated(torch.tensor([torch.nan, 1.5, torch.nan]))
     assert float(probabilities[3]) == pytest.approx(float(probabilities[1]))
+    assert detector.calibrated(torch.full((3,), torch.nan)).isnan().all()
+
+
+def test_the_fit_of_the_clip_score_recovers_what_made_the_labels() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(4000, 3, generator=generator)
+    truth = torch.tensor([[2.0, -1.5], [0.5, -2.0], [1.0, -1.0]])
+    chance = any_logit(logits * truth[:, 0] + truth[:, 1]).sigmoid()
+    labels = torch.bernoulli(chance, generator=generator)
+    logits[::5, 2] = torch.nan  # a modality that was not judged
+    fitted = fit_any(logits, labels, torch.tensor([[1.0, 0.0]] * 3))
+    fair = any_logit(logits * fitted[:, 0] + fitted[:, 1])
+    best = any_logit(logits * truth[:, 0] + truth[:, 1])
+    assert auc(labels.numpy(), fair.numpy()) > auc(labels.numpy(), best.numpy()) - 0.01
 
 
 def test_platt_scaling_recovers_a_known_scale_and_shift() -> None:

@@ -83,7 +83,9 @@ def needs(method: str) -> None:
 
 @pytest.mark.parametrize("method", [*ALONE, *PAIRS, "dubbed_own", "dubbed_donor"])
 @pytest.mark.parametrize("config", [PARTIAL, WHOLE], ids=["partial", "whole"])
-def test_the_truth_is_where_frames_and_samples_differ(method, config, clip, track, donor):
+def test_the_truth_is_where_frames_and_samples_differ(
+    method: str, config: Any, clip: Clip, track: FaceTrack, donor: Donor
+) -> None:
     needs(method)
     forged = forge_clip(clip, track, [donor], method, np.random.default_rng(5), config)
     changed = (forged.frames != clip.frames).any(axis=(1, 2, 3))
@@ -124,8 +126,8 @@ def test_the_truth_is_where_frames_and_samples_differ(method, config, clip, trac
     ],
 )
 def test_each_forgery_is_labelled_by_what_it_breaks(
-    method, visual, audio, sync, clip, track, donor
-):
+    method: str, visual: bool, audio: bool, sync: bool, clip: Clip, track: FaceTrack, donor: Donor
+) -> None:
     needs(method)
     forged = forge_clip(clip, track, [donor], method, np.random.default_rng(5), WHOLE)
     found = bool(forged.visual), bool(forged.audio), bool(forged.sync)
@@ -133,14 +135,14 @@ def test_each_forgery_is_labelled_by_what_it_breaks(
     assert forged.method == method
 
 
-def test_a_genuine_clip_passes_untouched(clip, track):
+def test_a_genuine_clip_passes_untouched(clip: Clip, track: FaceTrack) -> None:
     forged = forge_clip(clip, track, [], "none", np.random.default_rng(0))
     assert forged.frames is clip.frames
     assert forged.waveform is clip.waveform
     assert forged.periods == []
 
 
-def test_the_same_seed_gives_the_same_clip(clip, track, donor):
+def test_the_same_seed_gives_the_same_clip(clip: Clip, track: FaceTrack, donor: Donor) -> None:
     method = "face_swap+voice_replaced"
     a: Any = forge_clip(clip, track, [donor], method, np.random.default_rng(3))
     b: Any = forge_clip(clip, track, [donor], method, np.random.default_rng(3))
@@ -149,7 +151,7 @@ def test_the_same_seed_gives_the_same_clip(clip, track, donor):
     assert a.periods == b.periods
 
 
-def test_shifted_sound_and_its_picture_are_both_genuine(clip, track):
+def test_shifted_sound_and_its_picture_are_both_genuine(clip: Clip, track: FaceTrack) -> None:
     for seed in range(12):
         forged: Any = forge_clip(clip, track, [], "sound_shifted", np.random.default_rng(seed))
         steps = len(forged.frames)
@@ -170,7 +172,7 @@ def test_shifted_sound_and_its_picture_are_both_genuine(clip, track):
         assert np.allclose(forged.waveform[:early], clip.waveform[:early])
 
 
-def test_dubbed_lips_come_from_where_the_words_come_from(clip, track):
+def test_dubbed_lips_come_from_where_the_words_come_from(clip: Clip, track: FaceTrack) -> None:
     forged = forge_clip(clip, track, [], "dubbed_own", np.random.default_rng(2))
     assert forged.sync == []
     assert forged.visual
@@ -179,7 +181,9 @@ def test_dubbed_lips_come_from_where_the_words_come_from(clip, track):
     )
 
 
-def test_sync_is_broken_only_while_the_face_is_there(clip, track, donor):
+def test_sync_is_broken_only_while_the_face_is_there(
+    clip: Clip, track: FaceTrack, donor: Donor
+) -> None:
     late = FaceTrack(0, 20, track.landmarks[20:40])
     forged = forge_clip(clip, late, [donor], "voice_replaced", np.random.default_rng(0), WHOLE)
     assert forged.audio[0][0] < 0.2
@@ -189,20 +193,20 @@ def test_sync_is_broken_only_while_the_face_is_there(clip, track, donor):
     assert forged.visual == [(20 / 25, 40 / 25)]
 
 
-def test_lips_that_are_forged_in_silence_break_no_sync(clip, track):
+def test_lips_that_are_forged_in_silence_break_no_sync(clip: Clip, track: FaceTrack) -> None:
     silent = Clip(0, clip.frames, np.zeros_like(clip.waveform))
     forged = forge_clip(silent, track, [], "mouth_frozen", np.random.default_rng(0), WHOLE)
     assert forged.visual
     assert forged.sync == []
 
 
-def test_an_unknown_forgery_names_the_known_ones(clip):
+def test_an_unknown_forgery_names_the_known_ones(clip: Clip) -> None:
     for method in ("blur", "self_blend+blur", "voice_replaced+self_blend"):
         with pytest.raises(ValueError, match="self_blend"):
             forge_clip(clip, None, [], method, np.random.default_rng(0))
 
 
-def test_what_a_clip_lacks_rules_forgeries_out(clip, track, donor):
+def test_what_a_clip_lacks_rules_forgeries_out(clip: Clip, track: FaceTrack, donor: Donor) -> None:
     def names(frames, waveform, face, donors):
         return set(possible_methods(make_scene(Clip(0, frames, waveform), face, donors)))
 
@@ -222,7 +226,7 @@ def test_what_a_clip_lacks_rules_forgeries_out(clip, track, donor):
     assert "voice_replaced" not in names(frames, waveform, track, [silent_donor])
 
 
-def test_methods_are_drawn_by_their_shares():
+def test_methods_are_drawn_by_their_shares() -> None:
     config = ForgeConfig(picture_share=0.5, sound_share=0.5, both_share=0, shifted_share=0)
     methods = ["self_blend", "frames_repeated", "voice_spliced", "self_blend+voice_spliced"]
     rng = np.random.default_rng(0)
@@ -234,7 +238,7 @@ def test_methods_are_drawn_by_their_shares():
 
 
 @pytest.mark.parametrize("within", [(0, 250), (10, 60), (3, 8), (0, 2)])
-def test_spans_lie_within_and_apart(within):
+def test_spans_lie_within_and_apart(within: Any) -> None:
     sound = np.random.default_rng(0).normal(0, 0.1, 250 * 640).astype(np.float32)
     for seed in range(60):
         spans = draw_spans(np.random.default_rng(seed), within, sound, SegmentConfig())
@@ -246,13 +250,13 @@ def test_spans_lie_within_and_apart(within):
             assert start - stop >= 5
 
 
-def test_all_of_a_clip_is_forged_as_often_as_wanted():
+def test_all_of_a_clip_is_forged_as_often_as_wanted() -> None:
     config = SegmentConfig(whole_share=0.4)
     whole = [draw_spans(np.random.default_rng(s), (0, 200), None, config) for s in range(400)]
     assert whole.count([(0, 200)]) == pytest.approx(160, abs=35)
 
 
-def test_what_does_not_show_is_undone_and_not_declared():
+def test_what_does_not_show_is_undone_and_not_declared() -> None:
     before = np.full((12, 8, 8, 3), 100, np.uint8)
     after = before.copy()
     after[2:9] += 30
@@ -267,7 +271,7 @@ def test_what_does_not_show_is_undone_and_not_declared():
     assert keep_visible(before, before, [(2, 9)])[1] == []
 
 
-def test_periods_are_the_union_of_all_segments():
+def test_periods_are_the_union_of_all_segments() -> None:
     assert merge([(3.0, 4.0), (0.0, 1.0)], [(0.5, 1.5)], [(1.5, 2.0)]) == [(0.0, 2.0), (3.0, 4.0)]
     assert merge([], []) == []
 
@@ -292,7 +296,9 @@ def forged_folder(sources, tmp_path_factory) -> tuple[Path, list[dict[str, Any]]
     return out, forge_directory(sources, out, per_video=2, seed=4)
 
 
-def test_a_folder_gives_genuine_and_forged_clips_with_their_truth(forged_folder):
+def test_a_folder_gives_genuine_and_forged_clips_with_their_truth(
+    forged_folder: tuple[Path, list[dict[str, Any]]],
+) -> None:
     out, rows = forged_folder
     assert json.loads((out / "metadata.json").read_text()) == rows
     assert [row["file"] for row in rows if row["method"] == "none"] == [
@@ -314,7 +320,9 @@ def test_a_folder_gives_genuine_and_forged_clips_with_their_truth(forged_folder)
     assert not kinds["more_mute.mp4"] & set(SOUND)
 
 
-def test_written_clips_are_as_long_as_their_metadata_says(forged_folder):
+def test_written_clips_are_as_long_as_their_metadata_says(
+    forged_folder: tuple[Path, list[dict[str, Any]]],
+) -> None:
     out, rows = forged_folder
     for row in rows:
         clip = read_clip(out / row["file"])
@@ -323,7 +331,9 @@ def test_written_clips_are_as_long_as_their_metadata_says(forged_folder):
         assert (clip.waveform is not None) == (row["audio_channels"] > 0)
 
 
-def test_the_encoded_forgery_is_seen_and_heard_at_its_place(forged_folder):
+def test_the_encoded_forgery_is_seen_and_heard_at_its_place(
+    forged_folder: tuple[Path, list[dict[str, Any]]],
+) -> None:
     out, rows = forged_folder
     genuine = {row["source"]: read_clip(out / row["file"]) for row in rows if not row["n_fakes"]}
     for row in rows:
@@ -348,7 +358,9 @@ def assert_same_clip(first: Path, second: Path) -> None:
         assert np.abs(a.frames.astype(int) - b.frames).mean() < 0.5
 
 
-def test_forging_depends_on_seed_and_name_alone(sources, forged_folder, tmp_path):
+def test_forging_depends_on_seed_and_name_alone(
+    sources: Path, forged_folder: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
     out, _ = forged_folder
     files = [sources / "cleo.m4a", sources / "more" / "mute.mp4"]
     alone = forge_directory(files[:1], tmp_path / "alone", per_video=1, seed=4)
@@ -362,7 +374,9 @@ def test_forging_depends_on_seed_and_name_alone(sources, forged_folder, tmp_path
         assert_same_clip(tmp_path / "a" / row["file"], tmp_path / "b" / row["file"])
 
 
-def test_an_interrupted_run_makes_only_what_is_missing(sources, forged_folder, tmp_path):
+def test_an_interrupted_run_makes_only_what_is_missing(
+    sources: Path, forged_folder: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
     out, rows = forged_folder
     copy = tmp_path / "copy"
     shutil.copytree(out, copy)
@@ -380,13 +394,15 @@ def test_an_interrupted_run_makes_only_what_is_missing(sources, forged_folder, t
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_a_folder_of_other_settings_is_refused(sources, forged_folder):
+def test_a_folder_of_other_settings_is_refused(
+    sources: Path, forged_folder: tuple[Path, list[dict[str, Any]]]
+) -> None:
     out, _ = forged_folder
     with pytest.raises(ValueError, match="other settings"):
         forge_directory(sources, out, per_video=2, seed=5)
 
 
-def test_real_clips_are_never_overwritten(sources):
+def test_real_clips_are_never_overwritten(sources: Path) -> None:
     for out in (sources, sources / "forged", sources / "more"):
         with pytest.raises(ValueError, match="where the real clips are"):
             forge_directory(sources, out)
@@ -394,7 +410,9 @@ def test_real_clips_are_never_overwritten(sources):
         forge_directory([sources / "ann.mp4"], sources)
 
 
-def test_a_broken_source_is_left_out_and_told(sources, tmp_path, caplog):
+def test_a_broken_source_is_left_out_and_told(
+    sources: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     broken = tmp_path / "real" / "broken.mp4"
     broken.parent.mkdir()
     broken.write_bytes(b"not a video")
@@ -404,7 +422,9 @@ def test_a_broken_source_is_left_out_and_told(sources, tmp_path, caplog):
     assert "broken.mp4" in caplog.text
 
 
-def test_a_broken_donor_does_not_stop_the_others(sources, tmp_path, caplog):
+def test_a_broken_donor_does_not_stop_the_others(
+    sources: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     broken = tmp_path / "real" / "broken.m4a"
     broken.parent.mkdir()
     broken.write_bytes(b"not a sound")
@@ -413,20 +433,20 @@ def test_a_broken_donor_does_not_stop_the_others(sources, tmp_path, caplog):
     assert len(rows) == 2
 
 
-def test_a_folder_without_media_is_refused(tmp_path):
+def test_a_folder_without_media_is_refused(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     with pytest.raises(ValueError, match="no media files"):
         forge_directory(tmp_path / "real", tmp_path / "out")
 
 
-def test_two_files_of_one_name_are_refused(sources, tmp_path):
+def test_two_files_of_one_name_are_refused(sources: Path, tmp_path: Path) -> None:
     twin = tmp_path / "ann.mp4"
     shutil.copy(sources / "ann.mp4", twin)
     with pytest.raises(ValueError, match="different names"):
         forge_directory([sources / "ann.mp4", twin], tmp_path / "out")
 
 
-def test_a_person_never_lends_to_itself(sources, tmp_path):
+def test_a_person_never_lends_to_itself(sources: Path, tmp_path: Path) -> None:
     rows = forge_directory(
         [sources / "cleo.m4a", sources / "ann.mp4"],
         tmp_path / "out",
@@ -439,7 +459,9 @@ def test_a_person_never_lends_to_itself(sources, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_make_the_same_clips_as_one(sources, forged_folder, tmp_path):
+def test_two_processes_make_the_same_clips_as_one(
+    sources: Path, forged_folder: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
     out, rows = forged_folder
     assert forge_directory(sources, tmp_path / "two", per_video=2, seed=4, workers=2) == rows
     for row in rows:

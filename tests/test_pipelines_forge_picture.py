@@ -162,7 +162,9 @@ def differing(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any]) -> list
 
 @pytest.mark.parametrize("name", FORGERIES)
 @pytest.mark.parametrize(("start", "stop"), [(START, STOP), (0, STEPS), (0, 5), (STEPS - 5, STEPS)])
-def test_exactly_the_frames_of_the_segment_change(name, start, stop, face):
+def test_exactly_the_frames_of_the_segment_change(
+    name: str, start: int, stop: int, face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+) -> None:
     frames, landmarks = face
     rng = np.random.default_rng(start + stop)
     forged = FORGERIES[name](frames, landmarks, start, stop, rng, 0.5)
@@ -171,7 +173,9 @@ def test_exactly_the_frames_of_the_segment_change(name, start, stop, face):
 
 
 @pytest.mark.parametrize("name", FACE_FORGERIES)
-def test_a_face_forgery_leaves_the_background_alone(name, face):
+def test_a_face_forgery_leaves_the_background_alone(
+    name: str, face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+) -> None:
     frames, landmarks = face
     forged = FORGERIES[name](frames, landmarks, START, STOP, np.random.default_rng(3), 1.0)
     changed = (forged != frames).any(axis=3)
@@ -183,7 +187,9 @@ def test_a_face_forgery_leaves_the_background_alone(name, face):
 
 
 @pytest.mark.parametrize("name", ["self_blend", "swap_face", "mouth lag", "interpolate"])
-def test_the_same_seed_gives_the_same_forgery(name, face):
+def test_the_same_seed_gives_the_same_forgery(
+    name: str, face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+) -> None:
     frames, landmarks = face
     a, b, c = (
         FORGERIES[name](frames, landmarks, START, STOP, np.random.default_rng(s), 0.5)
@@ -194,7 +200,9 @@ def test_the_same_seed_gives_the_same_forgery(name, face):
 
 
 @pytest.mark.parametrize("forge", [self_blend, resample_face, rebuild_face])
-def test_a_stronger_forgery_changes_more(forge, face):
+def test_a_stronger_forgery_changes_more(
+    forge: Any, face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+) -> None:
     frames, landmarks = face
 
     def change(strength: float) -> float:
@@ -207,7 +215,9 @@ def test_a_stronger_forgery_changes_more(forge, face):
     assert change(1.0) > 1.3 * change(0.0)
 
 
-def test_a_self_blend_is_steady_on_a_picture_that_stands_still(face):
+def test_a_self_blend_is_steady_on_a_picture_that_stands_still(
+    face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
+) -> None:
     frames, landmarks = face
     still, points = frames[:1].repeat(10, 0), landmarks[:1].repeat(10, 0)
     ratios = []
@@ -219,7 +229,9 @@ def test_a_self_blend_is_steady_on_a_picture_that_stands_still(face):
     assert max(ratios) > 2 * np.median(ratios)  # some tremble on purpose
 
 
-def test_a_swapped_face_wears_the_donors_mark_in_its_own_place(face):
+def test_a_swapped_face_wears_the_donors_mark_in_its_own_place(
+    face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
+) -> None:
     frames, landmarks = face
     donor_frames, donor_landmarks = talking_face(7, 1.4)
     donor_frames = donor_frames.copy()
@@ -236,7 +248,9 @@ def test_a_swapped_face_wears_the_donors_mark_in_its_own_place(face):
     assert np.median(gains) > 25
 
 
-def test_a_retimed_mouth_opens_when_its_source_does(face):
+def test_a_retimed_mouth_opens_when_its_source_does(
+    face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
+) -> None:
     frames, landmarks = face
     opening = landmarks[:, INNER[15], 1] - landmarks[:, INNER[5], 1]
     shut, wide = int(np.argmin(opening[8:14])) + 8, int(np.argmax(opening))
@@ -248,7 +262,7 @@ def test_a_retimed_mouth_opens_when_its_source_does(face):
 
 
 @pytest.mark.parametrize("kind", RETIMINGS)
-def test_a_retiming_never_shows_a_step_its_own_mouth(kind):
+def test_a_retiming_never_shows_a_step_its_own_mouth(kind: str) -> None:
     rng = np.random.default_rng(0)
     for total, start, stop in [(100, 20, 60), (100, 0, 100), (30, 25, 30), (8, 0, 8), (2, 0, 2)]:
         for _ in range(20):
@@ -259,7 +273,7 @@ def test_a_retiming_never_shows_a_step_its_own_mouth(kind):
             assert (walk != np.arange(start, stop)).all()
 
 
-def test_lagging_lips_keep_at_least_two_tenths_of_a_second_away():
+def test_lagging_lips_keep_at_least_two_tenths_of_a_second_away() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         lags = draw_retiming("lag", 200, 60, 100, rng) - np.arange(60, 100)
@@ -267,17 +281,19 @@ def test_lagging_lips_keep_at_least_two_tenths_of_a_second_away():
         assert 5 <= abs(lags[0]) <= 25
 
 
-def test_an_unknown_retiming_names_the_known_ones():
+def test_an_unknown_retiming_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match="lag"):
         draw_retiming("sideways", 10, 0, 5, np.random.default_rng(0))
 
 
-def test_a_walk_folds_back_at_both_ends():
+def test_a_walk_folds_back_at_both_ends() -> None:
     assert fold(np.array([-2, -1, 0, 3, 4, 5, 6]), 5).tolist() == [2, 1, 0, 3, 4, 3, 2]
     assert fold(np.array([-1, 0, 1]), 1).tolist() == [0, 0, 0]
 
 
-def test_the_walk_whose_heads_fit_is_preferred(face):
+def test_the_walk_whose_heads_fit_is_preferred(
+    face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
+) -> None:
     _, landmarks = face
     turned = landmarks.copy()
     turned[10:, :, 0] *= 0.5  # the head looks away
@@ -286,7 +302,9 @@ def test_the_walk_whose_heads_fit_is_preferred(face):
     assert steadiest(turned, 0, [away]) is away
 
 
-def test_held_frames_are_the_one_before_each_group(face):
+def test_held_frames_are_the_one_before_each_group(
+    face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
+) -> None:
     frames, _ = face
     forged = repeat_frames(frames, 6, 12, np.random.default_rng(0), 0.0)  # holds 2 steps
     assert [forged[t].tobytes() for t in range(6, 12)] == [
@@ -294,14 +312,18 @@ def test_held_frames_are_the_one_before_each_group(face):
     ]
 
 
-def test_pictures_that_stay_for_several_steps_are_counted_once(face):
+def test_pictures_that_stay_for_several_steps_are_counted_once(
+    face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
+) -> None:
     frames, _ = face
     slow = frames[[0, 0, 1, 2, 2, 2]]
     assert shown_pictures(slow).tolist() == [0, 0, 1, 2, 2, 2]
 
 
 @pytest.mark.parametrize("name", ["repeat", "interpolate"])
-def test_a_slow_source_is_still_forged_in_every_step(name, face):
+def test_a_slow_source_is_still_forged_in_every_step(
+    name: str, face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+) -> None:
     frames, landmarks = face
     slow = frames[np.arange(STEPS) * 3 // 5]  # 15 frames a second
     for seed in range(8):
@@ -309,7 +331,7 @@ def test_a_slow_source_is_still_forged_in_every_step(name, face):
         assert differing(slow, forged) == list(range(4, 14))
 
 
-def test_a_warp_carries_every_point_and_keeps_an_affine_map():
+def test_a_warp_carries_every_point_and_keeps_an_affine_map() -> None:
     rng = np.random.default_rng(0)
     target = rng.uniform(0, 100, (30, 2))
     source = target + rng.normal(0, 3, (30, 2))
@@ -319,7 +341,7 @@ def test_a_warp_carries_every_point_and_keeps_an_affine_map():
     assert np.allclose(plate(np.array([[3.0, 80.0]])), np.array([[3.0, 80.0]]) @ matrix.T + 5)
 
 
-def test_a_warps_maps_agree_with_the_warp_itself():
+def test_a_warps_maps_agree_with_the_warp_itself() -> None:
     rng = np.random.default_rng(0)
     target = rng.uniform(20, 80, (20, 2))
     plate = Plate(target, target + rng.normal(0, 1, (20, 2)))
@@ -329,7 +351,7 @@ def test_a_warps_maps_agree_with_the_warp_itself():
     assert np.allclose([[x[0, 0], y[0, 0]], [x[-1, -1], y[-1, -1]]], corners, atol=1e-3)
 
 
-def test_points_that_cross_need_a_stiff_warp():
+def test_points_that_cross_need_a_stiff_warp() -> None:
     grid = np.stack(np.meshgrid(np.arange(5.0), np.arange(5.0)), -1).reshape(-1, 2) * 10
     crossed = grid.copy()
     crossed[[11, 13]] = grid[[13, 11]]
@@ -339,7 +361,7 @@ def test_points_that_cross_need_a_stiff_warp():
     assert Plate(grid, crossed, stiff).least_area() > Plate(grid, crossed).least_area()
 
 
-def test_a_similarity_is_found_again():
+def test_a_similarity_is_found_again() -> None:
     points = np.random.default_rng(0).normal(size=(12, 2))
     turn = 1.7 * np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
     matrix, shift = similarity(points, points @ turn.T + np.array([3, -2]))
@@ -348,7 +370,9 @@ def test_a_similarity_is_found_again():
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_a_mask_is_soft_and_covers_the_middle_of_its_region(region, face):
+def test_a_mask_is_soft_and_covers_the_middle_of_its_region(
+    region: str, face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+) -> None:
     _, landmarks = face
     (left, top, right, bottom), mask = soft_mask(landmarks[0], MaskShape(region), SIZE)
     assert mask.shape == (bottom - top, right - left)
@@ -360,14 +384,18 @@ def test_a_mask_is_soft_and_covers_the_middle_of_its_region(region, face):
     assert ((mask > 0.05) & (mask < 0.95)).any()
 
 
-def test_a_face_outside_the_frame_has_no_mask(face):
+def test_a_face_outside_the_frame_has_no_mask(
+    face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
+) -> None:
     _, landmarks = face
     _, mask = soft_mask(landmarks[0] + 500, MaskShape("face"), SIZE)
     assert mask.size == 0
 
 
 @pytest.mark.parametrize("region", ["face", "mouth"])
-def test_an_aligned_crop_goes_back_to_where_it_came_from(region, face):
+def test_an_aligned_crop_goes_back_to_where_it_came_from(
+    region: str, face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+) -> None:
     frames, landmarks = face
     smooth = cv2.GaussianBlur(frames[0], (0, 0), 2)
     matrix = aligned_matrix(landmarks[0], 128, region)
@@ -378,7 +406,9 @@ def test_an_aligned_crop_goes_back_to_where_it_came_from(region, face):
     assert np.abs(back - smooth[y - 6 : y + 6, x - 8 : x + 8]).mean() < 2
 
 
-def test_an_aligned_crop_is_upright(face):
+def test_an_aligned_crop_is_upright(
+    face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
+) -> None:
     _, landmarks = face
     turn = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
     turned = landmarks[0].copy()
@@ -389,7 +419,7 @@ def test_an_aligned_crop_is_upright(face):
     assert eyes[0, 0] < eyes[1, 0]
 
 
-def test_smoothing_in_time_keeps_what_is_constant_and_calms_the_rest():
+def test_smoothing_in_time_keeps_what_is_constant_and_calms_the_rest() -> None:
     constant = np.full((9, 2, 3), 4, np.float32)
     assert np.allclose(smooth_in_time(constant, 1.5), 4)
     noise = np.random.default_rng(0).normal(size=(200, 1)).astype(np.float32)
@@ -397,7 +427,7 @@ def test_smoothing_in_time_keeps_what_is_constant_and_calms_the_rest():
     assert smooth_in_time(noise[:1], 2.0) is not None
 
 
-def test_matched_colours_have_the_targets_mean_and_spread():
+def test_matched_colours_have_the_targets_mean_and_spread() -> None:
     rng = np.random.default_rng(0)
     source = rng.normal(100, 20, (40, 40, 3))
     target = rng.normal((150, 120, 90), (30, 20, 15), (40, 40, 3))
@@ -410,7 +440,7 @@ def test_matched_colours_have_the_targets_mean_and_spread():
     assert np.allclose(shift, 0)
 
 
-def test_upsampling_is_a_transposed_convolution_of_stride_two():
+def test_upsampling_is_a_transposed_convolution_of_stride_two() -> None:
     rng = np.random.default_rng(0)
     image = rng.normal(size=(7, 9, 3)).astype(np.float32)
     kernel = rng.normal(size=(4, 4)).astype(np.float32)
@@ -423,7 +453,7 @@ def test_upsampling_is_a_transposed_convolution_of_stride_two():
     )
 
 
-def test_a_look_keeps_size_and_range():
+def test_a_look_keeps_size_and_range() -> None:
     crop = np.random.default_rng(0).uniform(0, 255, (33, 47, 3)).astype(np.float32)
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -433,12 +463,12 @@ def test_a_look_keeps_size_and_range():
         assert seen.max() <= 255
 
 
-def test_a_generator_is_coarser_on_a_larger_face():
+def test_a_generator_is_coarser_on_a_larger_face() -> None:
     small, large = (draw_look(np.random.default_rng(0), 0.5, w, 1.4).factor for w in (60, 270))
     assert large == pytest.approx(3 * small)
 
 
-def test_all_components_rebuild_a_face_and_one_only_its_main_change():
+def test_all_components_rebuild_a_face_and_one_only_its_main_change() -> None:
     crops = np.random.default_rng(0).uniform(0, 255, (6, 8, 8, 3)).astype(np.float32)
     assert np.allclose(low_rank(crops, 6), crops, atol=0.1)
     line = np.linspace(0, 1, 6)[:, None, None, None] * crops[:1] + 20
@@ -446,7 +476,9 @@ def test_all_components_rebuild_a_face_and_one_only_its_main_change():
     assert np.abs(low_rank(crops, 1) - crops).mean() > 20
 
 
-def test_an_autoencoder_learns_the_faces_it_is_given(face):
+def test_an_autoencoder_learns_the_faces_it_is_given(
+    face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
+) -> None:
     frames, landmarks = face
     crops = np.stack(
         [cut_crop(f, aligned_matrix(p, 32), 32) for f, p in zip(frames, landmarks, strict=True)]
@@ -458,7 +490,9 @@ def test_an_autoencoder_learns_the_faces_it_is_given(face):
 
 
 @pytest.mark.parametrize("length", [1, 2, 5])
-def test_a_donor_of_any_length_is_played_forth_and_back(length, face):
+def test_a_donor_of_any_length_is_played_forth_and_back(
+    length: int, face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+) -> None:
     _, landmarks = face
     steps = match_steps(landmarks, landmarks[:length], np.random.default_rng(0))
     assert len(steps) == STEPS
@@ -466,7 +500,9 @@ def test_a_donor_of_any_length_is_played_forth_and_back(length, face):
     assert max(abs(a - b) for a, b in zip(steps[1:], steps[:-1], strict=True)) <= 1
 
 
-def test_a_donor_is_played_from_where_it_is_most_alike(face):
+def test_a_donor_is_played_from_where_it_is_most_alike(
+    face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
+) -> None:
     _, landmarks = face
     turning = landmarks[:1].repeat(60, 0)
     turning[..., 0] *= np.linspace(1, 0.4, 60)[:, None]
@@ -475,6 +511,8 @@ def test_a_donor_is_played_from_where_it_is_most_alike(face):
         assert abs(np.mean(steps) - (first + 1.5)) < 6
 
 
-def test_a_face_is_as_wide_as_from_ear_to_ear(face):
+def test_a_face_is_as_wide_as_from_ear_to_ear(
+    face: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
+) -> None:
     _, landmarks = face
     assert face_width(landmarks[0]) == pytest.approx(WIDTH, rel=0.05)

@@ -11,7 +11,7 @@ from pipelines.timelines import Timeline
 from temporal.experts import ExpertConfig
 
 TINY = ExpertConfig(
-    dim=8, appearance=(4, 4), lips=(4, 4), flow=(4, 4), depth=(4, 4), mel=(4, 4), voice=(4, 4)
+    dim=8, appearance=4, lips=(4, 4), flow=(4, 4), depth=(4, 4), mel=(4, 4), voice=(4, 4)
 )
 PICTURES = frozenset({"appearance", "landmarks", "mouth", "flow", "depth"})
 

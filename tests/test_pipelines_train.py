@@ -146,8 +146,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_all_stages_end_in_weights_that_judge(corpus: Path) -> None:
     stage = "{updates: 4, batch: 2, length: 50, evaluate_every: 2}"
-    names = ("appearance", "lips", "flow", "depth", "mel", "voice")
-    sizes = "{dim: 16, " + ", ".join(f"{name}: [4, 8]" for name in names) + "}"
+    names = ("lips", "flow", "depth", "mel", "voice")
+    sizes = "{dim: 16, appearance: 8, " + ", ".join(f"{name}: [4, 8]" for name in names) + "}"
     (corpus / "tiny.yaml").write_text(
         f"out: {corpus / 'run'}\nthreads: 1\nprecision: float32\n"
         f"data: {{videos: {corpus / 'manifest.csv'}, splits: {corpus / 'splits.yaml'}, "
