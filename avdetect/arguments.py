@@ -12,7 +12,7 @@ import avdetect
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
-PROTOCOLS = ("avdetect", "lavdf", "av1m", "activitynet")
+PROTOCOLS = ("avdetect", "lavdf", "av1m", "activitynet", "forgerynet")
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -82,21 +82,28 @@ def _add_evaluate(verbs: Verbs) -> None:
         "evaluate",
         help="measure predictions against the truth",
         description="Reads the JSON lines of `avdetect detect --json` and prints how well they "
-        "fit the truth.",
+        "fit the truth. Proposed segments and metadata of LAV-DF, AV-Deepfake1M, ActivityNet and "
+        "ForgeryNet are read as they are.",
     )
-    verb.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="file of JSON lines")
+    verb.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="results")
     verb.add_argument(
         "--truth",
         type=Path,
         required=True,
         metavar="TRUTH",
-        help="what is known of them: a manifest (.csv), or the .json that forging wrote",
+        help="what is known of them: a manifest (.csv), the .json that forging wrote, or others'",
     )
     verb.add_argument(
         "--protocol",
         choices=PROTOCOLS,
         default="avdetect",
         help="whose rules the metrics of the segments follow (default avdetect)",
+    )
+    verb.add_argument(
+        "--fps",
+        type=float,
+        metavar="N",
+        help="frames a second of others' files that count in frames (25 for LAV-DF's proposals)",
     )
     verb.add_argument("--out", type=Path, metavar="DIR", help="also write the metrics here")
     verb.add_argument(

@@ -114,8 +114,9 @@ def evaluate(options: Namespace) -> int:
 
     try:
         metrics = evaluate_files(
-            options.predictions, options.truth, options.protocol, options.out, options.splits
-        )
+            options.predictions, options.truth, options.protocol, options.out, options.splits,
+            options.fps,
+        )  # fmt: skip
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
     print(json.dumps(metrics, indent=2))

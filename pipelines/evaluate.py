@@ -17,6 +17,7 @@ from pipelines.datasets import (
     read_splits,
     read_video_manifest,
 )
+from pipelines.localization_files import matched, read_proposals, read_segments
 from pipelines.localization_metrics import Protocol, localization
 from pipelines.metrics import (
     auc,
@@ -38,33 +39,61 @@ def evaluate_files(
     protocol: str = "avdetect",
     out: Path | None = None,
     splits: Path | None = None,
+    fps: float | None = None,
 ) -> dict[str, Any]:
     """Return all metrics of a file of results, one JSON object a line, against their truth.
 
+    Files of proposed segments and metadata of other projects are taken as they are; from such
+    only the metrics of the segments come.
+
     Args:
-        predictions: what `avdetect detect --json` wrote.
-        truth: a manifest (.csv) or a forging's metadata (.json).
-        protocol: of the segments: avdetect, lavdf, av1m or activitynet.
+        predictions: what `avdetect detect --json` wrote, or others' proposed segments (.json).
+        truth: a manifest (.csv), a forging's metadata (.json), or others' (.json, .txt).
+        protocol: of the segments: avdetect, lavdf, av1m, activitynet or forgerynet.
         out: a folder that metrics.json and report.md are written to.
         splits: a list of sources, as training reads it: only the clips of dev are looked at.
+        fps: frames a second of others' files that count in frames: LAV-DF's proposals and
+            ForgeryNet's truth.
 
     Raises:
         OSError: a file cannot be read.
         ValueError: the files do not fit each other.
     """
-    results = read_results(predictions)
-    samples = read_truth(truth, splits)
-    metrics = {
-        "predictions": str(predictions),
-        "truth": str(truth),
-        "detection": detection_metrics(samples, results),
-        "localization": segment_metrics(samples, results, protocol),
-    }
+    metrics: dict[str, Any] = {"predictions": str(predictions), "truth": str(truth)}
+    if predictions.suffix == ".jsonl" and _is_ours(truth):
+        results = read_results(predictions)
+        samples = read_truth(truth, splits)
+        metrics["detection"] = detection_metrics(samples, results)
+        metrics["localization"] = segment_metrics(samples, results, protocol)
+    else:
+        metrics["detection"] = {}
+        metrics["localization"] = segment_file_metrics(predictions, truth, protocol, fps)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "metrics.json").write_text(json.dumps(metrics, indent=2))
         (out / "report.md").write_text(report(metrics))
     return metrics
+
+
+def _is_ours(truth: Path) -> bool:
+    """Return whether the truth is a manifest or a forging's metadata, which name the person."""
+    if truth.suffix != ".json":
+        return truth.suffix != ".txt"
+    data = json.loads(truth.read_text(encoding="utf-8"))
+    return isinstance(data, list) and all("person" in entry for entry in data)
+
+
+def segment_file_metrics(
+    predictions: Path, truth: Path, protocol: str, fps: float | None = None
+) -> dict[str, Any]:
+    """Return localization metrics of files of segments, whoever's they are."""
+    segments, lengths = read_segments(truth, fps or 25.0)
+    rows = matched(read_proposals(predictions), segments)
+    found = localization(
+        rows, segments, cast("Protocol", protocol), durations=lengths or None,
+        fps=1.0 if fps is None or truth.suffix == ".txt" else fps,
+    )  # fmt: skip
+    return {"given": len(segments), "judged": len(set(rows) & set(segments)), **found.to_dict()}
 
 
 def read_results(path: Path) -> dict[str, dict[str, Any]]:

@@ -100,3 +100,20 @@ def test_segments_of_all_modalities_are_one_truth(tmp_path: Path) -> None:
 def test_union_of_spans() -> None:
     assert union([]) == []
     assert union([(0.0, 1.0), (2.0, 3.0), (0.5, 2.0)]) == [(0.0, 3.0)]
+
+
+def test_other_projects_files_are_measured_as_they_are(tmp_path: Path) -> None:
+    metadata = [{"file": "test/1.mp4", "fake_periods": [[1, 2]]}, {"file": "2", "fake_periods": []}]
+    (tmp_path / "metadata.json").write_text(json.dumps(metadata))
+    frames = {"test/1.mp4": [[0.9, 25, 50]], "2": [[0.1, 0, 25]]}
+    (tmp_path / "prediction.json").write_text(json.dumps(frames))
+    paths = tmp_path / "prediction.json", tmp_path / "metadata.json"
+    place = evaluate_files(*paths, "lavdf", tmp_path / "out", fps=25)["localization"]
+    assert (place["given"], place["judged"], place["AR@10"]) == (2, 2, 1.0)
+    assert "| AR@10 | 1.000 |" in (tmp_path / "out" / "report.md").read_text()
+    assert evaluate_files(*paths, "lavdf")["localization"]["AR@10"] == 0.0
+    (tmp_path / "list.txt").write_text("1 test/1.mp4 25 25 1 1 2 3\n0 2 0 0 0\n")
+    seconds = {"test/1.mp4": [[0.9, 1, 2]]}
+    (tmp_path / "prediction.json").write_text(json.dumps(seconds))
+    place = evaluate_files(paths[0], tmp_path / "list.txt", "forgerynet", fps=25)["localization"]
+    assert place["AP@0.5:0.95"] == 1.0
