@@ -105,6 +105,12 @@ def _add_evaluate(verbs: Verbs) -> None:
         metavar="N",
         help="frames a second of others' files that count in frames (25 for LAV-DF's proposals)",
     )
+    verb.add_argument(
+        "--against",
+        type=Path,
+        metavar="OTHER",
+        help="another detector's results on the same files: is the first better?",
+    )
     verb.add_argument("--out", type=Path, metavar="DIR", help="also write the metrics here")
     verb.add_argument(
         "--splits",

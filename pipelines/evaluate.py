@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
+from pipelines.comparison import compare
 from pipelines.datasets import (
     Sample,
     Splits,
@@ -17,20 +16,11 @@ from pipelines.datasets import (
     read_splits,
     read_video_manifest,
 )
+from pipelines.detection_metrics import abstention, detection_metrics
+from pipelines.evaluation_report import report
 from pipelines.localization_files import matched, read_proposals, read_segments
 from pipelines.localization_metrics import Protocol, localization
-from pipelines.metrics import (
-    auc,
-    balanced_accuracy,
-    bootstrap_interval,
-    brier,
-    eer,
-    expected_calibration_error,
-)
 from temporal.localization import MODALITIES
-
-FAILED = 0.5  # the score that a file without one counts with in the second AUC
-FEWEST = 3  # fakes of a generator below which its AUC says nothing
 
 
 def evaluate_files(
@@ -40,6 +30,7 @@ def evaluate_files(
     out: Path | None = None,
     splits: Path | None = None,
     fps: float | None = None,
+    against: Path | None = None,
 ) -> dict[str, Any]:
     """Return all metrics of a file of results, one JSON object a line, against their truth.
 
@@ -54,6 +45,7 @@ def evaluate_files(
         splits: a list of sources, as training reads it: only the clips of dev are looked at.
         fps: frames a second of others' files that count in frames: LAV-DF's proposals and
             ForgeryNet's truth.
+        against: another detector's results on the same files, to be compared clip by clip.
 
     Raises:
         OSError: a file cannot be read.
@@ -64,7 +56,13 @@ def evaluate_files(
         results = read_results(predictions)
         samples = read_truth(truth, splits)
         metrics["detection"] = detection_metrics(samples, results)
+        metrics["abstention"] = abstention(samples, results)
         metrics["localization"] = segment_metrics(samples, results, protocol)
+        if against is not None:
+            metrics["comparison"] = compare(samples, results, read_results(against))
+            metrics["comparison"]["against"] = str(against)
+    elif against is not None:
+        raise ValueError("--against needs result lines (.jsonl) and a manifest of labels")
     else:
         metrics["detection"] = {}
         metrics["localization"] = segment_file_metrics(predictions, truth, protocol, fps)
@@ -129,73 +127,6 @@ def read_truth(path: Path, splits: Path | None = None) -> list[Sample]:
     return [sample for sample in read(path, read_splits(splits)) if sample.split == "dev"]
 
 
-def detection_metrics(
-    samples: Sequence[Sample], results: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Return metrics of each score: all fakes, and the fakes of each generator, against the real.
-
-    A modality's score is judged on the files whose truth of it is known: a clip whose sound alone
-    is synthetic says nothing about the score of the picture but that it should be low.
-    """
-    metrics: dict[str, Any] = {}
-    for column, truth_of in _truths().items():
-        known = [(s, truth) for s in samples if (truth := truth_of(s)) is not None]
-        scores = [results.get(s.path.name, {}).get(column) for s, _ in known]
-        metrics[column] = _score_metrics(known, scores, column)
-    return metrics
-
-
-def _truths() -> dict[str, Callable[[Sample], bool | None]]:
-    def of(modality: str) -> Callable[[Sample], bool | None]:
-        def truth(sample: Sample) -> bool | None:
-            spans = getattr(sample, modality)
-            return None if spans is None else bool(spans)
-
-        return truth
-
-    return {"score": lambda sample: sample.fake, **{f"{m}_score": of(m) for m in MODALITIES}}
-
-
-def _score_metrics(
-    known: Sequence[tuple[Sample, bool]], scores: Sequence[float | None], column: str
-) -> dict[str, Any]:
-    given = [
-        (sample.method, fake, score)
-        for (sample, fake), score in zip(known, scores, strict=True)
-        if score is not None
-    ]
-    labels = np.array([int(fake) for _, fake, _ in given])
-    values = np.array([score for _, _, score in given])
-    row: dict[str, Any] = {"given": len(known), "scored": len(given)}
-    row |= {"fake": int(labels.sum()), "real": int(len(labels) - labels.sum())}
-    if not 0 < labels.sum() < len(labels):
-        return row | {"note": "needs scored files of both classes"}
-    everyone = [int(fake) for _, fake in known]
-    imputed = [FAILED if score is None else score for score in scores]
-    row |= {
-        "auc": auc(labels, values),
-        "auc_interval": bootstrap_interval(auc, labels, values),
-        "auc_failures_as_half": auc(everyone, imputed),
-        "eer_hull": eer(labels, values),
-        "balanced_accuracy": balanced_accuracy(labels, values),
-        "brier": brier(labels, values),
-        "ece": expected_calibration_error(labels, values),
-        "by_generator": {},
-    }
-    for method in sorted({method for method, fake, _ in given if fake}):
-        mine = np.array([fake == 0 or m == method for m, fake, _ in given])
-        count = int(labels[mine].sum())
-        entry: dict[str, Any] = {"fakes": count}
-        if count >= FEWEST:
-            entry["auc"] = auc(labels[mine], values[mine])
-            entry["auc_interval"] = bootstrap_interval(auc, labels[mine], values[mine])
-        row["by_generator"][method] = entry
-    row["by_generator"] = dict(
-        sorted(row["by_generator"].items(), key=lambda item: item[1].get("auc", 2.0))
-    )
-    return row
-
-
 def segment_metrics(
     samples: Sequence[Sample], results: Mapping[str, Mapping[str, Any]], protocol: str
 ) -> dict[str, Any]:
@@ -229,39 +160,3 @@ def union(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
         else:
             merged.append((start, end))
     return merged
-
-
-def report(metrics: Mapping[str, Any]) -> str:
-    """Return the metrics as Markdown tables."""
-    lines = ["| score | scored of given | fake / real | AUC (95 % interval) | EER | ECE |",
-             "|---|---|---|---|---|---|"]  # fmt: skip
-    for name, row in metrics["detection"].items():
-        cells = [name, f"{row['scored']} of {row['given']}", f"{row['fake']} / {row['real']}"]
-        cells += _auc_cells(row)
-        lines.append(f"| {' | '.join(cells)} |")
-    for name, row in metrics["detection"].items():
-        if not row.get("by_generator"):
-            continue
-        lines += ["", f"{name} by generator, against all genuine files:", "",
-                  "| generator | fakes | AUC (95 % interval) |", "|---|---|---|"]  # fmt: skip
-        for method, entry in row["by_generator"].items():
-            cell = "too few" if "auc" not in entry else _with_interval(entry)
-            lines.append(f"| {method.replace('|', '/')} | {entry['fakes']} | {cell} |")
-    place = metrics["localization"]
-    lines += ["", "| segments | value |", "|---|---|"]
-    lines += [
-        f"| {key} | {f'{value:.3f}' if isinstance(value, float) else value} |"
-        for key, value in place.items()
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _auc_cells(row: Mapping[str, Any]) -> list[str]:
-    if "auc" not in row:
-        return ["–", "–", "–"]
-    return [_with_interval(row), f"{row['eer_hull']:.3f}", f"{row['ece']:.3f}"]
-
-
-def _with_interval(row: Mapping[str, Any]) -> str:
-    low, high = row["auc_interval"]
-    return f"{row['auc']:.3f} ({low:.3f}–{high:.3f})"

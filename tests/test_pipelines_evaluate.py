@@ -117,3 +117,26 @@ def test_other_projects_files_are_measured_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "prediction.json").write_text(json.dumps(seconds))
     place = evaluate_files(paths[0], tmp_path / "list.txt", "forgerynet", fps=25)["localization"]
     assert place["AP@0.5:0.95"] == 1.0
+
+
+def test_verdicts_that_abstain_are_counted_and_what_that_is_worth(tmp_path: Path) -> None:
+    verdicts = ["real", "inconclusive", "inconclusive", "fake", "inconclusive", "real"]
+    lines = [
+        result(name, score, verdict=verdict)  # type: ignore[arg-type]
+        for (name, score), verdict in zip(SCORED, verdicts, strict=True)
+    ]
+    found = evaluate_files(*written(tmp_path, lines))["abstention"]
+    assert (found["judged"], found["inconclusive"], found["inconclusive_share"]) == (6, 3, 0.5)
+    assert found["accuracy_all"] == pytest.approx(5 / 6)  # r3 is taken for a fake
+    assert found["accuracy_decided"] == pytest.approx(2 / 3)  # f3 was called real
+
+
+def test_the_other_detectors_results_are_compared(tmp_path: Path) -> None:
+    predictions, truth = written(tmp_path, [result(n, s) for n, s in SCORED])
+    other = tmp_path / "other.jsonl"
+    other.write_text("\n".join(result(n, 1 - s) for n, s in SCORED))
+    metrics = evaluate_files(predictions, truth, out=tmp_path / "out", against=other)
+    assert metrics["comparison"]["imputed"] == metrics["comparison"]["imputed_against"] == 1
+    assert metrics["comparison"]["difference"] > 0.5
+    assert metrics["comparison"]["verdict"] == "not distinguishable"  # six clips say little
+    assert "**not distinguishable**" in (tmp_path / "out" / "report.md").read_text()
