@@ -111,6 +111,11 @@ def _add_evaluate(verbs: Verbs) -> None:
         metavar="OTHER",
         help="another detector's results on the same files: is the first better?",
     )
+    verb.add_argument(
+        "--audit",
+        action="store_true",
+        help="read the clips too: how far do length, codec, size and loudness alone get?",
+    )
     verb.add_argument("--out", type=Path, metavar="DIR", help="also write the metrics here")
     verb.add_argument(
         "--splits",

@@ -115,7 +115,7 @@ def evaluate(options: Namespace) -> int:
     try:
         metrics = evaluate_files(
             options.predictions, options.truth, options.protocol, options.out, options.splits,
-            options.fps, options.against,
+            options.fps, options.against, options.audit,
         )  # fmt: skip
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from pipelines.audit import audit
 from pipelines.comparison import compare
 from pipelines.datasets import (
     Sample,
@@ -31,6 +32,7 @@ def evaluate_files(
     splits: Path | None = None,
     fps: float | None = None,
     against: Path | None = None,
+    audited: bool = False,
 ) -> dict[str, Any]:
     """Return all metrics of a file of results, one JSON object a line, against their truth.
 
@@ -46,6 +48,8 @@ def evaluate_files(
         fps: frames a second of others' files that count in frames: LAV-DF's proposals and
             ForgeryNet's truth.
         against: another detector's results on the same files, to be compared clip by clip.
+        audited: also read the clips and measure how far container and levels alone get; with
+            `splits`, fitted on the clips of train too.
 
     Raises:
         OSError: a file cannot be read.
@@ -61,8 +65,12 @@ def evaluate_files(
         if against is not None:
             metrics["comparison"] = compare(samples, results, read_results(against))
             metrics["comparison"]["against"] = str(against)
-    elif against is not None:
-        raise ValueError("--against needs result lines (.jsonl) and a manifest of labels")
+        if audited:
+            known = read_manifest(truth, read_splits(splits)) if splits is not None else []
+            train = [sample for sample in known if sample.split == "train"]
+            metrics["audit"] = audit(samples, train, metrics["detection"]["score"].get("auc"))
+    elif against is not None or audited:
+        raise ValueError("comparing and auditing need result lines (.jsonl) and their manifest")
     else:
         metrics["detection"] = {}
         metrics["localization"] = segment_file_metrics(predictions, truth, protocol, fps)
@@ -119,12 +127,17 @@ def read_truth(path: Path, splits: Path | None = None) -> list[Sample]:
     """Return the samples of a manifest (.csv), or its dev clips, or of a forging's metadata."""
     if path.suffix == ".json":
         return read_forged(path)
+    if splits is None:
+        return read_manifest(path, Splits())
+    return [sample for sample in read_manifest(path, read_splits(splits)) if sample.split == "dev"]
+
+
+def read_manifest(path: Path, splits: Splits) -> list[Sample]:
+    """Return the samples of a manifest of clips or of speech; its columns tell which it is."""
     with path.open(encoding="utf-8") as file:
         columns = file.readline()
     read = read_video_manifest if "modality" in columns else read_audio_manifest
-    if splits is None:
-        return read(path, Splits())
-    return [sample for sample in read(path, read_splits(splits)) if sample.split == "dev"]
+    return read(path, splits)
 
 
 def segment_metrics(

@@ -28,6 +28,8 @@ def report(metrics: Row) -> str:
         lines += _detection(metrics["detection"])
     if "abstention" in metrics:
         lines += ["", *_pairs("verdicts", metrics["abstention"])]
+    if "audit" in metrics:
+        lines += ["", metrics["audit"]["words"]]
     if "comparison" in metrics:
         lines += ["", *_comparison(metrics["comparison"])]
     lines += ["", *_pairs("segments", metrics["localization"])]
