@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add_evaluate(verbs)
     _add_doctor(verbs)
     _add_benchmark(verbs)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.words = sys.argv[1:] if arguments is None else list(arguments)  # reports quote them
+    return options
 
 
 def _add_detect(verbs: Verbs) -> None:
@@ -116,7 +119,7 @@ def _add_evaluate(verbs: Verbs) -> None:
         action="store_true",
         help="read the clips too: how far do length, codec, size and loudness alone get?",
     )
-    verb.add_argument("--out", type=Path, metavar="DIR", help="also write the metrics here")
+    verb.add_argument("--out", type=Path, metavar="DIR", help="write report and plots here")
     verb.add_argument(
         "--splits",
         type=Path,

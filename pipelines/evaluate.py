@@ -18,7 +18,8 @@ from pipelines.datasets import (
     read_video_manifest,
 )
 from pipelines.detection_metrics import abstention, detection_metrics
-from pipelines.evaluation_report import report
+from pipelines.evaluation_plots import write_plots
+from pipelines.evaluation_report import report, summary
 from pipelines.localization_files import matched, read_proposals, read_segments
 from pipelines.localization_metrics import Protocol, localization
 from temporal.localization import MODALITIES
@@ -33,6 +34,7 @@ def evaluate_files(
     fps: float | None = None,
     against: Path | None = None,
     audited: bool = False,
+    command: str | None = None,
 ) -> dict[str, Any]:
     """Return all metrics of a file of results, one JSON object a line, against their truth.
 
@@ -43,22 +45,26 @@ def evaluate_files(
         predictions: what `avdetect detect --json` wrote, or others' proposed segments (.json).
         truth: a manifest (.csv), a forging's metadata (.json), or others' (.json, .txt).
         protocol: of the segments: avdetect, lavdf, av1m, activitynet or forgerynet.
-        out: a folder that metrics.json and report.md are written to.
+        out: a folder that report.json (in short), metrics.json (all), report.md and plots are
+            written to.
         splits: a list of sources, as training reads it: only the clips of dev are looked at.
         fps: frames a second of others' files that count in frames: LAV-DF's proposals and
             ForgeryNet's truth.
         against: another detector's results on the same files, to be compared clip by clip.
         audited: also read the clips and measure how far container and levels alone get; with
             `splits`, fitted on the clips of train too.
+        command: that led here, for the report.
 
     Raises:
         OSError: a file cannot be read.
         ValueError: the files do not fit each other.
     """
     metrics: dict[str, Any] = {"predictions": str(predictions), "truth": str(truth)}
+    metrics["command"] = command
     if predictions.suffix == ".jsonl" and _is_ours(truth):
         results = read_results(predictions)
         samples = read_truth(truth, splits)
+        metrics["models"] = models(results)
         metrics["detection"] = detection_metrics(samples, results)
         metrics["abstention"] = abstention(samples, results)
         metrics["localization"] = segment_metrics(samples, results, protocol)
@@ -77,7 +83,9 @@ def evaluate_files(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "metrics.json").write_text(json.dumps(metrics, indent=2))
+        (out / "report.json").write_text(json.dumps(summary(metrics), indent=2))
         (out / "report.md").write_text(report(metrics))
+        write_plots(metrics, out)
     return metrics
 
 
@@ -121,6 +129,15 @@ def read_results(path: Path) -> dict[str, dict[str, Any]]:
             raise ValueError(f"{path}: line {number}: a second result for {name}")
         results[name] = result
     return results
+
+
+def models(results: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the models that made the results, each once: name, version and sha256."""
+    made: dict[str, dict[str, Any]] = {}
+    for result in results.values():
+        if model := result.get("model"):
+            made[json.dumps(model, sort_keys=True)] = dict(model)
+    return list(made.values())
 
 
 def read_truth(path: Path, splits: Path | None = None) -> list[Sample]:

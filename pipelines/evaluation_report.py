@@ -21,6 +21,27 @@ DETECTION = {
 }
 
 
+def summary(metrics: Row) -> dict[str, Any]:
+    """Return what others compare with: one flat table of metrics in [0, 1] and what they rest on.
+
+    The metrics are those of the clip score and of the segments; what could not be measured is
+    left out. `n_given` and `n_scored` count clips, or videos where only segments were measured.
+    """
+    place, score = metrics["localization"], metrics["detection"].get("score", {})
+    values = {k: v for k, v in place.items() if k.startswith(("AP@", "AR@", "challenge"))}
+    values |= {title: score[key] for key, title in DETECTION.items() if key in score}
+    values.pop(DETECTION["nll"], None)  # has no upper bound; metrics.json holds it
+    return {
+        "protocol": place["protocol"],
+        "version": place["version"],
+        "metrics": {name: value for name, value in values.items() if value is not None},
+        "n_given": score.get("given", place["given"]),
+        "n_scored": score.get("scored", place["judged"]),
+        "models": metrics.get("models", []),
+        "command": metrics.get("command"),
+    }
+
+
 def report(metrics: Row) -> str:
     """Return the metrics as Markdown tables."""
     lines: list[str] = []

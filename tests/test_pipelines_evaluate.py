@@ -140,3 +140,20 @@ def test_the_other_detectors_results_are_compared(tmp_path: Path) -> None:
     assert metrics["comparison"]["difference"] > 0.5
     assert metrics["comparison"]["verdict"] == "not distinguishable"  # six clips say little
     assert "**not distinguishable**" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_the_report_has_what_others_compare_with_and_plots(tmp_path: Path) -> None:
+    model = {"name": "m", "version": "1", "sha256": "ab"}
+    lines = [result(n, s, model=model) for n, s in SCORED]  # type: ignore[arg-type]
+    out = tmp_path / "out"
+    evaluate_files(*written(tmp_path, lines), out=out, command="avdetect evaluate x")
+    short = json.loads((out / "report.json").read_text())
+    assert (short["protocol"], short["version"]) == ("avdetect", "1")
+    assert (short["n_given"], short["n_scored"]) == (7, 6)
+    assert short["models"] == [model]
+    assert short["command"] == "avdetect evaluate x"
+    assert short["metrics"]["AUC"] == pytest.approx(8 / 9)
+    assert {"AP@0.5", "AP@0.75", "AR@20"} <= set(short["metrics"])
+    assert all(0 <= value <= 1 for value in short["metrics"].values())
+    for name in ("roc", "det", "reliability", "ap_by_tiou"):
+        assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
