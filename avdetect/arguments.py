@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import avdetect
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
-PROTOCOLS = ("avdetect", "lavdf", "av1m", "activitynet")
+PROTOCOLS = ("avdetect", "lavdf", "av1m", "activitynet", "forgerynet")
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -30,7 +31,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add_evaluate(verbs)
     _add_doctor(verbs)
     _add_benchmark(verbs)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.words = sys.argv[1:] if arguments is None else list(arguments)  # reports quote them
+    return options
 
 
 def _add_detect(verbs: Verbs) -> None:
@@ -96,15 +99,16 @@ def _add_evaluate(verbs: Verbs) -> None:
         "evaluate",
         help="measure predictions against the truth",
         description="Reads the JSON lines of `avdetect detect --json` and prints how well they "
-        "fit the truth.",
+        "fit the truth. Proposed segments and metadata of LAV-DF, AV-Deepfake1M, ActivityNet and "
+        "ForgeryNet are read as they are.",
     )
-    verb.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="file of JSON lines")
+    verb.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="results")
     verb.add_argument(
         "--truth",
         type=Path,
         required=True,
         metavar="TRUTH",
-        help="what is known of them: a manifest (.csv), or the .json that forging wrote",
+        help="what is known of them: a manifest (.csv), the .json that forging wrote, or others'",
     )
     verb.add_argument(
         "--protocol",
@@ -112,7 +116,24 @@ def _add_evaluate(verbs: Verbs) -> None:
         default="avdetect",
         help="whose rules the metrics of the segments follow (default avdetect)",
     )
-    verb.add_argument("--out", type=Path, metavar="DIR", help="also write the metrics here")
+    verb.add_argument(
+        "--fps",
+        type=float,
+        metavar="N",
+        help="frames a second of others' files that count in frames (25 for LAV-DF's proposals)",
+    )
+    verb.add_argument(
+        "--against",
+        type=Path,
+        metavar="OTHER",
+        help="another detector's results on the same files: is the first better?",
+    )
+    verb.add_argument(
+        "--audit",
+        action="store_true",
+        help="read the clips too: how far do length, codec, size and loudness alone get?",
+    )
+    verb.add_argument("--out", type=Path, metavar="DIR", help="write report and plots here")
     verb.add_argument(
         "--splits",
         type=Path,

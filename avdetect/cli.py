@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -128,8 +129,9 @@ def evaluate(options: Namespace) -> int:
 
     try:
         metrics = evaluate_files(
-            options.predictions, options.truth, options.protocol, options.out, options.splits
-        )
+            options.predictions, options.truth, options.protocol, options.out, options.splits,
+            options.fps, options.against, options.audit, shlex.join(["avdetect", *options.words]),
+        )  # fmt: skip
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
     print(json.dumps(metrics, indent=2))

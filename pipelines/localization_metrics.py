@@ -1,17 +1,18 @@
 """Proposed and true segments of many videos in, AP@IoU and AR@N out, by a named protocol.
 
-The field measures in two incompatible ways, "lavdf" / "av1m" and "activitynet"; both are kept to
-reproduce other people's numbers, quirks included. "avdetect" is our own: the second without what
-depends on the order of a file, and with the false alarms on real videos.
+The field measures in two incompatible ways, "lavdf" / "av1m" and "activitynet" / "forgerynet";
+both are kept to reproduce other people's numbers, quirks included. "avdetect" is our own: the
+second without what depends on the order of a file, and with the false alarms on real videos.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.segment_matching import (
     RECALL_IOUS,
@@ -24,20 +25,23 @@ from pipelines.segment_matching import (
     shared_recall,
 )
 
-Rows = Sequence[Sequence[float]]
-Protocol = Literal["avdetect", "lavdf", "av1m", "activitynet"]
+Rows = Sequence[Sequence[float]] | NDArray[np.floating[Any]]
+Protocol = Literal["avdetect", "lavdf", "av1m", "activitynet", "forgerynet"]
+VERSION = "1"  # of the protocols: goes up when any number that they give changes
 
 AP_IOUS: dict[str, tuple[float, ...]] = {
     "avdetect": (0.5, 0.75, 0.9, 0.95),
     "lavdf": (0.5, 0.75, 0.95),
     "av1m": (0.5, 0.75, 0.9, 0.95),
     "activitynet": RECALL_IOUS,
+    "forgerynet": RECALL_IOUS,
 }
 AR_COUNTS: dict[str, tuple[int, ...]] = {
     "avdetect": (1, 2, 5, 10, 20, 50, 100),
     "lavdf": (100, 50, 20, 10),
     "av1m": (50, 30, 20, 10, 5),
     "activitynet": (1, 5, 10, 100),
+    "forgerynet": (2, 5),
 }
 
 
@@ -54,12 +58,31 @@ class LocalizationResult:
     segments: int  # true ones
     proposals: int
 
+    @property
+    def mean_precision(self) -> float | None:
+        """AP@0.5:0.95, the mean over the ten IoUs; None where they were not measured."""
+        if set(self.average_precision) != set(RECALL_IOUS):
+            return None
+        return _number(float(np.mean(list(self.average_precision.values()))))
+
+    @property
+    def challenge_score(self) -> float | None:
+        """Half the mean AP and half the mean AR, as the AV-Deepfake1M++ challenge ranks by."""
+        scored = tuple(self.average_precision), tuple(self.average_recall)
+        if self.protocol != "av1m" or scored != (AP_IOUS["av1m"], AR_COUNTS["av1m"]):
+            return None
+        precision = np.mean(list(self.average_precision.values()))
+        return _number(float(precision + np.mean(list(self.average_recall.values()))) / 2)
+
     def to_dict(self) -> dict[str, float | int | str | None]:
         """Return one flat row, as result files have it."""
         return {
             "protocol": self.protocol,
+            "version": VERSION,
             **{f"AP@{iou:g}": _number(value) for iou, value in self.average_precision.items()},
             **{f"AR@{count}": _number(value) for count, value in self.average_recall.items()},
+            "AP@0.5:0.95": self.mean_precision,
+            "challenge_score": self.challenge_score,
             "false_per_minute": self.false_per_minute,
             "videos": self.videos,
             "real_videos": self.real_videos,
@@ -87,6 +110,7 @@ def localization(
     - "av1m": the same, and a video without rows is left out of AR, which rewards silence.
     - "activitynet": a hit needs IoU >= t; proposals, by score over all videos, take the best free
       segment; AR@N cuts each video at a share of its proposals, N being their mean number.
+    - "forgerynet": AP as activitynet, and its mean; AR@N of the N best of each video.
     - "avdetect": AP as activitynet (equal scores are one step of the curve), AR@N of the N best of
       each video; every video counts, and no order in the files matters.
 
@@ -113,6 +137,9 @@ def localization(
     if protocol == "activitynet":
         precision = best_match_precision(compared, ious, merge_ties=False)
         recall = shared_recall(compared, counts)
+    elif protocol == "forgerynet":
+        precision = best_match_precision(compared, ious, merge_ties=False)
+        recall = {n: first_rows_recall(compared, n, strict=False) for n in counts}
     elif protocol == "avdetect":
         precision = best_match_precision(compared, ious, merge_ties=True)
         recall = {n: first_rows_recall(compared, n, strict=False) for n in counts}
@@ -141,28 +168,37 @@ def _videos(
     if unknown and protocol == "avdetect":
         raise ValueError(f"the predictions have {unknown[:3]}, which the truth does not know")
     videos = {}
-    for name in [*predictions, *missing] if protocol == "activitynet" else truth:
+    pooled = protocol in ("activitynet", "forgerynet")
+    for name in [*predictions, *missing] if pooled else truth:
         rows = _table(predictions.get(name, ()), ("score", "start", "end"), name)
         segments = _table(truth.get(name, ()), ("start", "end"), name)
         if single:
             rows, segments = rows.astype(np.float32), segments.astype(np.float32)
-        elif protocol == "activitynet":
+        elif pooled:
             segments = _distinct(segments)
-        else:
+        if protocol == "forgerynet":
+            rows = rows[np.argsort(-rows[:, 0], kind="stable")]
+        elif protocol == "avdetect":
             rows = rows[np.lexsort((rows[:, 2], rows[:, 1], -rows[:, 0]))]
         overlap = overlaps(rows[:, 1:] / rows.dtype.type(fps), segments, hull=single)
         if protocol == "avdetect":
             overlap = overlap + 1e-9  # seconds are decimal: 0.6 s / 0.8 s falls short of 0.75
-        videos[name] = Proposals(rows[:, 0], overlap)
+        videos[name] = Proposals(rows[:, 0].copy(), overlap)  # a view would keep all rows
     return videos
 
 
 def _table(rows: Rows, columns: tuple[str, ...], name: str) -> Array:
     """Return rows as an array (n, columns)."""
+    if isinstance(rows, np.ndarray) and rows.shape[1:] == (len(columns),):
+        return _without_nan(rows.astype(float), columns, name)
     wrong = [row for row in rows if len(row) != len(columns)]
     if wrong:
         raise ValueError(f"{name}: expected rows ({', '.join(columns)}), got {wrong[0]}")
     table = np.array(rows, dtype=float).reshape(len(rows), len(columns))
+    return _without_nan(table, columns, name)
+
+
+def _without_nan(table: Array, columns: tuple[str, ...], name: str) -> Array:
     if np.isnan(table).any():
         raise ValueError(f"{name}: expected {', '.join(columns)} as numbers, got NaN")
     return table

@@ -126,6 +126,21 @@ def expected_calibration_error(
     return float(np.abs(np.bincount(which, fake - probability)).sum() / len(fake))
 
 
+def reliability_curve(
+    labels: ArrayLike, probabilities: ArrayLike, bins: int = 15
+) -> tuple[Array, Array, Array]:
+    """Return mean P(fake), share of fakes and number of clips of each bin that has any.
+
+    The bins are those of `expected_calibration_error`.
+    """
+    fake, probability = _probabilities(labels, probabilities)
+    which = np.searchsorted(np.linspace(0, 1, bins + 1), probability, side="right") - 1
+    count = np.bincount(which)
+    filled = count > 0
+    means = [np.bincount(which, value)[filled] / count[filled] for value in (probability, fake)]
+    return means[0], means[1], count[filled].astype(float)
+
+
 def bootstrap_interval(
     metric: Metric,
     labels: ArrayLike,

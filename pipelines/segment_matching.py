@@ -74,10 +74,12 @@ def best_match_precision(
     last = np.arange(len(scores))  # where the curve has its points
     if merge_ties:
         last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-    found = np.cumsum(hits[:, order], axis=1)[:, last]  # (I, points)
-    precision = np.maximum.accumulate((found / (1 + last))[:, ::-1], axis=1)[:, ::-1]
-    values = (np.diff(found, axis=1, prepend=0) * precision).sum(axis=1) / segments
-    return dict(zip(ious, values.tolist(), strict=True))
+    values = {}
+    for iou, hit in zip(ious, hits, strict=True):  # one by one: millions of proposals fit
+        found = np.cumsum(hit[order])[last]
+        precision = np.maximum.accumulate((found / (1 + last))[::-1])[::-1]
+        values[iou] = float((np.diff(found, prepend=0) * precision).sum() / segments)
+    return values
 
 
 def _best_match(video: Proposals, ious: Sequence[float]) -> Flags:
@@ -87,12 +89,13 @@ def _best_match(video: Proposals, ious: Sequence[float]) -> Flags:
     free = np.ones((len(ious), segments), dtype=bool)
     order = np.argsort(video.scores, kind="stable")[::-1]
     close = video.overlap.max(axis=1, initial=0) >= min(ious)
+    least, each = np.asarray(ious), np.arange(len(ious))
     for proposal in order[close[order]]:
-        for i, iou in enumerate(ious):
-            overlap = np.where(free[i], video.overlap[proposal], -1)
-            best = segments - 1 - int(overlap[::-1].argmax())
-            if overlap[best] >= iou:
-                hits[i, proposal], free[i, best] = True, False
+        overlap = np.where(free, video.overlap[proposal], -1)  # (I, G)
+        best = segments - 1 - overlap[:, ::-1].argmax(axis=1)  # (I,)
+        hit = overlap[each, best] >= least
+        hits[hit, proposal] = True
+        free[each[hit], best[hit]] = False
     return hits
 
 

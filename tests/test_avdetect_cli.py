@@ -222,7 +222,17 @@ def test_forge_train_and_evaluate_call_their_function(tmp_path, monkeypatch, cap
     assert calls == [
         (tmp_path, Path("o"), 3, 7),
         (Path("c.yaml"), ["a=1", "b=2"]),
-        (Path("p.jsonl"), Path("t.json"), "lavdf", None, None),
+        (
+            Path("p.jsonl"),
+            Path("t.json"),
+            "lavdf",
+            None,
+            None,
+            None,
+            None,
+            False,
+            "avdetect evaluate p.jsonl --truth t.json --protocol lavdf",
+        ),
     ]
 
 

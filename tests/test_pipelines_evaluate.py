@@ -100,3 +100,60 @@ def test_segments_of_all_modalities_are_one_truth(tmp_path: Path) -> None:
 def test_union_of_spans() -> None:
     assert union([]) == []
     assert union([(0.0, 1.0), (2.0, 3.0), (0.5, 2.0)]) == [(0.0, 3.0)]
+
+
+def test_other_projects_files_are_measured_as_they_are(tmp_path: Path) -> None:
+    metadata = [{"file": "test/1.mp4", "fake_periods": [[1, 2]]}, {"file": "2", "fake_periods": []}]
+    (tmp_path / "metadata.json").write_text(json.dumps(metadata))
+    frames = {"test/1.mp4": [[0.9, 25, 50]], "2": [[0.1, 0, 25]]}
+    (tmp_path / "prediction.json").write_text(json.dumps(frames))
+    paths = tmp_path / "prediction.json", tmp_path / "metadata.json"
+    place = evaluate_files(*paths, "lavdf", tmp_path / "out", fps=25)["localization"]
+    assert (place["given"], place["judged"], place["AR@10"]) == (2, 2, 1.0)
+    assert "| AR@10 | 1.000 |" in (tmp_path / "out" / "report.md").read_text()
+    assert evaluate_files(*paths, "lavdf")["localization"]["AR@10"] == 0.0
+    (tmp_path / "list.txt").write_text("1 test/1.mp4 25 25 1 1 2 3\n0 2 0 0 0\n")
+    seconds = {"test/1.mp4": [[0.9, 1, 2]]}
+    (tmp_path / "prediction.json").write_text(json.dumps(seconds))
+    place = evaluate_files(paths[0], tmp_path / "list.txt", "forgerynet", fps=25)["localization"]
+    assert place["AP@0.5:0.95"] == 1.0
+
+
+def test_verdicts_that_abstain_are_counted_and_what_that_is_worth(tmp_path: Path) -> None:
+    verdicts = ["real", "inconclusive", "inconclusive", "fake", "inconclusive", "real"]
+    lines = [
+        result(name, score, verdict=verdict)  # type: ignore[arg-type]
+        for (name, score), verdict in zip(SCORED, verdicts, strict=True)
+    ]
+    found = evaluate_files(*written(tmp_path, lines))["abstention"]
+    assert (found["judged"], found["inconclusive"], found["inconclusive_share"]) == (6, 3, 0.5)
+    assert found["accuracy_all"] == pytest.approx(5 / 6)  # r3 is taken for a fake
+    assert found["accuracy_decided"] == pytest.approx(2 / 3)  # f3 was called real
+
+
+def test_the_other_detectors_results_are_compared(tmp_path: Path) -> None:
+    predictions, truth = written(tmp_path, [result(n, s) for n, s in SCORED])
+    other = tmp_path / "other.jsonl"
+    other.write_text("\n".join(result(n, 1 - s) for n, s in SCORED))
+    metrics = evaluate_files(predictions, truth, out=tmp_path / "out", against=other)
+    assert metrics["comparison"]["imputed"] == metrics["comparison"]["imputed_against"] == 1
+    assert metrics["comparison"]["difference"] > 0.5
+    assert metrics["comparison"]["verdict"] == "not distinguishable"  # six clips say little
+    assert "**not distinguishable**" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_the_report_has_what_others_compare_with_and_plots(tmp_path: Path) -> None:
+    model = {"name": "m", "version": "1", "sha256": "ab"}
+    lines = [result(n, s, model=model) for n, s in SCORED]  # type: ignore[arg-type]
+    out = tmp_path / "out"
+    evaluate_files(*written(tmp_path, lines), out=out, command="avdetect evaluate x")
+    short = json.loads((out / "report.json").read_text())
+    assert (short["protocol"], short["version"]) == ("avdetect", "1")
+    assert (short["n_given"], short["n_scored"]) == (7, 6)
+    assert short["models"] == [model]
+    assert short["command"] == "avdetect evaluate x"
+    assert short["metrics"]["AUC"] == pytest.approx(8 / 9)
+    assert {"AP@0.5", "AP@0.75", "AR@20"} <= set(short["metrics"])
+    assert all(0 <= value <= 1 for value in short["metrics"].values())
+    for name in ("roc", "det", "reliability", "ap_by_tiou"):
+        assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")

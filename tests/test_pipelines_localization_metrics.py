@@ -220,3 +220,47 @@ def test_unusable_files_are_errors_that_name_the_video() -> None:
         localization(G1, TRUTH, "coco")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="duration of every real video"):
         localization(G1, TRUTH, durations={"a": 1})
+
+
+def test_forgerynets_hand_case_and_mean_precision() -> None:
+    truth: Predictions = {"A": [[2, 4]], "B": [[1, 3], [6, 8]], "C": []}
+    predictions: Predictions = {  # rows out of order: the best of each video count, not the first
+        "A": [[0.3, 0, 1], [0.9, 2, 4]],
+        "B": [[0.2, 1, 3], [0.6, 6.5, 8.5], [0.8, 1, 2.5]],
+        "C": [[0.7, 0, 5]],
+    }
+    result = localization(predictions, truth, "forgerynet")
+    precision = result.average_precision
+    assert [precision[iou] for iou in (0.5, 0.75, 0.9)] == pytest.approx([11 / 12, 2 / 3, 4 / 9])
+    assert result.average_recall == pytest.approx({2: 19 / 30, 5: 23 / 30})
+    mean = (11 / 12 * 3 + 2 / 3 * 3 + 4 / 9 * 4) / 10  # IoU 0.6 and 0.75 of two segments
+    assert result.mean_precision == pytest.approx(mean)
+
+
+def test_lavdfs_strict_rule_on_the_same_case() -> None:
+    truth: Predictions = {"A": [[2, 4]], "B": [[1, 3], [6, 8]], "C": []}
+    predictions: Predictions = {
+        "A": [[0.9, 2, 4], [0.3, 0, 1]],
+        "B": [[0.8, 1, 2.5], [0.6, 6.5, 8.5], [0.2, 1, 3]],
+        "C": [[0.7, 0, 5]],
+    }
+    recall = localization(predictions, truth, "lavdf", counts=(2, 5)).average_recall
+    assert recall == pytest.approx({2: 17 / 30, 5: 22 / 30})
+
+
+def test_challenge_score_is_an_eighth_of_each_precision_and_a_tenth_of_each_recall() -> None:
+    result = localization(G1, TRUTH, "av1m")
+    expected = sum(result.average_precision.values()) / 8 + sum(result.average_recall.values()) / 10
+    assert result.challenge_score == pytest.approx(expected)
+    assert result.challenge_score == pytest.approx((3 * 2 / 9) / 8 + 5 * 19 / 30 / 10)
+    assert localization(G1, TRUTH, "av1m", counts=(1,)).challenge_score is None
+    assert localization(G1, TRUTH).challenge_score is None
+    assert localization(G1, TRUTH).mean_precision is None
+
+
+def test_arrays_are_rows_too() -> None:
+    predictions = {name: np.array(rows).reshape(-1, 3) for name, rows in G1.items()}
+    truth = {name: np.array(rows).reshape(-1, 2) for name, rows in TRUTH.items()}
+    assert localization(predictions, truth) == localization(G1, TRUTH)
+    with pytest.raises(ValueError, match="as numbers, got NaN"):
+        localization({"a": np.array([[np.nan, 0, 1]])}, TRUTH)

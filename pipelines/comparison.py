@@ -1,0 +1,90 @@
+"""Two detectors' results on the same clips in, which of them is better out, if either is.
+
+Two intervals that overlap say little: both detectors find the same clips hard. The test here is
+paired: it looks at the difference on the very same clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import erfc, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pipelines.datasets import Sample
+from pipelines.detection_metrics import FAILED
+from pipelines.metrics import Array, auc
+
+NORMAL_975 = 1.959963984540054  # a standard normal value lies below it 97.5 times of 100
+
+
+def compare(
+    samples: Sequence[Sample],
+    results: Mapping[str, Mapping[str, Any]],
+    others: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return DeLong's comparison of the clip scores of two result files.
+
+    All clips of the truth count. One that a detector did not score counts 0.5 with it, so that
+    leaving out hard clips gains nothing; `imputed` and `imputed_against` tell how many.
+    """
+    labels = [int(sample.fake) for sample in samples]
+    columns = []
+    missing = []
+    for found in (results, others):
+        scores = [found.get(sample.path.name, {}).get("score") for sample in samples]
+        missing.append(sum(score is None for score in scores))
+        columns.append([FAILED if score is None else score for score in scores])
+    if len(samples) in missing:
+        raise ValueError("one of the two result files scores no clip of the truth")
+    return {
+        "given": len(samples),
+        "imputed": missing[0],
+        "imputed_against": missing[1],
+        **paired_auc(labels, *columns),
+    }
+
+
+def paired_auc(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> dict[str, Any]:
+    """Return both AUC, first - second with its 95 % interval, p (two-sided), and a verdict.
+
+    After DeLong, DeLong and Clarke-Pearson (Biometrics 1988). The verdict is "better" or "worse"
+    of the first where the interval leaves out 0, else "not distinguishable".
+    """
+    areas = auc(labels, first), auc(labels, second)
+    fake = np.asarray(labels, dtype=float)
+    shares = [_shares(fake, np.asarray(scores, dtype=float)) for scores in (first, second)]
+    difference = areas[0] - areas[1]
+    variance = sum(_variance_of_mean(a - b) for a, b in zip(*shares, strict=True))
+    error = sqrt(variance)
+    low, high = difference - NORMAL_975 * error, difference + NORMAL_975 * error
+    certain = 0.0 if difference else 1.0  # where the difference has no spread at all
+    verdict = "better" if low > 0 else "worse" if high < 0 else "not distinguishable"
+    return {
+        "auc": areas[0],
+        "auc_against": areas[1],
+        "difference": difference,
+        "difference_interval": (low, high),
+        "p": erfc(abs(difference) / error / sqrt(2)) if error else certain,
+        "verdict": verdict,
+    }
+
+
+def _shares(fake: Array, scores: Array) -> tuple[Array, Array]:
+    """Return for each fake the share of real clips below it, for each real of fakes above it."""
+    fakes, reals = np.sort(scores[fake == 1]), np.sort(scores[fake == 0])
+    return _share_below(scores[fake == 1], reals), 1 - _share_below(scores[fake == 0], fakes)
+
+
+def _share_below(values: Array, ordered: Array) -> Array:
+    """Return for each value the share of an ascending array below it; a tie counts half."""
+    ends = [np.searchsorted(ordered, values, side=side) for side in ("left", "right")]
+    return (ends[0] + ends[1]) / 2 / len(ordered)
+
+
+def _variance_of_mean(values: Array) -> float:
+    if len(values) < 2:
+        raise ValueError("expected two or more real and two or more fake clips to compare on")
+    return float(values.var(ddof=1) / len(values))

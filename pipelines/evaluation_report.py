@@ -1,0 +1,116 @@
+"""All metrics of an evaluation in, Markdown tables out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+DETECTION = {
+    "auc": "AUC",
+    "ap": "AP",
+    "eer_hull": "EER (hull)",
+    "tpr_at_fpr_1": "TPR@FPR 1 %",
+    "tpr_at_fpr_5": "TPR@FPR 5 %",
+    "balanced_accuracy": "balanced accuracy",
+    "brier": "Brier",
+    "nll": "NLL",
+    "ece": "ECE",
+    "generators_auc": "AUC, mean of generators",
+    "auc_failures_as_half": "AUC, failures as 0.5",
+}
+
+
+def summary(metrics: Row) -> dict[str, Any]:
+    """Return what others compare with: one flat table of metrics in [0, 1] and what they rest on.
+
+    The metrics are those of the clip score and of the segments; what could not be measured is
+    left out. `n_given` and `n_scored` count clips, or videos where only segments were measured.
+    """
+    place, score = metrics["localization"], metrics["detection"].get("score", {})
+    values = {k: v for k, v in place.items() if k.startswith(("AP@", "AR@", "challenge"))}
+    values |= {title: score[key] for key, title in DETECTION.items() if key in score}
+    values.pop(DETECTION["nll"], None)  # has no upper bound; metrics.json holds it
+    return {
+        "protocol": place["protocol"],
+        "version": place["version"],
+        "metrics": {name: value for name, value in values.items() if value is not None},
+        "n_given": score.get("given", place["given"]),
+        "n_scored": score.get("scored", place["judged"]),
+        "models": metrics.get("models", []),
+        "command": metrics.get("command"),
+    }
+
+
+def report(metrics: Row) -> str:
+    """Return the metrics as Markdown tables."""
+    lines: list[str] = []
+    if metrics["detection"]:
+        lines += _detection(metrics["detection"])
+    if "abstention" in metrics:
+        lines += ["", *_pairs("verdicts", metrics["abstention"])]
+    if "audit" in metrics:
+        lines += ["", metrics["audit"]["words"]]
+    if "comparison" in metrics:
+        lines += ["", *_comparison(metrics["comparison"])]
+    lines += ["", *_pairs("segments", metrics["localization"])]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _detection(scores: Mapping[str, Row]) -> list[str]:
+    """Return a column a score, a row a metric, and a table of generators for each score."""
+    columns = {name: row for name, row in scores.items() if "auc" in row}
+    lines = _head(["", *scores])
+    lines.append(
+        _line(["scored of given", *(f"{r['scored']} of {r['given']}" for r in scores.values())])
+    )
+    lines.append(_line(["fake / real", *(f"{r['fake']} / {r['real']}" for r in scores.values())]))
+    for key, title in DETECTION.items():
+        lines.append(_line([f"{title} (95 % interval)", *(_cell(r, key) for r in scores.values())]))
+    for name, row in columns.items():
+        lines += ["", f"{name} by generator, against all genuine files:", ""]
+        lines += _head(["generator", "fakes", "AUC (95 % interval)"])
+        for method, entry in row["by_generator"].items():
+            cell = _cell(entry, "auc") if "auc" in entry else "too few"
+            lines.append(_line([method.replace("|", "/"), entry["fakes"], cell]))
+    return lines
+
+
+def _comparison(row: Row) -> list[str]:
+    """Return the comparison as a sentence and a table."""
+    low, high = row["difference_interval"]
+    return [
+        f"Compared with {row['against']}: **{row['verdict']}**.",
+        "",
+        *_head(["AUC", "AUC of the other", "difference (95 % interval)", "p", "clips"]),
+        _line([
+            f"{row['auc']:.3f}", f"{row['auc_against']:.3f}",
+            f"{row['difference']:+.3f} ({low:+.3f} to {high:+.3f})",
+            f"{row['p']:.2g}", row["given"],
+        ]),
+    ]  # fmt: skip
+
+
+def _pairs(title: str, row: Row) -> list[str]:
+    return [*_head([title, "value"]), *(_line([k, _text(v)]) for k, v in row.items())]
+
+
+def _cell(row: Row, key: str) -> str:
+    if row.get(key) is None:
+        return "–"
+    if f"{key}_interval" not in row:
+        return _text(row[key])
+    low, high = row[f"{key}_interval"]
+    return f"{row[key]:.3f} ({low:.3f}–{high:.3f})"
+
+
+def _text(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else "–" if value is None else str(value)
+
+
+def _head(cells: Sequence[str]) -> list[str]:
+    return [_line(cells), "|" + "---|" * len(cells)]
+
+
+def _line(cells: Sequence[object]) -> str:
+    return f"| {' | '.join(str(cell) for cell in cells)} |"

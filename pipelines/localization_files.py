@@ -1,0 +1,165 @@
+"""Files of proposed and of true segments in, rows by video out: the field's formats, unchanged.
+
+Which format a file has is read off its content. Names stay as the file spells them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.segment_matching import Array
+
+_DECODER = json.JSONDecoder()
+
+
+def read_proposals(path: Path) -> dict[str, Array]:
+    """Return rows (score, start, end) by video, in the file's order and unit.
+
+    - `{"a.mp4": [[score, begin, end], …]}`: LAV-DF (in frames) and AV-Deepfake1M (in seconds);
+    - `{"results": {"a": [{"score": …, "segment": [start, end]}, …]}}`: ActivityNet;
+    - one of our results a line: by its path, and without a row where it could not be judged.
+
+    Videos are turned into arrays one by one: a file of millions of rows fits in memory.
+
+    Raises:
+        ValueError: the file has none of these forms.
+    """
+    if path.suffix == ".jsonl":
+        return dict(_own_results(path))
+    text = path.read_text(encoding="utf-8")
+    try:
+        return {name: _proposal_table(rows) for name, rows in _members(text, "results")}
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: no file of proposed segments: {error}") from error
+
+
+def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Array], dict[str, float]]:
+    """Return the forged seconds (start, end) by video, and the videos' durations where told.
+
+    - a list of `{"file", "fake_periods" or "fake_segments", "duration"}`: LAV-DF,
+      AV-Deepfake1M and our own forgings;
+    - `{"database": {"a": {"annotations": [{"segment"}], "duration"}}}`: ActivityNet;
+    - lines `<n> <video> (<start frame> <frames> <0|1>) × n …`: ForgeryNet.
+
+    Args:
+        path: the file.
+        fps: ForgeryNet's labels are in frames, and its list does not tell their rate.
+
+    Raises:
+        ValueError: the file has none of these forms.
+    """
+    if path.suffix == ".txt":
+        return dict(_forgerynet_lines(path, fps)), {}
+    data = json.loads(path.read_text(encoding="utf-8"))
+    segments: dict[str, Array] = {}
+    lengths: dict[str, float] = {}
+    try:
+        for name, spans, length in _truth(data):
+            if name in segments:
+                raise ValueError(f"a second entry for {name}")
+            segments[name] = np.array(spans, dtype=float).reshape(-1, 2)
+            if length is not None:
+                lengths[name] = float(length)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: no file of true segments: {error!r}") from error
+    return segments, lengths
+
+
+def matched(predictions: Mapping[str, Array], truth: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the predictions under the truth's names: a path ends with its video's name.
+
+    A video that the truth does not know keeps its name, and the protocol decides what it means.
+    """
+    by_stem = {str(Path(name).with_suffix("")): name for name in truth}
+    found: dict[str, Array] = {}
+    for name, rows in predictions.items():
+        parts = Path(name).parts
+        tails = ["/".join(parts[i:]) for i in range(len(parts))]
+        known = [tail for tail in tails if tail in truth] or [
+            by_stem[stem] for tail in tails if (stem := str(Path(tail).with_suffix(""))) in by_stem
+        ]
+        key = name if name in truth else (known or [name])[0]
+        if key in found:
+            raise ValueError(f"two predictions for {key}")
+        found[key] = rows
+    return found
+
+
+def _members(text: str, wrapper: str) -> Iterator[tuple[str, Any]]:
+    """Yield the members of a JSON object, or of the one that it has under `wrapper`."""
+    place = _skip(text, 0)
+    if text[place : place + 1] != "{":
+        raise ValueError("expected a JSON object")
+    place = _skip(text, place + 1)
+    while text[place : place + 1] == '"':
+        name, place = _DECODER.raw_decode(text, place)
+        place = _skip(text, _skip(text, place) + 1)  # the colon
+        if name == wrapper and text[place : place + 1] == "{":
+            yield from _members(text[place:], wrapper)
+            return
+        value, place = _DECODER.raw_decode(text, place)
+        if isinstance(value, list):  # ActivityNet's files also have "version", "external_data"
+            yield name, value
+        place = _skip(text, place)
+        if text[place : place + 1] == ",":
+            place = _skip(text, place + 1)
+    if text[place : place + 1] != "}":
+        raise ValueError(f"no JSON from character {place} on")
+
+
+def _skip(text: str, place: int) -> int:
+    """Return where the white space that starts at a place ends."""
+    while text[place : place + 1] in (" ", "\n", "\r", "\t"):
+        place += 1
+    return place
+
+
+def _proposal_table(rows: list[Any]) -> Array:
+    """Return rows (score, start, end), of lists or of ActivityNet's objects."""
+    flat = [[row["score"], *row["segment"]] if isinstance(row, dict) else row for row in rows]
+    if any(len(row) != 3 for row in flat):
+        raise ValueError("expected rows (score, start, end)")
+    return np.array(flat, dtype=float).reshape(-1, 3)
+
+
+def _own_results(path: Path) -> Iterator[tuple[str, Array]]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                result = json.loads(line)
+                rows = [[s["score"], s["start"], s["end"]] for s in result.get("segments") or ()]
+                yield result["path"], np.array(rows, dtype=float).reshape(-1, 3)
+            except (ValueError, TypeError, KeyError) as error:
+                raise ValueError(f"{path}: line {number} is no result: {error!r}") from error
+
+
+def _truth(data: Any) -> Iterator[tuple[str, Any, float | None]]:
+    """Yield each video's name, its forged spans and its duration, if told."""
+    if isinstance(data, list):
+        for entry in data:
+            key = "fake_segments" if "fake_segments" in entry else "fake_periods"
+            yield entry["file"], entry[key], entry.get("duration")
+    else:
+        for name, entry in data["database"].items():
+            spans = [annotation["segment"] for annotation in entry["annotations"]]
+            yield name, spans, entry.get("duration")
+
+
+def _forgerynet_lines(path: Path, fps: float) -> Iterator[tuple[str, Array]]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            count, name, *numbers = line.split()
+            triples = np.array(numbers[: 3 * int(count)], dtype=int).reshape(int(count), 3)
+        except ValueError as error:
+            raise ValueError(f"{path}: line {number}: {error}") from error
+        start, frames = triples[triples[:, 2] == 1, :2].T
+        yield name, np.stack([start, start + frames], axis=1) / fps  # [start, start + count)
