@@ -52,5 +52,5 @@ benchmark: $(READY)
 
 # Resolves the pins anew; the lines kept name packages and versions, no place they came from.
 lock: $(READY)
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --group dev --extra train \
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --group dev --extra train --extra scan \
 	  --upgrade --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file requirements.lock

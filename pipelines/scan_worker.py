@@ -1,0 +1,88 @@
+"""One video in, its result as plain values out: what every worker of a scan does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol
+
+from extractors.media import MediaError
+from pipelines.detect import OnStep, Session, error_dict, load
+from pipelines.fetch import local_copy, scratch_folder
+
+
+class Judged(Protocol):
+    """A verdict, as far as a scan needs it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as plain values: schema 1."""
+
+
+class Judge(Protocol):
+    """What gives the verdicts: a `Session`, or a stand-in."""
+
+    model: dict[str, str]
+
+    def detect(self, path: str | PathLike[str], on_step: OnStep | None = None) -> Judged:
+        """Return the verdict on one file, or raise MediaError."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """Which weights a worker loads, and how; small enough to be sent anywhere."""
+
+    weights: Path | None = None  # None: the starter
+    device: str = "cpu"
+    overrides: tuple[str, ...] = ()
+
+    def load(self) -> Session:
+        """Return a session that has the decoder's threads to itself alone."""
+        session = load(self.weights, self.device, self.overrides)
+        media = replace(session.config.media, threads=1)  # workers fill the cores, not threads
+        session.config = replace(session.config, media=media)
+        return session
+
+
+class Worker:
+    """Judges one video at a time, in one thread, and can be asked how far it is."""
+
+    def __init__(self, load_judge: Callable[[], Judge], expected: dict[str, str]) -> None:
+        """Load what judges.
+
+        Raises:
+            ValueError: other weights are on this machine than the results belong to.
+        """
+        self._judge = load_judge()
+        if self._judge.model != expected:
+            raise ValueError(f"expected the model {expected}, got {self._judge.model}")
+        self._scratch = scratch_folder()
+        self._signs = 0
+
+    def ready(self) -> None:
+        """Return when the model is loaded."""
+
+    def signs(self) -> int:
+        """Return a number that changes while there is progress."""
+        return self._signs
+
+    def judge(self, path: str) -> dict[str, Any]:
+        """Return the result of a file or object as plain values, also where it is unreadable."""
+        import torch
+
+        torch.set_num_threads(1)  # holds for the thread that asks: here, not in the constructor
+        begin = time.perf_counter()
+        try:
+            with local_copy(path, self._scratch, self._sign) as file:
+                try:
+                    result = self._judge.detect(file, self._sign).to_dict()
+                except MediaError as error:
+                    raise MediaError(str(error).replace(str(file), path)) from error
+        except MediaError as error:
+            result = error_dict(path, error)
+        return result | {"path": path, "seconds": round(time.perf_counter() - begin, 3)}
+
+    def _sign(self, *_: int) -> None:
+        self._signs += 1
