@@ -103,7 +103,7 @@ def _run(
     try:
         plan = plan_scan(resources(), config.model.device, config.workers)
         on_begin(Beginning(results.folder, len(results), total, plan))
-        pool = RayPool(config.model.load, model, plan, config.limit)
+        pool = RayPool(config.model.load_alone, model, plan, config.limit)
         try:
             return run(source, results, pool, total, on_progress)
         finally:

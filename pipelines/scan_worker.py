@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from extractors.media import MediaError
-from pipelines.detect import OnStep, Session, error_dict, load
 from pipelines.fetch import local_copy, scratch_folder
+
+if TYPE_CHECKING:
+    from pipelines.detect import OnStep, Session
 
 
 class Judged(Protocol):
@@ -39,11 +41,20 @@ class Model:
     overrides: tuple[str, ...] = ()
 
     def load(self) -> Session:
-        """Return a session that has the decoder's threads to itself alone."""
+        """Return a session whose decoder has one thread: workers fill the cores, not threads."""
+        from pipelines.detect import load
+
         session = load(self.weights, self.device, self.overrides)
-        media = replace(session.config.media, threads=1)  # workers fill the cores, not threads
+        media = replace(session.config.media, threads=1)
         session.config = replace(session.config, media=media)
         return session
+
+    def load_alone(self) -> Session:
+        """Return a session for a process that has one core to itself."""
+        import torch
+
+        torch.set_num_threads(1)
+        return self.load()
 
 
 class Worker:
@@ -70,9 +81,6 @@ class Worker:
 
     def judge(self, path: str) -> dict[str, Any]:
         """Return the result of a file or object as plain values, also where it is unreadable."""
-        import torch
-
-        torch.set_num_threads(1)  # holds for the thread that asks: here, not in the constructor
         begin = time.perf_counter()
         try:
             with local_copy(path, self._scratch, self._sign) as file:
@@ -81,7 +89,7 @@ class Worker:
                 except MediaError as error:
                     raise MediaError(str(error).replace(str(file), path)) from error
         except MediaError as error:
-            result = error_dict(path, error)
+            result = {"status": "error", "error": {"type": "MediaError", "message": str(error)}}
         return result | {"path": path, "seconds": round(time.perf_counter() - begin, 3)}
 
     def _sign(self, *_: int) -> None:
