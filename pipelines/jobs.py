@@ -11,6 +11,7 @@ already on disk. Rows are paths and numbers: no frame goes through the object st
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from pipelines.scan_worker import Judge, Worker
 
 OBJECT_STORE = 200 * 2**20  # bytes, on a cluster of our own: only rows go through it
 START_SECONDS = 300.0  # in which some worker must have come up
-FAILED_STARTS = 3  # in a row, after which it is no accident
+FAILED_STARTS = 3  # in a row, and two more a worker, after which it is no accident
 ANSWER_SECONDS = 10.0  # in which a worker says how far it is, unless it hangs
 
 
@@ -127,6 +128,7 @@ class RayPool:
         self._tasks: dict[Any, _Task] = {}
         self._idle: list[Any] = []
         self._failed_starts = 0
+        self._most_failed_starts = FAILED_STARTS + 2 * plan.workers  # a node takes many along
         for _ in range(plan.workers):
             self._start()
 
@@ -176,9 +178,9 @@ class RayPool:
             result = ray.get(ref)
         except RayTaskError as error:  # not a MediaError: the worker's state is unknown now
             ray.kill(task.worker)
-            return self._replaced(task, f"stopped its worker ({_last_line(error)})")
+            return self._replaced(task, f"stopped its worker ({_cause(error)})")
         except RayError as error:
-            return self._replaced(task, f"ended its worker ({_last_line(error)})")
+            return self._replaced(task, f"ended its worker ({_cause(error)})")
         self._failed_starts = 0
         self._idle.append(task.worker)
         return None if task.path is None else Outcome(task.path, result)
@@ -221,13 +223,16 @@ class RayPool:
         """Start another worker in the place of a lost one; return the outcome of its video."""
         if task.path is None:
             self._failed_starts += 1
-            if self._failed_starts >= FAILED_STARTS:
+            if self._failed_starts >= self._most_failed_starts:
                 raise PoolError(f"no worker comes up: {cause}")
         self._start()
         return None if task.path is None else Outcome(task.path, None, cause)
 
 
-def _last_line(error: Exception) -> str:
-    """Return the last thing that Ray says of an error, which is the cause."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+def _cause(error: Exception) -> str:
+    """Return what Ray says of the cause: how a process ended, or else the last line."""
+    text = str(error).strip()
+    detail = re.search(r"Worker exit detail: ([^.\n]+)", text)
+    if detail and "creation task" not in text:
+        return detail[1]
+    return text.splitlines()[-1].strip() if text else type(error).__name__
