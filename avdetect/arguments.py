@@ -166,6 +166,12 @@ def _add_benchmark(verbs: Verbs) -> None:
     verb.add_argument(
         "--runs", type=_count, default=3, metavar="N", help="how often to judge it (default 3)"
     )
+    verb.add_argument(
+        "--scan", type=_count, metavar="N", help="time a scan of so many such clips instead"
+    )
+    verb.add_argument(
+        "--workers", type=_count, default=2, metavar="N", help="of that scan (default 2)"
+    )
     _add_model_options(verb)
 
 

@@ -89,7 +89,8 @@ def scan(options: Namespace) -> int:
     except ModuleNotFoundError as error:
         raise UsageError(f"scan needs {error.name}: pip install 'avdetect[scan]'") from error
 
-    model = Model(options.weights, options.device, tuple(options.set))
+    weights = options.weights and options.weights.absolute()  # workers may be in other folders
+    model = Model(weights, options.device, tuple(options.set))
     config = ScanConfig(
         model, options.workers, options.timelines, options.fresh, options.address, options.limit
     )
@@ -175,9 +176,25 @@ def benchmark(options: Namespace) -> int:
     from avdetect.benchmark import measure, timings_table
     from avdetect.terminal import quiet_libraries
 
+    if options.scan:
+        return _benchmark_scan(options)
     with quiet_libraries():
         timings = measure(_load(options), options.seconds, options.runs)
     Console().print(timings_table(timings, options.seconds))
+    return OK
+
+
+def _benchmark_scan(options: Namespace) -> int:
+    from rich.console import Console
+
+    from avdetect.scan_benchmark import measure_scan, scan_table
+    from avdetect.terminal import quiet_libraries
+    from pipelines.scan_worker import Model
+
+    model = Model(options.weights, options.device, tuple(options.set))
+    with quiet_libraries():
+        taken = measure_scan(model, options.seconds, options.scan, options.workers)
+    Console().print(scan_table(taken, options.scan))
     return OK
 
 

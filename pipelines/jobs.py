@@ -22,7 +22,7 @@ from pipelines.scan_plan import Plan, Resources
 from pipelines.scan_worker import Judge, Worker
 
 OBJECT_STORE = 200 * 2**20  # bytes, on a cluster of our own: only rows go through it
-START_SECONDS = 300.0  # in which some worker must have come up
+START_SECONDS = 600.0  # in which some worker must have come up
 FAILED_STARTS = 3  # in a row, and two more a worker, after which it is no accident
 ANSWER_SECONDS = 10.0  # in which a worker says how far it is, unless it hangs
 
@@ -132,9 +132,14 @@ class RayPool:
         for _ in range(plan.workers):
             self._start()
 
+    @property
+    def idle(self) -> int:
+        """How many workers wait for a video."""
+        return len(self._idle)
+
     def free(self) -> bool:
         """Return whether a worker waits for a video."""
-        return bool(self._idle)
+        return self.idle > 0
 
     def submit(self, path: str) -> None:
         """Give a video to a worker that is free."""

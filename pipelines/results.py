@@ -101,10 +101,11 @@ def column_name(name: str) -> str:
 def flat_row(result: dict[str, Any], extra: dict[str, Any]) -> Row:
     """Return a result of schema 1 (see `Verdict.to_dict`) as a row."""
     row = {name: result.get(name) for name in FIELDS}
+    row["path"] = readable(result["path"])
     row |= result.get("timeline") or {}
     row |= {column_name(name): value for name, value in extra.items()}
     if result.get("error"):
-        row |= {f"error_{name}": text for name, text in result["error"].items()}
+        row |= {f"error_{name}": readable(text) for name, text in result["error"].items()}
     if result.get("streams") is not None:
         row["streams"] = [name for name, there in result["streams"].items() if there]
     return row
@@ -145,7 +146,7 @@ class ResultSet:
         return self.folder / "pending.arrows"
 
     def __contains__(self, path: str) -> bool:
-        return key_of(path) in self._keys
+        return key_of(readable(path)) in self._keys
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -304,7 +305,12 @@ def set_name(identity: dict[str, Any]) -> str:
 
 def key_of(path: str) -> int:
     """Return 64 bits that stand for a path: ten million of them fit in memory."""
-    return int.from_bytes(hashlib.blake2b(os.fsencode(path), digest_size=8).digest())
+    return int.from_bytes(hashlib.blake2b(path.encode(), digest_size=8).digest())
+
+
+def readable(text: str) -> str:
+    """Return the text as Parquet can hold it: bytes of a name that are no UTF-8 written out."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def write_whole(path: Path, content: Any) -> None:

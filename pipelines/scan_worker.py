@@ -76,12 +76,12 @@ class Worker:
         """Return when the model is loaded."""
 
     def signs(self) -> int:
-        """Return a number that changes while there is progress."""
+        """Return a number that rises while there is progress on the video."""
         return self._signs
 
     def judge(self, path: str) -> dict[str, Any]:
         """Return the result of a file or object as plain values, also where it is unreadable."""
-        begin = time.perf_counter()
+        begin, self._signs = time.perf_counter(), 0
         try:
             with local_copy(path, self._scratch, self._sign) as file:
                 try:

@@ -25,6 +25,7 @@ SUFFIXES = frozenset((
     ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
     ".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma",
 ))  # fmt: skip
+LISTS = (".txt", ".csv", ".parquet")
 BATCH = 4096  # rows of a Parquet manifest that are in memory at once
 
 
@@ -43,6 +44,7 @@ class Video:
 def videos_of(source: str) -> Iterator[Video]:
     """Yield the videos that a source names, the same ones in the same order every time.
 
+    Paths on this machine come out absolute, so that a corpus is the same from every folder.
     Folders and buckets are searched at all depths for names that end like media files; patterns,
     lists and manifests are taken at their word. Relative names in a list or manifest begin at its
     folder.
@@ -50,14 +52,15 @@ def videos_of(source: str) -> Iterator[Video]:
     Raises:
         SourceError: there is no such source, it cannot be read, or its manifest has no paths.
     """
+    place = os.path.abspath(source)  # noqa: PTH100  Path's keeps the dots of ../clips
     if is_uri(source):
         yield from _uri_videos(source)
-    elif Path(source).is_dir():
-        yield from map(Video, _walk(source))
-    elif Path(source).is_file():
-        yield from _file_videos(source)
+    elif Path(place).is_dir():
+        yield from map(Video, _walk(place))
+    elif Path(place).is_file():
+        yield from _file_videos(place)
     elif glob.has_magic(source):
-        yield from map(Video, filter(os.path.isfile, _matches(source)))
+        yield from map(Video, filter(os.path.isfile, _matches(place)))
     else:
         raise SourceError(f"{source}: no such file, folder or pattern")
 
@@ -211,6 +214,8 @@ def _uri_videos(source: str) -> Iterator[Video]:
         if info.type == FileType.NotFound:
             raise SourceError(f"{source}: no such file or folder")
         if info.type == FileType.File:
+            if PurePosixPath(path).suffix.lower() in LISTS:
+                raise SourceError(f"{source}: a list or manifest must be on this machine")
             yield Video(source)
             return
         stem = source.rstrip("/")

@@ -76,7 +76,7 @@ def test_a_bar_on_a_terminal(capsys, monkeypatch):
     [
         (["clips"], "scan needs --out DIR"),
         (["no-such-source", "--out", "out"], "no-such-source: no such file, folder or pattern"),
-        (["clips", "--out", "out", "--weights", "nowhere"], "no weights at nowhere"),
+        (["clips", "--out", "out", "--weights", "nowhere"], "no weights at"),
         (["clips", "--out", "out", "--set", "windows.lenght=3"], "unknown key"),
         (["clips", "--out", "clips/a.txt"], "the results cannot be written (Not a directory)"),
     ],

@@ -110,7 +110,7 @@ def test_the_work_is_divided_and_an_object_is_fetched(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"x")
     names = [f"n{i}" for i in range(6)]
     pool = RayPool(stub(MODEL), MODEL, TWO)
-    while len(pool._idle) < 2:
+    while pool.idle < 2:
         pool.wait(1.0)
     pool.submit(f"file://{tmp_path}/a.mp4")
     outcomes: list[Outcome] = []

@@ -122,6 +122,15 @@ def test_a_path_is_kept_once(tmp_path):
     assert len(kept(results.folder)) == 1
 
 
+def test_a_name_that_is_no_text_is_kept_and_known_again(tmp_path):
+    name = "caf\udce9.mp4"  # Latin-1, as Python reads it
+    with ResultSet(tmp_path, IDENTITY) as results:
+        results.add(error_row(name))
+    assert kept(results.folder)[0]["path"] == r"caf\xe9.mp4"
+    with ResultSet(tmp_path, IDENTITY) as results:
+        assert name in results
+
+
 def test_a_killed_scan_loses_no_finished_row(tmp_path):
     results = ResultSet(tmp_path, IDENTITY)
     results.add(row("a.mp4"))

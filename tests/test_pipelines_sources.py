@@ -39,6 +39,18 @@ def test_a_pattern_is_taken_at_its_word(corpus):
     assert paths(f"{corpus}/*.nothing") == []
 
 
+def test_paths_are_the_same_from_every_folder(corpus, monkeypatch):
+    monkeypatch.chdir(corpus / "inner")
+    assert paths("../b.mp4") == [f"{corpus}/b.mp4"]
+    assert paths(".") == paths("*.wav") == [f"{corpus}/inner/c.wav"]
+
+
+def test_a_manifest_in_a_bucket_is_not_taken_for_a_video(corpus):
+    (corpus / "m.csv").write_text("path\nb.mp4\n")
+    with pytest.raises(SourceError, match="must be on this machine"):
+        paths(f"file://{corpus}/m.csv")
+
+
 def test_a_single_file_is_a_corpus_of_one(corpus):
     assert paths(corpus / "b.mp4") == [f"{corpus}/b.mp4"]
 
