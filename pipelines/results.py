@@ -132,6 +132,8 @@ class ResultSet:
             if self._lock is None:
                 raise ResultError(f"{self.folder}: another scan is writing there")
             self.schema = self._claim(identity, extra)
+            own = [f for f in self.schema if f.name not in FIELDS]
+            self._texts = [f.name for f in own if f.type == pa.string()]  # of a manifest
             self._remove_halves()
             self._keys = set(map(key_of, self._paths()))
             self._waiting: list[Row] = []
@@ -159,6 +161,7 @@ class ResultSet:
         """
         if row["path"] in self:
             return
+        row = row | {name: str(row[name]) for name in self._texts if row.get(name) is not None}
         try:
             self._journal.write(pa.RecordBatch.from_pylist([row], self._whole))
             self._file.flush()
@@ -256,7 +259,7 @@ class ResultSet:
         """Write what a killed scan left in the journal into a part, and begin a new journal."""
         rows: list[Row] = []
         if self.pending.exists():
-            rows = [row for row in _journal_rows(self.pending) if row["path"] not in self]
+            rows = [row for row in journal_rows(self.pending) if row["path"] not in self]
         self._keys |= {key_of(row["path"]) for row in rows}
         self._waiting = rows
         if rows:
@@ -323,7 +326,7 @@ def write_whole(path: Path, content: Any) -> None:
     partial.replace(path)
 
 
-def _journal_rows(path: Path) -> Iterable[Row]:
+def journal_rows(path: Path) -> Iterable[Row]:
     """Yield the journal's rows up to where a killed writer broke off."""
     rows: list[Row] = []
     with suppress(OSError, pa.ArrowException), pa.OSFile(str(path)) as file:

@@ -15,9 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import pipelines.results as results_module
+from pipelines.corpus import open_results
 from pipelines.results import ResultError, ResultSet, flat_row, set_name
 from pipelines.scan import Progress
 from pipelines.scan_summary import summarise, write_summary
+from pipelines.sources import videos_of
 
 IDENTITY: dict[str, Any] = {"model": {"name": "tiny", "sha256": "ab"}, "config": {"a": 1}}
 LONG = {**IDENTITY, "timelines": True}
@@ -233,6 +235,28 @@ def test_a_manifests_columns_are_the_results_own(tmp_path):
     with pytest.raises(ResultError, match=r"has no column colour \(string\)"):
         ResultSet(tmp_path, IDENTITY, [("colour", pa.string())])
     ResultSet(tmp_path, IDENTITY).close()  # the refusal has let go of the set
+
+
+def test_a_manifests_columns_of_other_kinds_are_kept_as_text(tmp_path):
+    manifest = tmp_path / "m.parquet"
+    tags = pa.array([["a", "b"]], pa.list_(pa.string()))
+    kind = pa.array(["cat"]).dictionary_encode()
+    pq.write_table(pa.table({"path": ["a.mp4"], "tags": tags, "kind": kind}), manifest)
+    (video,) = videos_of(str(manifest))
+    with open_results(str(manifest), tmp_path, IDENTITY, fresh=False) as results:
+        results.add(row(video.path, **video.extra))
+    (line,) = kept(results.folder)
+    assert (line["tags"], line["kind"]) == ("['a', 'b']", "cat")
+
+
+def test_fresh_forgets_this_set_alone(tmp_path):
+    for identity in (IDENTITY, LONG):
+        with ResultSet(tmp_path, identity) as results:
+            results.add(row("a.mp4"))
+    with open_results(str(tmp_path), tmp_path, IDENTITY, fresh=True) as results:
+        assert len(results) == 0
+    with open_results(str(tmp_path), tmp_path, LONG, fresh=False) as results:
+        assert len(results) == 1
 
 
 def test_two_scans_do_not_write_to_one_set(tmp_path):
