@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from pipelines.results import ResultSet, Row, flat_row
+from pipelines.result_schema import Row, flat_row
+from pipelines.results import ResultSet
 from pipelines.sources import Video, check_source, videos_of
 
 TRIES = 2  # of a video whose worker was lost

@@ -7,7 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pipelines.results import SCHEMA, ResultSet, write_whole
+from pipelines.result_schema import SCHEMA
+from pipelines.results import ResultSet, write_whole
 from pipelines.scan import Progress
 
 MAX_CAUSES = 20  # of failure that are told apart; the rest is counted together

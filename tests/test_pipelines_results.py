@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 import pipelines.results as results_module
 from pipelines.corpus import open_results
-from pipelines.results import ResultError, ResultSet, flat_row, set_name
+from pipelines.result_schema import flat_row
+from pipelines.results import ResultError, ResultSet, set_name
 from pipelines.scan import Progress
 from pipelines.scan_summary import summarise, write_summary
 from pipelines.sources import videos_of
