@@ -24,7 +24,7 @@ from pipelines.scan_worker import Judge, Worker
 OBJECT_STORE = 200 * 2**20  # bytes, on a cluster of our own: only rows go through it
 START_SECONDS = 600.0  # in which some worker must have come up
 FAILED_STARTS = 3  # in a row, and two more a worker, after which it is no accident
-ANSWER_SECONDS = 10.0  # in which a worker says how far it is, unless it hangs
+ANSWER_SECONDS = 30.0  # in which a worker says how far it is, unless it hangs
 
 
 class PoolError(Exception):
