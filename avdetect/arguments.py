@@ -26,6 +26,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"avdetect {avdetect.__version__}")
     verbs = parser.add_subparsers(title="commands", dest="verb", metavar="COMMAND", required=True)
     _add_detect(verbs)
+    _add_scan(verbs)
     _add_forge(verbs)
     _add_train(verbs)
     _add_evaluate(verbs)
@@ -48,6 +49,44 @@ def _add_detect(verbs: Verbs) -> None:
         "--json",
         metavar="FILE",
         help="write results here, a JSON object a line; - prints them instead of the tables",
+    )
+    _add_model_options(verb)
+
+
+def _add_scan(verbs: Verbs) -> None:
+    verb = verbs.add_parser(
+        "scan",
+        help="judge a corpus of videos on all cores or a cluster",
+        description="Judges every video of a source and keeps the results in Parquet files. The "
+        "same command again goes on where it was stopped. A file that cannot be read stops no "
+        "other.",
+    )
+    verb.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a folder, a 'pattern', a text file of paths, a manifest (.csv, .parquet) with a "
+        "column `path`, or a URI such as s3://bucket/folder",
+    )
+    verb.add_argument("--out", type=Path, metavar="DIR", help="where to keep the results")
+    verb.add_argument(
+        "--workers", type=_count, metavar="N", help="processes (default: what the cores carry)"
+    )
+    verb.add_argument(
+        "--plan", action="store_true", help="print how the work would be divided, and stop"
+    )
+    verb.add_argument(
+        "--timelines", action="store_true", help="also keep the scores of every 40 ms"
+    )
+    verb.add_argument("--fresh", action="store_true", help="judge again what was judged before")
+    verb.add_argument(
+        "--address", metavar="ADDRESS", help="a Ray cluster; auto: the one this machine is in"
+    )
+    verb.add_argument(
+        "--limit",
+        type=_seconds,
+        default=300.0,
+        metavar="SECONDS",
+        help="give a video up after so long without progress (default 300)",
     )
     _add_model_options(verb)
 
@@ -162,6 +201,12 @@ def _add_benchmark(verbs: Verbs) -> None:
     verb.add_argument(
         "--runs", type=_count, default=3, metavar="N", help="how often to judge it (default 3)"
     )
+    verb.add_argument(
+        "--scan", type=_count, metavar="N", help="time a scan of so many such clips instead"
+    )
+    verb.add_argument(
+        "--workers", type=_count, default=2, metavar="N", help="of that scan (default 2)"
+    )
     _add_model_options(verb)
 
 
@@ -183,6 +228,14 @@ def _add_set(verb: argparse.ArgumentParser, example: str) -> None:
         metavar="KEY=VALUE",
         help=f"change one setting, such as {example}; may be given again",
     )
+
+
+def _seconds(text: str) -> float:
+    """Return a time above 0."""
+    number = float(text)
+    if not number > 0:
+        raise ValueError(text)
+    return number
 
 
 def _count(text: str) -> int:

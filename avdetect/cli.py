@@ -76,6 +76,37 @@ def detect(options: Namespace) -> int:
     return FAILED if failed else OK
 
 
+def scan(options: Namespace) -> int:
+    """Judge a corpus; its results are kept, its summary is printed."""
+    from rich.console import Console
+
+    from avdetect.scan_view import corpus_progress, plan_text, summary_table
+    from pipelines.corpus import ScanConfig, make_plan, scan_corpus
+    from pipelines.jobs import PoolError
+    from pipelines.results import ResultError
+    from pipelines.scan_worker import Model
+    from pipelines.sources import SourceError
+
+    weights = options.weights and options.weights.absolute()  # workers may be in other folders
+    model = Model(weights, options.device, tuple(options.set))
+    config = ScanConfig(
+        model, options.workers, options.timelines, options.fresh, options.address, options.limit
+    )
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        if options.plan:
+            console.print(plan_text(make_plan(config)))
+            return OK
+        if options.out is None:
+            raise UsageError("scan needs --out DIR, where the results are kept")
+        with corpus_progress() as (on_begin, on_progress):
+            summary = scan_corpus(options.source, options.out, config, on_begin, on_progress)
+    except (SourceError, ResultError, PoolError, OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    console.print(summary_table(summary))
+    return FAILED if summary["failed"] else OK
+
+
 def forge(options: Namespace) -> int:
     """Make forged clips, with exact truth, out of real ones."""
     if not options.real.exists():
@@ -158,9 +189,25 @@ def benchmark(options: Namespace) -> int:
     from avdetect.benchmark import measure, timings_table
     from avdetect.terminal import quiet_libraries
 
+    if options.scan:
+        return _benchmark_scan(options)
     with quiet_libraries():
         timings = measure(_load(options), options.seconds, options.runs)
     Console().print(timings_table(timings, options.seconds))
+    return OK
+
+
+def _benchmark_scan(options: Namespace) -> int:
+    from rich.console import Console
+
+    from avdetect.scan_benchmark import measure_scan, scan_table
+    from avdetect.terminal import quiet_libraries
+    from pipelines.scan_worker import Model
+
+    model = Model(options.weights, options.device, tuple(options.set))
+    with quiet_libraries():
+        taken = measure_scan(model, options.seconds, options.scan, options.workers)
+    Console().print(scan_table(taken, options.scan))
     return OK
 
 
@@ -176,6 +223,7 @@ def _load(options: Namespace) -> Session:
 
 VERBS = {
     "detect": detect,
+    "scan": scan,
     "forge": forge,
     "train": train,
     "evaluate": evaluate,

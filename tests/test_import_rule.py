@@ -18,6 +18,7 @@ HOMES = {
     "av": ("extractors/", "avdetect/doctor.py"),
     "mediapipe": ("extractors/faces.py",),
     "ray": ("pipelines/jobs.py",),
+    "pyarrow": ("pipelines/corpus.py", "pipelines/result", "pipelines/sources.py"),
 }
 # These load nothing of others until they are used.
 LIGHT = tuple(f"avdetect/{name}.py" for name in ("__init__", "__main__", "arguments", "cli"))

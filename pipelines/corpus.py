@@ -1,0 +1,145 @@
+"""A source in, a result set and its summary out: `scan_corpus` is the whole of `avdetect scan`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.config import to_dict
+from pipelines.detect import SCHEMA
+from pipelines.jobs import RayPool, connect, disconnect, resources
+from pipelines.results import ResultSet, set_name
+from pipelines.scan import OnProgress, Progress, run, todo
+from pipelines.scan_plan import Plan, plan_scan
+from pipelines.scan_summary import summarise, write_summary
+from pipelines.scan_worker import Model
+from pipelines.sources import extra_columns
+
+
+@dataclass(frozen=True)
+class ScanConfig:
+    """How a corpus is scanned."""
+
+    model: Model = field(default_factory=Model)
+    workers: int | None = None  # None: as many as the cluster carries
+    timelines: bool = False  # also keep the scores of every step
+    fresh: bool = False  # forget what earlier runs of this model and configuration judged
+    address: str | None = None  # of a Ray cluster; None: one on this machine, for this run
+    limit: float = 300.0  # seconds without progress after which a video is given up
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a scan is about to do."""
+
+    folder: Path
+    already: int  # videos of the result set that have a row
+    todo: int
+    plan: Plan | None  # None: there is nothing to do
+
+
+OnBegin = Callable[[Beginning], None]
+
+
+def scan_corpus(
+    source: str, out: Path, config: ScanConfig, on_begin: OnBegin, on_progress: OnProgress
+) -> dict[str, Any]:
+    """Return the summary of the result set, when every video of the source has its row there.
+
+    Raises:
+        SourceError: the source cannot be read.
+        ResultError: the results cannot be written.
+        PlanError: the cluster cannot do what is asked of it.
+        PoolError: there is no cluster, or no worker comes up.
+        ValueError, OSError: the model cannot be loaded.
+    """
+    identity = identity_of(config.model, config.timelines)
+    with open_results(source, out, identity, config.fresh) as results:
+        total = sum(1 for _ in todo(source, results))
+        if total:
+            progress = _run(
+                source, results, config, identity["model"], total, on_begin, on_progress
+            )
+        else:
+            on_begin(Beginning(results.folder, len(results), 0, None))
+            progress = Progress(0, 0, 0, 0.0)
+        folder = results.folder
+        results.finish()
+        summary = summarise(results, progress)
+        write_summary(folder, summary)
+    return summary
+
+
+def make_plan(config: ScanConfig) -> Plan:
+    """Return what a scan would do on the cluster, and leave it again.
+
+    Raises:
+        PlanError, PoolError: see `scan_corpus`.
+    """
+    joined = connect(config.address)
+    try:
+        return plan_scan(resources(), config.model.device, config.workers)
+    finally:
+        if joined:
+            disconnect()
+
+
+def _run(
+    source: str,
+    results: ResultSet,
+    config: ScanConfig,
+    model: dict[str, str],
+    total: int,
+    on_begin: OnBegin,
+    on_progress: OnProgress,
+) -> Progress:
+    """Return how it went, with the cluster joined for as long as it takes."""
+    joined = connect(config.address)
+    try:
+        plan = plan_scan(resources(), config.model.device, config.workers)
+        on_begin(Beginning(results.folder, len(results), total, plan))
+        pool = RayPool(config.model.load_alone, model, plan, config.limit)
+        try:
+            return run(source, results, pool, total, on_progress)
+        finally:
+            pool.close()
+    finally:
+        if joined:
+            disconnect()
+
+
+def identity_of(model: Model, timelines: bool) -> dict[str, Any]:
+    """Return what results depend on: those of another model or configuration are not mixed in."""
+    session = replace(model, device="cpu").load()  # the GPUs may be the workers' alone
+    config = to_dict(session.config)
+    config["media"].pop("threads")  # changes how fast, not what
+    return {
+        "schema": SCHEMA, "model": session.model, "config": config, "timelines": timelines,
+    }  # fmt: skip
+
+
+def open_results(source: str, out: Path, identity: dict[str, Any], fresh: bool) -> ResultSet:
+    """Return the result set of this model and configuration; `fresh` empties it first.
+
+    Raises:
+        SourceError: the source's manifest cannot be read.
+        ResultError: the set cannot be used.
+    """
+    extra = [(name, _type_of(kind)) for name, kind in extra_columns(source)]
+    if fresh:
+        ResultSet(out, identity).close()  # complains where another scan is at work
+        shutil.rmtree(out / set_name(identity))
+    return ResultSet(out, identity, extra)
+
+
+def _type_of(kind: str) -> pa.DataType:
+    """Return a manifest column's type; what Arrow knows by no plain name is kept as text."""
+    try:
+        return pa.type_for_alias(kind)
+    except ValueError:
+        return pa.string()

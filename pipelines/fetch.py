@@ -1,0 +1,93 @@
+"""A path or URI in, a file on this machine out, for as long as it is needed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from extractors.media import MediaError
+from pipelines.sources import SourceError, filesystem_of, is_uri
+
+PIECE = 2**20  # bytes that are copied at once
+LOCK = "lock"
+
+
+@contextmanager
+def local_copy(path: str, folder: Path, on_bytes: Callable[[int], None]) -> Iterator[Path]:
+    """Yield a local file with what the path or URI holds; a copy is removed afterwards.
+
+    Args:
+        path: a file on this machine, which is not copied, or a URI.
+        folder: where a copy goes.
+        on_bytes: is told how many bytes have come so far.
+
+    Raises:
+        MediaError: the object cannot be fetched.
+    """
+    if not is_uri(path):
+        yield Path(path)
+        return
+    copy = folder / f"fetched{PurePosixPath(path).suffix}"
+    try:
+        try:
+            _download(path, copy, on_bytes)
+        except (OSError, ValueError, SourceError) as error:
+            raise MediaError(f"{path} cannot be fetched ({error})") from error
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _download(uri: str, copy: Path, on_bytes: Callable[[int], None]) -> None:
+    system, path = filesystem_of(uri)
+    done = 0
+    with system.open_input_stream(path) as source, copy.open("wb") as target:
+        while piece := source.read(PIECE):
+            target.write(piece)
+            done += len(piece)
+            on_bytes(done)
+
+
+def scratch_folder(parent: Path | None = None) -> Path:
+    """Return a new folder for this process's copies; those of processes that died are removed.
+
+    Whoever lives holds a lock in their folder, and the system lets go of the locks of the dead.
+    """
+    parent = parent or Path(tempfile.gettempdir()) / "avdetect-scan"
+    parent.mkdir(parents=True, exist_ok=True)
+    for old in parent.iterdir():
+        if old.is_dir() and _abandoned(old):
+            shutil.rmtree(old, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(dir=parent))
+    hold(folder / LOCK)
+    return folder
+
+
+def hold(path: Path) -> int | None:
+    """Return the descriptor of a lock held until it is closed or this process ends, None: taken."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _abandoned(folder: Path) -> bool:
+    """Return whether the folder's maker is gone; one that has no lock yet is just being made."""
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        descriptor = hold(folder / LOCK)
+    except OSError:
+        return False
+    if descriptor is None:
+        return False
+    os.close(descriptor)
+    return True

@@ -1,0 +1,241 @@
+"""Ray workers for a scan: the only place that knows Ray.
+
+Why plain actors with a window of work in the driver's hands, and not Ray Data: its actor pools
+restart a crashed worker and repeat its task without limit, so one video that crashes its decoder
+stops a corpus; a failed block takes good rows with it; its checkpoints do nothing for sources that
+it did not read itself, without a word; and a pool that fills every core starves the reads. Here a
+worker has one video at a time, so whoever dies or hangs is known by name, and what was finished is
+already on disk. Rows are paths and numbers: no frame goes through the object store.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.scan import Outcome
+from pipelines.scan_plan import Plan, Resources
+from pipelines.scan_worker import Judge, Worker
+
+OBJECT_STORE = 200 * 2**20  # bytes, on a cluster of our own: only rows go through it
+START_SECONDS = 600.0  # in which some worker must have come up
+FAILED_STARTS = 3  # in a row, and two more a worker, after which it is no accident
+ANSWER_SECONDS = 30.0  # in which a worker says how far it is, unless it hangs
+
+
+class PoolError(Exception):
+    """There are no workers to be had. The message is one sentence."""
+
+
+@dataclass
+class _Task:
+    """What a worker is doing: a video, or None while it loads its model."""
+
+    worker: Any
+    path: str | None
+    since: float
+    signs: int = 0
+
+
+def connect(address: str | None) -> bool:
+    """Return whether a cluster was joined or begun now; False: this process was in one already.
+
+    Args:
+        address: of a cluster to join, `auto` for the one of this machine; None begins one here.
+
+    Raises:
+        PoolError: there is no such cluster, or none can be begun.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # reports to nobody
+    import ray
+
+    if ray.is_initialized():
+        return False
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    try:
+        if address is None:
+            ray.init(
+                address="local",
+                num_cpus=len(os.sched_getaffinity(0)),
+                object_store_memory=OBJECT_STORE,
+                include_dashboard=False,
+                **quiet,
+            )
+        else:
+            ray.init(address=address, **quiet)
+    except Exception as error:  # Ray raises just that where a node starts too slowly
+        raise PoolError(f"{address or 'a cluster here'}: Ray cannot start ({error})") from error
+    return True
+
+
+def resources() -> Resources:
+    """Return what the nodes of the cluster have."""
+    import ray
+
+    known: list[dict[str, Any]] = ray.nodes()
+    nodes = [node["Resources"] for node in known if node["Alive"]]
+    return Resources(
+        nodes=len(nodes),
+        cpus=sum(node.get("CPU", 0.0) for node in nodes),
+        gpus=sum(node.get("GPU", 0.0) for node in nodes),
+        memory=int(sum(node.get("memory", 0.0) for node in nodes)),
+    )
+
+
+def disconnect() -> None:
+    """Leave the cluster; one that was begun here ends."""
+    import ray
+
+    ray.shutdown()
+
+
+class RayPool:
+    """Workers on a Ray cluster, replaced where they die or hang."""
+
+    def __init__(
+        self,
+        load_judge: Callable[[], Judge],
+        model: dict[str, str],
+        plan: Plan,
+        limit: float = 300.0,
+    ) -> None:
+        """Ask for the plan's workers; they come up while others already work.
+
+        Args:
+            load_judge: makes what judges, in the worker's process.
+            model: which weights it must come with.
+            plan: how many workers, and what each gets.
+            limit: seconds without progress on a video after which a worker is given up.
+        """
+        import ray
+
+        options: dict[str, Any] = {
+            "num_cpus": plan.cpus,
+            "num_gpus": plan.gpus,
+            "max_restarts": 0,  # Ray's own restarts repeat a deadly task without limit
+            "max_task_retries": 0,
+            "concurrency_groups": {"watch": 1},  # answers while the other thread judges
+        }
+        self._actor = ray.remote(**options)(Worker)
+        self._arguments = (load_judge, model)
+        self._limit = limit
+        self._tasks: dict[Any, _Task] = {}
+        self._idle: list[Any] = []
+        self._failed_starts = 0
+        self._most_failed_starts = FAILED_STARTS + 2 * plan.workers  # a node takes many along
+        for _ in range(plan.workers):
+            self._start()
+
+    @property
+    def idle(self) -> int:
+        """How many workers wait for a video."""
+        return len(self._idle)
+
+    def free(self) -> bool:
+        """Return whether a worker waits for a video."""
+        return self.idle > 0
+
+    def submit(self, path: str) -> None:
+        """Give a video to a worker that is free."""
+        worker = self._idle.pop()
+        self._tasks[worker.judge.remote(path)] = _Task(worker, path, time.monotonic())
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """Return what is finished, after that time at the latest.
+
+        Raises:
+            PoolError: no worker comes up.
+        """
+        import ray
+
+        refs = list(self._tasks)
+        ray.wait(refs, timeout=seconds)
+        ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
+        outcomes = [self._finished(ref) for ref in ready]
+        outcomes += [self._given_up(ref) for ref in self._overdue() if self._hangs(ref)]
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def close(self) -> None:
+        """Let the workers go."""
+        import ray
+
+        for worker in [*self._idle, *(task.worker for task in self._tasks.values())]:
+            ray.kill(worker)
+        self._idle, self._tasks = [], {}
+
+    def _start(self) -> None:
+        worker = self._actor.remote(*self._arguments)
+        self._tasks[worker.ready.remote()] = _Task(worker, None, time.monotonic())
+
+    def _finished(self, ref: Any) -> Outcome | None:
+        """Return a task's outcome; None: a worker came up, or failed to."""
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+
+        task = self._tasks.pop(ref)
+        try:
+            result = ray.get(ref)
+        except RayTaskError as error:  # not a MediaError: the worker's state is unknown now
+            ray.kill(task.worker)
+            return self._replaced(task, f"stopped its worker ({_cause(error)})")
+        except RayError as error:
+            return self._replaced(task, f"ended its worker ({_cause(error)})")
+        self._failed_starts = 0
+        self._idle.append(task.worker)
+        return None if task.path is None else Outcome(task.path, result)
+
+    def _overdue(self) -> list[Any]:
+        now = time.monotonic()
+        return [
+            ref
+            for ref, task in self._tasks.items()
+            if now - task.since > (START_SECONDS if task.path is None else self._limit)
+        ]
+
+    def _hangs(self, ref: Any) -> bool:
+        """Return whether a worker has come no further since it was looked at last."""
+        import ray
+        from ray.exceptions import RayError
+
+        task = self._tasks[ref]
+        task.since = time.monotonic()
+        if task.path is None:  # it waits for a free core; others may hold them
+            if len(self._idle) + sum(t.path is not None for t in self._tasks.values()):
+                return False
+            raise PoolError(f"no worker came up within {START_SECONDS:.0f} s: are cores free?")
+        try:
+            answer = task.worker.signs.options(concurrency_group="watch").remote()
+            signs = ray.get(answer, timeout=ANSWER_SECONDS)
+        except RayError:  # a worker that is gone, or holds on to its interpreter
+            return True
+        hangs, task.signs = signs == task.signs, signs
+        return bool(hangs)
+
+    def _given_up(self, ref: Any) -> Outcome | None:
+        import ray
+
+        task = self._tasks.pop(ref)
+        ray.kill(task.worker)
+        return self._replaced(task, f"made no progress for {self._limit:g} s")
+
+    def _replaced(self, task: _Task, cause: str) -> Outcome | None:
+        """Start another worker in the place of a lost one; return the outcome of its video."""
+        if task.path is None:
+            self._failed_starts += 1
+            if self._failed_starts >= self._most_failed_starts:
+                raise PoolError(f"no worker comes up: {cause}")
+        self._start()
+        return None if task.path is None else Outcome(task.path, None, cause)
+
+
+def _cause(error: Exception) -> str:
+    """Return what Ray says of the cause: how a process ended, or else the last line."""
+    text = str(error).strip()
+    detail = re.search(r"Worker exit detail: ([^.\n]+)", text)
+    if detail and "creation task" not in text:
+        return detail[1]
+    return text.splitlines()[-1].strip() if text else type(error).__name__

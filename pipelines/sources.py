@@ -1,0 +1,229 @@
+"""A source in, its videos out: a folder, pattern, list, manifest or URI names them, one by one.
+
+Nothing is gathered: a bucket of ten million objects is listed as it is worked through. What is
+not on this machine stays where it is until a worker fetches it.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+PATH_COLUMN = "path"
+# Names that folders are searched for: what FFmpeg commonly reads, not only what forging writes.
+SUFFIXES = frozenset((
+    ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg",
+    ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
+    ".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma",
+))  # fmt: skip
+LISTS = (".txt", ".csv", ".parquet")
+BATCH = 4096  # rows of a Parquet manifest that are in memory at once
+
+
+class SourceError(Exception):
+    """The source cannot be read. The message is one sentence that names it and the cause."""
+
+
+@dataclass(frozen=True)
+class Video:
+    """A file to judge: a path on this machine or a URI, and what the manifest says of it."""
+
+    path: str
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def videos_of(source: str) -> Iterator[Video]:
+    """Yield the videos that a source names, the same ones in the same order every time.
+
+    Paths on this machine come out absolute, so that a corpus is the same from every folder.
+    Folders and buckets are searched at all depths for names that end like media files; patterns,
+    lists and manifests are taken at their word. Relative names in a list or manifest begin at its
+    folder.
+
+    Raises:
+        SourceError: there is no such source, it cannot be read, or its manifest has no paths.
+    """
+    place = os.path.abspath(source)  # noqa: PTH100  Path's keeps the dots of ../clips
+    if is_uri(source):
+        yield from _uri_videos(source)
+    elif Path(place).is_dir():
+        yield from map(Video, _walk(place))
+    elif Path(place).is_file():
+        yield from _file_videos(place)
+    elif glob.has_magic(source):
+        yield from map(Video, filter(os.path.isfile, _matches(place)))
+    else:
+        raise SourceError(f"{source}: no such file, folder or pattern")
+
+
+def check_source(source: str) -> None:
+    """See that the source is still there, as a network drive may not be.
+
+    Raises:
+        SourceError: it is gone, or a folder that had videos is empty.
+    """
+    if is_uri(source) or glob.has_magic(source):
+        return
+    path = Path(source)
+    gone = not path.exists()
+    if path.is_dir():  # a drive that is gone leaves an empty folder behind
+        with os.scandir(source) as entries:
+            gone = next(entries, None) is None
+    if gone:
+        raise SourceError(f"{source} has vanished; what was judged so far is kept")
+
+
+def extra_columns(source: str) -> list[tuple[str, str]]:
+    """Return name and Arrow type of the columns that a manifest has beside the paths.
+
+    Raises:
+        SourceError: the manifest cannot be read or has no column of paths.
+    """
+    suffix = PurePosixPath(source).suffix.lower()
+    if is_uri(source) or not Path(source).is_file() or suffix not in (".csv", ".parquet"):
+        return []
+    if suffix == ".csv":
+        with Path(source).open(encoding="utf-8-sig", newline="") as file:
+            names = csv.DictReader(file).fieldnames or []
+        columns = [(name, "string") for name in names]
+    else:
+        columns = [(f.name, str(f.type)) for f in _parquet(source).schema_arrow]
+    if PATH_COLUMN not in dict(columns):
+        raise SourceError(f"{source}: has no column {PATH_COLUMN!r}; found {list(dict(columns))}")
+    return [(name, kind) for name, kind in columns if name != PATH_COLUMN]
+
+
+def is_uri(path: str) -> bool:
+    """Return whether the path names a place by a scheme, such as `s3://` or `file://`."""
+    return re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", path) is not None
+
+
+def filesystem_of(uri: str) -> tuple[FileSystem, str]:
+    """Return the file system of a URI, by pyarrow or else by fsspec, and the path within it.
+
+    Raises:
+        SourceError: nothing here can open such a URI.
+    """
+    from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
+
+    try:
+        system, path = FileSystem.from_uri(uri)
+        return system, str(path)
+    except (OSError, ValueError):  # ArrowInvalid among them: a scheme that pyarrow lacks
+        pass
+    try:
+        import fsspec
+
+        remote, path = fsspec.core.url_to_fs(uri)
+    except (ImportError, OSError, ValueError) as error:
+        raise SourceError(f"{uri}: cannot be opened ({error})") from error
+    return PyFileSystem(FSSpecHandler(remote)), str(path)
+
+
+def _matches(pattern: str) -> list[str]:
+    """Return the sorted paths that fit a pattern, `**` standing for any depth."""
+    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  Path's takes no absolute ones
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """Yield the media files below a folder, sorted folder by folder."""
+
+    def fail(error: OSError) -> None:
+        raise SourceError(f"{error.filename}: cannot be listed ({error.strerror})")
+
+    for root, folders, names in os.walk(folder, onerror=fail):
+        folders.sort()
+        yield from (os.path.join(root, n) for n in sorted(names) if is_media(n))  # noqa: PTH118
+
+
+def is_media(name: str) -> bool:
+    """Return whether a name ends like that of a media file."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
+
+
+def _file_videos(source: str) -> Iterator[Video]:
+    """Yield what a file names: itself, the lines of a list or the rows of a manifest."""
+    suffix, folder = Path(source).suffix.lower(), Path(source).parent
+    if suffix in SUFFIXES:
+        yield Video(source)
+        return
+    try:
+        if suffix == ".csv":
+            yield from _rows(source, _csv_rows(source), folder)
+        elif suffix == ".parquet":
+            yield from _rows(source, _parquet_rows(source), folder)
+        else:
+            with Path(source).open(encoding="utf-8-sig", newline=None) as file:
+                lines = (line.rstrip("\n") for line in file)
+                yield from (Video(_placed(line, folder)) for line in lines if line.strip())
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(f"{source}: cannot be read ({error})") from error
+
+
+def _rows(source: str, rows: Iterable[dict[str, Any]], folder: Path) -> Iterator[Video]:
+    extra_columns(source)  # complains where there are no paths
+    for row in rows:
+        path = row.pop(PATH_COLUMN)
+        if path:
+            yield Video(_placed(str(path), folder), row)
+
+
+def _csv_rows(source: str) -> Iterator[dict[str, Any]]:
+    """Yield a CSV's rows as text: what looks like a number may be a name with leading zeros."""
+    with Path(source).open(encoding="utf-8-sig", newline="") as file:
+        for row in csv.DictReader(file):
+            row.pop(None, None)  # more cells than names
+            yield dict(row)
+
+
+def _parquet_rows(source: str) -> Iterator[dict[str, Any]]:
+    for batch in _parquet(source).iter_batches(batch_size=BATCH):
+        yield from batch.to_pylist()
+
+
+def _parquet(source: str) -> Any:
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        return ParquetFile(source)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise SourceError(f"{source}: not a Parquet file that can be read ({error})") from error
+
+
+def _placed(path: str, folder: Path) -> str:
+    return path if is_uri(path) else str(folder / path)
+
+
+def _uri_videos(source: str) -> Iterator[Video]:
+    """Yield the media objects below a URI, or the one object that it is."""
+    from pyarrow.fs import FileSelector, FileType
+
+    system, path = filesystem_of(source)
+    try:
+        info = system.get_file_info(path)
+        if info.type == FileType.NotFound:
+            raise SourceError(f"{source}: no such file or folder")
+        if info.type == FileType.File:
+            if PurePosixPath(path).suffix.lower() in LISTS:
+                raise SourceError(f"{source}: a list or manifest must be on this machine")
+            yield Video(source)
+            return
+        stem = source.rstrip("/")
+        for entry in sorted(system.get_file_info(FileSelector(path)), key=lambda i: i.path):
+            inner = f"{stem}/{entry.base_name}"  # folder by folder: a whole bucket fills memory
+            if entry.type == FileType.Directory:
+                yield from _uri_videos(inner)
+            elif is_media(entry.base_name):
+                yield Video(inner)
+    except OSError as error:
+        raise SourceError(f"{source}: cannot be listed ({error})") from error

@@ -1,0 +1,78 @@
+"""A cluster of three nodes on this machine, one of which dies while a scan is under way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.jobs import RayPool, connect, disconnect, resources
+from pipelines.scan import judged_rows
+from pipelines.scan_plan import plan_scan
+from pipelines.sources import Video
+
+MODEL = {"name": "stub", "version": "1", "sha256": "00"}
+
+
+def stub(model: dict[str, str]) -> Callable[[], Any]:
+    """Return what makes a judge that takes half a second and says which node it is on."""
+
+    def load() -> Any:
+        import time
+        import types
+
+        import ray
+
+        class Judge:
+            def __init__(self) -> None:
+                self.model = model
+
+            def detect(self, path: Any, on_step: Any = None) -> Any:
+                time.sleep(0.5)
+                node = ray.get_runtime_context().get_node_id()
+                result = {"status": "ok", "verdict": "real", "sha256": node}
+                return types.SimpleNamespace(to_dict=lambda: result)
+
+        return Judge()
+
+    return load
+
+
+@pytest.mark.slow
+def test_a_node_dies_and_the_scan_is_finished(tmp_path: Path) -> None:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from ray.cluster_utils import Cluster
+
+    store = 80 * 2**20
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "object_store_memory": store, "include_dashboard": False},
+    )
+    try:
+        nodes = [cluster.add_node(num_cpus=1, object_store_memory=store) for _ in range(2)]
+        assert connect(cluster.address)
+        found = resources()
+        assert (found.nodes, found.cpus) == (3, 3)
+        plan = plan_scan(found, "cpu")
+        assert plan.workers == 3
+        pool = RayPool(stub(MODEL), MODEL, plan)
+        videos = [Video(str(tmp_path / f"{number}.mp4")) for number in range(60)]
+        (tmp_path / "source").touch()
+        rows = []
+        used: set[str] = set()
+        for row in judged_rows(str(tmp_path), iter(videos), pool):
+            rows.append(row)
+            if len(rows) == 20:
+                used = {r["sha256"] for r in rows}
+                cluster.remove_node(nodes[0], allow_graceful=False)
+        pool.close()
+        assert len(used) == 3
+        assert sorted(row["path"] for row in rows) == sorted(video.path for video in videos)
+        assert all(row["status"] == "ok" for row in rows)
+        assert max(row["tries"] for row in rows) == 2
+    finally:
+        disconnect()
+        cluster.shutdown()

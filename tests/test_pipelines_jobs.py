@@ -1,0 +1,142 @@
+"""Ray workers: one is lost, hangs or cannot start, and the corpus is finished all the same."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import jobs
+from pipelines.jobs import PoolError, RayPool, connect, disconnect, resources
+from pipelines.scan import Outcome, judged_rows
+from pipelines.scan_plan import Plan
+from pipelines.sources import Video
+
+MODEL = {"name": "stub", "version": "1", "sha256": "00"}
+TWO = Plan(workers=2, cpus=1.0, gpus=0.0, reason="for tests")
+ONE = Plan(workers=1, cpus=1.0, gpus=0.0, reason="for tests")
+
+
+def stub(model: dict[str, str]) -> Callable[[], Any]:
+    """Return what makes a judge in a worker: the video's name says what befalls the worker."""
+
+    def load() -> Any:
+        import os
+        import time
+        import types
+        from pathlib import Path
+
+        from extractors.media import MediaError
+
+        class Judge:
+            def __init__(self) -> None:
+                self.model = model
+
+            def detect(self, path: Any, on_step: Any = None) -> Any:
+                name = Path(path).name
+                if "abort" in name:
+                    os.abort()
+                if "once" in name and not Path(f"{path}.tried").exists():
+                    Path(f"{path}.tried").touch()
+                    os.abort()
+                if "hang" in name:
+                    time.sleep(3600)
+                if "fault" in name:
+                    raise RuntimeError("a fault in the program")
+                if "unreadable" in name:
+                    raise MediaError(f"{path} is empty (0 bytes)")
+                for step in range(30 if "long" in name else 1):
+                    on_step(step, 30)
+                    time.sleep(0.1)
+                result = {"status": "ok", "verdict": "real", "sha256": str(os.getpid())}
+                return types.SimpleNamespace(to_dict=lambda: result)
+
+        return Judge()
+
+    return load
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    """One local cluster for all tests."""
+    assert connect(None)
+    yield
+    disconnect()
+
+
+def rows_of(folder: Path, names: list[str], pool: RayPool) -> dict[str, dict[str, Any]]:
+    (folder / "source").touch()
+    try:
+        videos = (Video(str(folder / name)) for name in names)
+        rows = list(judged_rows(str(folder), videos, pool))
+    finally:
+        pool.close()
+    assert len(rows) == len(names)
+    return {Path(row["path"]).name: row for row in rows}
+
+
+def test_the_resources_are_those_of_this_machine():
+    found = resources()
+    assert (found.nodes, found.cpus) == (1, len(os.sched_getaffinity(0)))
+    assert found.memory > 2**20
+
+
+def test_whatever_befalls_workers_every_video_has_its_row(tmp_path):
+    names = ["long", "abort", "hang", "fault", "unreadable", "once", "a", "b", "c"]
+    rows = rows_of(tmp_path, names, RayPool(stub(MODEL), MODEL, TWO, limit=1.5))
+    assert {n for n, row in rows.items() if row["status"] == "ok"} == {
+        "long",
+        "once",
+        "a",
+        "b",
+        "c",
+    }
+    assert rows["unreadable"]["error_type"] == "MediaError"
+    assert rows["unreadable"]["error_message"] == f"{tmp_path}/unreadable is empty (0 bytes)"
+    for name, cause in (("abort", "ended"), ("hang", "no progress"), ("fault", "a fault in the")):
+        assert rows[name]["error_type"] == "WorkerLost"
+        assert cause in rows[name]["error_message"]
+        assert rows[name]["tries"] == 2
+    assert rows["once"]["tries"] == 2
+    assert rows["a"]["tries"] == 1
+
+
+def test_the_work_is_divided_and_an_object_is_fetched(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    names = [f"n{i}" for i in range(6)]
+    pool = RayPool(stub(MODEL), MODEL, TWO)
+    while pool.idle < 2:
+        pool.wait(1.0)
+    pool.submit(f"file://{tmp_path}/a.mp4")
+    outcomes: list[Outcome] = []
+    while not outcomes:
+        outcomes = pool.wait(1.0)
+    assert outcomes[0].result is not None
+    assert outcomes[0].result["path"] == f"file://{tmp_path}/a.mp4"
+    rows = rows_of(tmp_path, names, pool)
+    assert len({row["sha256"] for row in rows.values()}) == 2  # worked in two processes
+
+
+def test_a_worker_with_other_weights_does_not_take_part(tmp_path):
+    pool = RayPool(stub({"name": "other"}), MODEL, ONE)
+    with pytest.raises(PoolError, match=r"no worker comes up: .*expected the model"):
+        rows_of(tmp_path, ["a"], pool)
+
+
+def test_workers_that_never_come_up_are_one_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "START_SECONDS", 0.5)
+    plan = Plan(workers=1, cpus=1000.0, gpus=0.0, reason="too many cores")
+    with pytest.raises(PoolError, match="are cores free"):
+        rows_of(tmp_path, ["a"], RayPool(stub(MODEL), MODEL, plan))
+
+
+def test_a_cluster_that_is_not_there_is_one_error(monkeypatch):
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: (_ for _ in ()).throw(ConnectionError("nobody")))
+    with pytest.raises(PoolError, match=r"10\.0\.0\.1:6379: Ray cannot start \(nobody\)"):
+        connect("10.0.0.1:6379")
