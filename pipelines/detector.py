@@ -7,6 +7,7 @@ file, which needs nothing else to be used.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,11 @@ from temporal.localization import MODALITIES, LocalizationConfig, LocalizationHe
 
 # The experts that judge by themselves as well, and the modality that each judges.
 PROBES = {"appearance": "visual", "flow": "visual", "depth": "visual", "mel": "audio"}
+# Whose step logits add up to a modality's, and which modality that is: the experts by themselves,
+# lips against voice, and what fusion corrects of it.
+JUDGES = (
+    *PROBES.items(), ("lag", "sync"), *((f"fusion of {m}", m) for m in MODALITIES),
+)  # fmt: skip
 PEAK_STEPS = 25  # the most suspicious second that the clip's logit listens to
 
 
@@ -42,6 +48,7 @@ class DetectorConfig:
 class Detector(nn.Module):
     """Step logits, segment proposals and clip logits of any subset of the streams."""
 
+    trust: Tensor  # (len(JUDGES),)
     calibration: Tensor  # (2, 3, 2)
 
     def __init__(self, config: DetectorConfig) -> None:
@@ -59,6 +66,10 @@ class Detector(nn.Module):
             nn.init.zeros_(parameter)  # fusion begins at what the experts say by themselves
         # clip logit = weights (mean step logit, mean of the peak steps) + bias, a row a modality
         self.pool = nn.Parameter(torch.tensor([[0.5, 0.5, 0.0]] * len(MODALITIES)))
+        # factor on each judge's step logits, fitted afterwards; at first a modality's experts share
+        counts = Counter(PROBES.values())
+        shares = [1 / counts[m] if name in PROBES else 1.0 for name, m in JUDGES]
+        self.register_buffer("trust", torch.tensor(shares))
         # (scale, shift) of each modality's clip logit, fitted afterwards: first for its own score,
         # then for its part in the clip's
         self.register_buffer("calibration", torch.tensor([[[1.0, 0.0]] * len(MODALITIES)] * 2))
@@ -79,24 +90,26 @@ class Detector(nn.Module):
 
     def fuse(self, tokens: Mapping[str, Tensor], mask: Tensor) -> StepOutputs:
         """Return what the experts say by themselves, corrected by what all say together."""
+        out, said = self.opinions(tokens, mask)
+        total = torch.zeros_like(out.logits)
+        for trust, (name, modality) in zip(self.trust, JUDGES, strict=True):
+            if name in said:
+                total[..., MODALITIES.index(modality)] += trust * said[name]
+        return replace(out, logits=total)
+
+    def opinions(
+        self, tokens: Mapping[str, Tensor], mask: Tensor
+    ) -> tuple[StepOutputs, dict[str, Tensor]]:
+        """Return the head's outputs, and the step logits (N, L) of every judge that can say."""
         given = dict(tokens)
         if "lag" in given:
             given["lag"] = self.lag_token(given["lag"])
         out: StepOutputs = self.head(self.fusion(given, mask), mask)
-        return replace(out, logits=out.logits + self.expert_logits(tokens, out.logits))
-
-    def expert_logits(self, tokens: Mapping[str, Tensor], like: Tensor) -> Tensor:
-        """Return step logits (N, L, 3) that the experts give alone: the mean of a modality's."""
-        columns = []
-        for modality in MODALITIES:
-            names = [n for n, m in PROBES.items() if m == modality and n in tokens]
-            said = [self.probes[name](tokens[name])[..., 0] for name in names]
-            if modality == "sync" and "lag" in tokens:
-                said.append(self.lag_probe(tokens["lag"]))
-            columns.append(
-                torch.stack(said).mean(dim=0) if said else torch.zeros_like(like[..., 0])
-            )
-        return torch.stack(columns, dim=-1)
+        said = {name: self.probes[name](tokens[name])[..., 0] for name in PROBES if name in tokens}
+        if "lag" in tokens:
+            said["lag"] = self.lag_probe(tokens["lag"])
+        said |= {f"fusion of {m}": out.logits[..., i] for i, m in enumerate(MODALITIES)}
+        return out, said
 
     def forward(self, streams: Mapping[str, Tensor], mask: Tensor) -> StepOutputs:
         """Return step logits and proposals of streams (N, L, ...); mask (N, L) of valid steps."""

@@ -96,7 +96,7 @@ def train(path: Path, overrides: Sequence[str] = ()) -> Path:
     if "fusion" in config.stages:
         train_fusion(detector, clips, config.fusion, run)
     if "calibrate" in config.stages:
-        calibrate(detector, clips["calibration"], run)
+        calibrate(detector, clips, run)
     weights = run.folder / f"{config.detector.name}.safetensors"
     save_detector(weights, detector.eval(), {"clips": {s: len(c) for s, c in clips.items()}})
     return weights

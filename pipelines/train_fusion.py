@@ -260,28 +260,32 @@ def scored(detector: Detector, clips: Sequence[TokenClip], run: Run) -> tuple[Te
     As in use: the sound is judged by itself. Clips in sync come twice, the second time moved.
     """
     logits, truths = [], []
-    for clip in clips:
-        versions = [(clip.tokens, clip.targets)]
-        if clip.kind == "both" and clip.clip.sample.sync == () and len(clip.targets) > 45:
-            versions.append(moved(clip, 0, len(clip.targets) - 10, 10, None))
-        for tokens, targets in versions:
-            batch = pad([({n: t.float() for n, t in tokens.items()}, targets)])
-            mask, truth = batch.mask.to(run.device), batch.targets.to(run.device)
-            given = {n: t.to(run.device) for n, t in batch.tokens.items()}
-            row = torch.full((len(MODALITIES),), torch.nan)
-            if clip.kind != "sound":
-                out = detector.fuse(with_lag(detector, given, mask), mask)
-                seen = clip_logits(detector, out.logits.float(), truth, mask)[0].cpu()
-                row[VISUAL] = seen[VISUAL]
-                if clip.kind == "both" and (truth[..., SYNC] != UNKNOWN).sum() >= STEP_RATE:
-                    row[SYNC] = seen[SYNC]
-            if clip.kind != "face":
-                heard = {n: t for n, t in given.items() if n in SOUND}
-                out = detector.fuse(heard, mask)
-                row[AUDIO] = detector.clip_logits(out.logits.float(), mask)[0, AUDIO].cpu()
-            logits.append(row)
-            truths.append(clip_targets(batch.targets)[0])
+    for tokens, targets, kind in as_judged(clips):
+        batch = pad([({n: t.float() for n, t in tokens.items()}, targets)])
+        mask, truth = batch.mask.to(run.device), batch.targets.to(run.device)
+        given = {n: t.to(run.device) for n, t in batch.tokens.items()}
+        row = torch.full((len(MODALITIES),), torch.nan)
+        if kind != "sound":
+            out = detector.fuse(with_lag(detector, given, mask), mask)
+            seen = clip_logits(detector, out.logits.float(), truth, mask)[0].cpu()
+            row[VISUAL] = seen[VISUAL]
+            if kind == "both" and (truth[..., SYNC] != UNKNOWN).sum() >= STEP_RATE:
+                row[SYNC] = seen[SYNC]
+        if kind != "face":
+            heard = {n: t for n, t in given.items() if n in SOUND}
+            out = detector.fuse(heard, mask)
+            row[AUDIO] = detector.clip_logits(out.logits.float(), mask)[0, AUDIO].cpu()
+        logits.append(row)
+        truths.append(clip_targets(batch.targets)[0])
     return torch.stack(logits), torch.stack(truths)
+
+
+def as_judged(clips: Sequence[TokenClip]) -> Iterator[tuple[dict[str, Tensor], Tensor, str]]:
+    """Yield tokens, targets and kind of every clip, and once more with its sound moved."""
+    for clip in clips:
+        yield clip.tokens, clip.targets, clip.kind
+        if clip.kind == "both" and clip.clip.sample.sync == () and len(clip.targets) > 45:
+            yield *moved(clip, 0, len(clip.targets) - 10, 10, None), clip.kind
 
 
 def modality_aucs(detector: Detector, clips: Sequence[TokenClip], run: Run) -> dict[str, float]:

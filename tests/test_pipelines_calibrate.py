@@ -1,0 +1,71 @@
+"""Calibration: who is to be trusted, and what a logit is worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipelines.batches import TrainClip
+from pipelines.calibrate import calibrate, fit_trust
+from pipelines.datasets import Sample
+from pipelines.detector import JUDGES, Detector, DetectorConfig
+from pipelines.fitting import Run
+from pipelines.train_fusion import TokenClip
+from temporal.experts import ExpertConfig
+
+TINY = ExpertConfig(
+    dim=8, appearance=4, lips=(4, 4), flow=(4, 4), depth=(4, 4), mel=(4, 4), voice=(4, 4)
+)
+STEPS = 30
+
+
+@pytest.fixture
+def detector() -> Detector:
+    torch.manual_seed(0)
+    return Detector(DetectorConfig(experts=TINY)).eval()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path, 0, "cpu", "float32")
+
+
+def silent_face(fake: bool, generator: torch.Generator) -> TokenClip:
+    """A clip of which appearance says loud nonsense, and flow, softly, the truth."""
+
+    def tokens(mean: float, spread: float) -> torch.Tensor:
+        return mean + spread * torch.randn(1, 8, generator=generator).expand(STEPS, 8)
+
+    targets = torch.full((STEPS, 3), -1.0)
+    targets[:, 0] = float(fake)
+    truth: Any = ((0.0, 1e9),) if fake else ()
+    sample = Sample(Path("x.mp4"), "val", "m", "s", "p", truth, None, None)
+    given = {
+        "appearance": tokens(0.0, 3.0),
+        "flow": tokens(0.3 if fake else -0.3, 0.05),
+        "depth": tokens(0.0, 0.05),
+    }
+    return TokenClip(given, targets, TrainClip(sample, None, None))
+
+
+def test_a_quiet_judge_that_is_right_is_trusted_before_a_loud_one_that_is_not(
+    detector: Detector, run: Run
+) -> None:
+    generator = torch.Generator().manual_seed(1)
+    for name in ("appearance", "flow", "depth"):
+        probe = detector.get_submodule(f"probes.{name}")
+        assert isinstance(probe, torch.nn.Linear)
+        torch.nn.init.constant_(probe.weight, 0.2)
+    fit_trust(detector, [silent_face(i % 2 == 0, generator) for i in range(60)], run)
+    trust = dict(zip((name for name, _ in JUDGES), detector.trust.tolist(), strict=True))
+    assert trust["flow"] > 10 * trust["appearance"]
+    assert trust["mel"] == trust["lag"] == 1.0  # nothing is known of them here
+
+
+def test_without_clips_the_scores_are_left_as_they_are(detector: Detector, run: Run) -> None:
+    before = {name: t.clone() for name, t in detector.state_dict().items()}
+    calibrate(detector, {"calibration": [], "val": []}, run)
+    assert all(torch.equal(t, before[name]) for name, t in detector.state_dict().items())
