@@ -254,13 +254,16 @@ def _weights(clips: Sequence[TokenClip]) -> np.ndarray:  # type: ignore[type-arg
 
 
 @torch.inference_mode()
-def scored(detector: Detector, clips: Sequence[TokenClip], run: Run) -> tuple[Tensor, Tensor]:
+def scored(
+    detector: Detector, clips: Sequence[TokenClip], run: Run, move: bool = True
+) -> tuple[Tensor, Tensor]:
     """Return clip logits (N, 3), NaN where not judged, and truth (N, 3), -1 unknown.
 
-    As in use: the sound is judged by itself. Clips in sync come twice, the second time moved.
+    As in use: the sound is judged by itself. If asked for, clips in sync come twice, the second
+    time moved.
     """
     logits, truths = [], []
-    for tokens, targets, kind in as_judged(clips):
+    for tokens, targets, kind in as_judged(clips, move):
         batch = pad([({n: t.float() for n, t in tokens.items()}, targets)])
         mask, truth = batch.mask.to(run.device), batch.targets.to(run.device)
         given = {n: t.to(run.device) for n, t in batch.tokens.items()}
@@ -280,11 +283,13 @@ def scored(detector: Detector, clips: Sequence[TokenClip], run: Run) -> tuple[Te
     return torch.stack(logits), torch.stack(truths)
 
 
-def as_judged(clips: Sequence[TokenClip]) -> Iterator[tuple[dict[str, Tensor], Tensor, str]]:
+def as_judged(
+    clips: Sequence[TokenClip], move: bool = True
+) -> Iterator[tuple[dict[str, Tensor], Tensor, str]]:
     """Yield tokens, targets and kind of every clip, and once more with its sound moved."""
     for clip in clips:
         yield clip.tokens, clip.targets, clip.kind
-        if clip.kind == "both" and clip.clip.sample.sync == () and len(clip.targets) > 45:
+        if move and clip.kind == "both" and clip.clip.sample.sync == () and len(clip.targets) > 45:
             yield *moved(clip, 0, len(clip.targets) - 10, 10, None), clip.kind
 
 
