@@ -79,7 +79,8 @@ class AppearanceExpert(nn.Module):
 
     def forward(self, stream: Tensor) -> Tensor:
         """Return tokens (B, L, D) of a picture stream (B, L, 3, H, W)."""
-        x = self._seen(stream.flatten(0, 1)).unflatten(0, stream.shape[:2])  # (B, L, 96, h, w)
+        x = self._seen(stream.flatten(0, 1))
+        x = x.reshape(*stream.shape[:2], *x.shape[1:])  # (B, L, 96, h, w)
         return self.project(pooled(self.changes(x.transpose(1, 2))))
 
     def _seen(self, pictures: Tensor) -> Tensor:
@@ -88,9 +89,10 @@ class AppearanceExpert(nn.Module):
         All of a window at once fall out of the processor's cache: six times as slow.
         """
         if self.training:  # batch normalisation needs them all
-            return self.stem(pictures)
-        parts = pictures.contiguous(memory_format=torch.channels_last).split(self.AT_ONCE)
-        return torch.cat([self.stem(part) for part in parts])
+            whole: Tensor = self.stem(pictures)
+            return whole
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        return torch.cat([self.stem(part) for part in torch.split(pictures, self.AT_ONCE)])
 
 
 class PictureExpert(nn.Module):
