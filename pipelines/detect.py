@@ -166,13 +166,13 @@ def verdict_of(
     clock: Stopwatch,
 ) -> Verdict:
     """Return everything that is known of a file, put together."""
-    threshold = session.config.judge.segment_threshold
+    least = dict(zip(MODALITIES, session.config.judge.segment_thresholds, strict=True))
     return Verdict(
         path=str(path),
         sha256=file_sha256(path),
         verdict=judgement.verdict,
         **judgement.scores,
-        segments=[s for s in segments if s.score >= threshold],
+        segments=[s for s in segments if s.score >= least[s.modality]],
         timeline=judgement.timeline,
         streams={name: name in judgement.streams for name in STREAMS},
         faces=judgement.faces,
