@@ -91,8 +91,8 @@ class AppearanceExpert(nn.Module):
         if self.training:  # batch normalisation needs them all
             whole: Tensor = self.stem(pictures)
             return whole
-        pictures = pictures.contiguous(memory_format=torch.channels_last)
-        return torch.cat([self.stem(part) for part in torch.split(pictures, self.AT_ONCE)])
+        parts = torch.split(pictures, self.AT_ONCE)
+        return torch.cat([self.stem(p.to(memory_format=torch.channels_last)) for p in parts])
 
 
 class PictureExpert(nn.Module):
