@@ -21,6 +21,7 @@ from pipelines.config import with_overrides
 from pipelines.detector import Detector, load_detector
 from pipelines.judge import JudgeConfig, Judgement, judge
 from pipelines.timelines import join_timelines, judge_block
+from temporal.experts import fold_norms
 from temporal.localization import MODALITIES, LocalizationConfig, Segment, decode_segments
 from temporal.windows import WindowConfig
 
@@ -136,6 +137,7 @@ def load(
     """
     path = weights or STARTER
     detector = load_detector(path, device)
+    fold_norms(detector.experts)
     config = DetectConfig(localization=detector.config.localization)
     config = with_overrides(config, overrides)
     model = {
