@@ -149,7 +149,7 @@ def test_all_stages_end_in_weights_that_judge(corpus: Path) -> None:
     names = ("lips", "flow", "depth", "mel", "voice")
     sizes = "{dim: 16, appearance: 8, " + ", ".join(f"{name}: [4, 8]" for name in names) + "}"
     (corpus / "tiny.yaml").write_text(
-        f"out: {corpus / 'run'}\nthreads: 1\nprecision: float32\n"
+        f"out: {corpus / 'run'}\nthreads: 1\nprecision: bfloat16\n"
         f"data: {{videos: {corpus / 'manifest.csv'}, splits: {corpus / 'splits.yaml'}, "
         f"cache: {corpus / 'cache'}, workers: 1}}\n"
         f"detector: {{name: tiny, experts: {sizes}}}\n"
