@@ -169,6 +169,16 @@ def evaluate(options: Namespace) -> int:
     return OK
 
 
+def datasets(options: Namespace) -> int:
+    """List, read, check or split data sets."""
+    from avdetect.datasets_view import run_datasets
+
+    try:
+        return OK if run_datasets(options) else FAILED
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+
+
 def doctor(options: Namespace) -> int:
     """Try everything that avdetect needs and print what works."""
     from rich.console import Console
@@ -227,6 +237,7 @@ VERBS = {
     "forge": forge,
     "train": train,
     "evaluate": evaluate,
+    "datasets": datasets,
     "doctor": doctor,
     "benchmark": benchmark,
 }
