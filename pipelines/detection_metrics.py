@@ -56,7 +56,7 @@ def detection_metrics(
     metrics: dict[str, Any] = {}
     for column, truth_of in _truths().items():
         known = [(s, truth) for s in samples if (truth := truth_of(s)) is not None]
-        scores = [results.get(s.path.name, {}).get(column) for s, _ in known]
+        scores = [results.get(str(s.path), {}).get(column) for s, _ in known]
         metrics[column] = _score_metrics(known, scores)
     return metrics
 
@@ -150,7 +150,7 @@ def abstention(
 
     `accuracy_all` judges every scored file at 0.5, `accuracy_decided` the verdicts that decide.
     """
-    judged = [(s.fake, r) for s in samples if (r := results.get(s.path.name, {})).get("verdict")]
+    judged = [(s.fake, r) for s in samples if (r := results.get(str(s.path), {})).get("verdict")]
     decided = [(fake, r) for fake, r in judged if r["verdict"] != "inconclusive"]
     scored = [(fake, r["score"]) for fake, r in judged if r.get("score") is not None]
     return {

@@ -21,6 +21,7 @@ from pipelines.evaluation_plots import write_plots
 from pipelines.evaluation_report import report, summary
 from pipelines.localization_files import matched, read_proposals, read_segments
 from pipelines.localization_metrics import Protocol, localization
+from pipelines.result_files import is_results, models, read_results, results_of
 from temporal.localization import MODALITIES
 
 
@@ -35,13 +36,14 @@ def evaluate_files(
     audited: bool = False,
     command: str | None = None,
 ) -> dict[str, Any]:
-    """Return all metrics of a file of results, one JSON object a line, against their truth.
+    """Return all metrics of results against their truth.
 
     Files of proposed segments and metadata of other projects are taken as they are; from such
     only the metrics of the segments come.
 
     Args:
-        predictions: what `avdetect detect --json` wrote, or others' proposed segments (.json).
+        predictions: what `avdetect detect --json` or `avdetect scan --out` wrote (.jsonl,
+            .parquet or a folder), or others' proposed segments (.json).
         truth: a manifest (.csv), a forging's metadata (.json), or others' (.json, .txt).
         protocol: of the segments: avdetect, lavdf, av1m, activitynet or forgerynet.
         out: a folder that report.json (in short), metrics.json (all), report.md and plots are
@@ -60,22 +62,24 @@ def evaluate_files(
     """
     metrics: dict[str, Any] = {"predictions": str(predictions), "truth": str(truth)}
     metrics["command"] = command
-    if predictions.suffix == ".jsonl" and _is_ours(truth):
-        results = read_results(predictions)
+    if is_results(predictions) and _is_ours(truth):
         samples = read_truth(truth, splits)
+        paths = [sample.path for sample in samples]
+        results = results_of(paths, read_results(predictions))
         metrics["models"] = models(results)
         metrics["detection"] = detection_metrics(samples, results)
         metrics["abstention"] = abstention(samples, results)
         metrics["localization"] = segment_metrics(samples, results, protocol)
         if against is not None:
-            metrics["comparison"] = compare(samples, results, read_results(against))
+            others = results_of(paths, read_results(against))
+            metrics["comparison"] = compare(samples, results, others)
             metrics["comparison"]["against"] = str(against)
         if audited:
             known = read_manifest(truth, read_splits(splits)) if splits is not None else []
             train = [sample for sample in known if sample.split == "train"]
             metrics["audit"] = audit(samples, train, metrics["detection"]["score"].get("auc"))
     elif against is not None or audited:
-        raise ValueError("comparing and auditing need result lines (.jsonl) and their manifest")
+        raise ValueError("comparing and auditing need results and their manifest")
     else:
         metrics["detection"] = {}
         metrics["localization"] = segment_file_metrics(predictions, truth, protocol, fps)
@@ -109,36 +113,6 @@ def segment_file_metrics(
     return {"given": len(segments), "judged": len(set(rows) & set(segments)), **found.to_dict()}
 
 
-def read_results(path: Path) -> dict[str, dict[str, Any]]:
-    """Return results by file name, of a file of JSON objects, one a line.
-
-    Raises:
-        ValueError: a line is no result, or two are of files with one name.
-    """
-    results: dict[str, dict[str, Any]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            result = json.loads(line)
-            name = Path(result["path"]).name
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{path}: line {number} is no result: {error!r}") from error
-        if name in results:
-            raise ValueError(f"{path}: line {number}: a second result for {name}")
-        results[name] = result
-    return results
-
-
-def models(results: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the models that made the results, each once: name, version and sha256."""
-    made: dict[str, dict[str, Any]] = {}
-    for result in results.values():
-        if model := result.get("model"):
-            made[json.dumps(model, sort_keys=True)] = dict(model)
-    return list(made.values())
-
-
 def read_truth(path: Path, splits: Path | None = None) -> list[Sample]:
     """Return the samples of a manifest (.csv), or its dev clips, or of a forging's metadata."""
     if path.suffix == ".json":
@@ -152,12 +126,12 @@ def segment_metrics(
     samples: Sequence[Sample], results: Mapping[str, Mapping[str, Any]], protocol: str
 ) -> dict[str, Any]:
     """Return localization metrics of the union of all modalities, on files with partial truth."""
-    judged = [s for s in samples if results.get(s.path.name, {}).get("status") == "ok"]
+    judged = [s for s in samples if results.get(str(s.path), {}).get("status") == "ok"]
     truth: dict[str, list[list[float]]] = {}
     rows: dict[str, list[list[float]]] = {}
     durations: dict[str, float] = {}
     for sample in judged:
-        name = sample.path.name
+        name = str(sample.path)
         result = results[name]
         length = float(result["media"]["duration"])
         spans = [span for m in MODALITIES for span in getattr(sample, m) or ()]
