@@ -174,6 +174,11 @@ def _add_evaluate(verbs: Verbs) -> None:
         action="store_true",
         help="read the clips too: how far do length, codec, size and loudness alone get?",
     )
+    verb.add_argument(
+        "--timelines",
+        action="store_true",
+        help="also measure along time (AUPIMO); the results must have their timelines",
+    )
     verb.add_argument("--out", type=Path, metavar="DIR", help="write report and plots here")
     verb.add_argument(
         "--splits",

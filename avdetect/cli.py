@@ -162,6 +162,7 @@ def evaluate(options: Namespace) -> int:
         metrics = evaluate_files(
             options.predictions, options.truth, options.protocol, options.out, options.splits,
             options.fps, options.against, options.audit, shlex.join(["avdetect", *options.words]),
+            timelines=options.timelines,
         )  # fmt: skip
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error

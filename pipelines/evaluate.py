@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pipelines.audit import audit
+from pipelines.aupimo import aupimo_metrics
 from pipelines.comparison import compare
 from pipelines.datasets import (
     Sample,
@@ -17,11 +18,12 @@ from pipelines.datasets import (
     read_splits,
 )
 from pipelines.detection_metrics import abstention, detection_metrics
-from pipelines.evaluation_plots import write_plots
+from pipelines.evaluation_plots import write_plots, write_timelines
 from pipelines.evaluation_report import report, summary
+from pipelines.fairness import fairness
 from pipelines.localization_files import matched, read_proposals, read_segments
 from pipelines.localization_metrics import Protocol, localization
-from pipelines.result_files import is_results, models, read_results, results_of
+from pipelines.result_files import Row, is_results, models, read_results, results_of
 from temporal.localization import MODALITIES
 
 
@@ -35,6 +37,8 @@ def evaluate_files(
     against: Path | None = None,
     audited: bool = False,
     command: str | None = None,
+    *,
+    timelines: bool = False,
 ) -> dict[str, Any]:
     """Return all metrics of results against their truth.
 
@@ -55,6 +59,8 @@ def evaluate_files(
         audited: also read the clips and measure how far container and levels alone get; with
             `splits`, fitted on the clips of train too.
         command: that led here, for the report.
+        timelines: also measure along time (temporal AUPIMO) and draw examples; takes memory with
+            the clips' length.
 
     Raises:
         OSError: a file cannot be read.
@@ -62,14 +68,15 @@ def evaluate_files(
     """
     metrics: dict[str, Any] = {"predictions": str(predictions), "truth": str(truth)}
     metrics["command"] = command
+    samples: list[Sample] = []
+    results: dict[str, Row] = {}
     if is_results(predictions) and _is_ours(truth):
         samples = read_truth(truth, splits)
         paths = [sample.path for sample in samples]
-        results = results_of(paths, read_results(predictions))
-        metrics["models"] = models(results)
-        metrics["detection"] = detection_metrics(samples, results)
-        metrics["abstention"] = abstention(samples, results)
-        metrics["localization"] = segment_metrics(samples, results, protocol)
+        results = results_of(paths, read_results(predictions, timelines))
+        metrics |= clip_metrics(samples, results, protocol)
+        if timelines:
+            metrics["aupimo"] = aupimo_metrics(samples, results)
         if against is not None:
             others = results_of(paths, read_results(against))
             metrics["comparison"] = compare(samples, results, others)
@@ -78,18 +85,41 @@ def evaluate_files(
             known = read_manifest(truth, read_splits(splits)) if splits is not None else []
             train = [sample for sample in known if sample.split == "train"]
             metrics["audit"] = audit(samples, train, metrics["detection"]["score"].get("auc"))
-    elif against is not None or audited:
-        raise ValueError("comparing and auditing need results and their manifest")
+    elif against is not None or audited or timelines:
+        raise ValueError("comparing, auditing and timelines need results and their manifest")
     else:
         metrics["detection"] = {}
         metrics["localization"] = segment_file_metrics(predictions, truth, protocol, fps)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "metrics.json").write_text(json.dumps(metrics, indent=2))
-        (out / "report.json").write_text(json.dumps(summary(metrics), indent=2))
-        (out / "report.md").write_text(report(metrics))
-        write_plots(metrics, out)
+        _write(metrics, samples, results, out)
     return metrics
+
+
+def clip_metrics(
+    samples: Sequence[Sample], results: Mapping[str, Row], protocol: str
+) -> dict[str, Any]:
+    """Return what results alone tell: of clips, segments and, where the truth has any, groups."""
+    metrics = {
+        "models": models(results),
+        "detection": detection_metrics(samples, results),
+        "abstention": abstention(samples, results),
+        "localization": segment_metrics(samples, results, protocol),
+    }
+    if any(sample.groups for sample in samples):
+        metrics["fairness"] = fairness(samples, results)
+    return metrics
+
+
+def _write(
+    metrics: dict[str, Any], samples: Sequence[Sample], results: Mapping[str, Row], out: Path
+) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "metrics.json").write_text(json.dumps(metrics, indent=2))
+    (out / "report.json").write_text(json.dumps(summary(metrics), indent=2))
+    (out / "report.md").write_text(report(metrics))
+    write_plots(metrics, out)
+    if "aupimo" in metrics:
+        write_timelines(samples, results, out)
 
 
 def _is_ours(truth: Path) -> bool:

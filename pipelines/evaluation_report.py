@@ -54,6 +54,10 @@ def report(metrics: Row) -> str:
     if "comparison" in metrics:
         lines += ["", *_comparison(metrics["comparison"])]
     lines += ["", *_pairs("segments", metrics["localization"])]
+    if "aupimo" in metrics:
+        lines += ["", *_aupimo(metrics["aupimo"])]
+    if "fairness" in metrics:
+        lines += ["", *fairness_tables(metrics["fairness"])]
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
@@ -89,6 +93,49 @@ def _comparison(row: Row) -> list[str]:
             f"{row['p']:.2g}", row["given"],
         ]),
     ]  # fmt: skip
+
+
+def _aupimo(rows: Mapping[str, Any]) -> list[str]:
+    """Return a row a timeline; where it was refused, why."""
+    low, high = rows["bounds"]
+    lines = _head([f"temporal AUPIMO, FPR {low:g} to {high:g}", "mean (95 % interval)", "missed",
+                   "forged videos", "real steps"])  # fmt: skip
+    for name, row in rows.items():
+        if name != "bounds":
+            cell = row["refused"] if "refused" in row else _cell(row, "aupimo")
+            more = [_text(row.get(key)) for key in ("missed", "forged_videos", "real_steps")]
+            lines.append(_line([name, cell, *more]))
+    return lines
+
+
+def fairness_tables(found: Row) -> list[str]:
+    """Return a table and a sentence an attribute; pairs of attributes are in metrics.json."""
+    lines = [
+        f"By group, at the score {found['threshold']:g} for all; intervals (95 %) over persons; "
+        f"groups of {found['fewest_persons']} persons or more are compared."
+    ]
+    for name, attribute in found["attributes"].items():
+        lines += ["", *_head([name.replace("_", " "), "persons", "genuine", "forged",
+                              "FPR", "TPR", "AUC", "ECE"])]  # fmt: skip
+        for group, row in attribute["groups"].items():
+            cells = [_cell(row, key) for key in ("fpr", "tpr", "auc", "ece")]
+            lines.append(
+                _line([group.replace("|", "/"), row["persons"], row["real"], row["fake"], *cells])
+            )
+        lines += ["", _gaps(attribute)]
+    return lines
+
+
+def _gaps(attribute: Row) -> str:
+    if "note" in attribute:
+        return f"Not compared: {attribute['note']}."
+    gaps = [
+        f"{rate} gap {_cell(attribute, f'{key}_gap')}, worst in {attribute[f'{key}_worst']}"
+        for key, rate in (("fpr", "FPR"), ("tpr", "TPR"))
+        if f"{key}_gap" in attribute
+    ]
+    chance = attribute.get("fpr_gap_p_holm")
+    return "; ".join(gaps) + ("." if chance is None else f"; p of the FPR gap {chance:.2g} (Holm).")
 
 
 def _pairs(title: str, row: Row) -> list[str]:

@@ -157,3 +157,34 @@ def test_the_report_has_what_others_compare_with_and_plots(tmp_path: Path) -> No
     assert all(0 <= value <= 1 for value in short["metrics"].values())
     for name in ("roc", "det", "reliability", "ap_by_tiou"):
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_timelines_and_groups_are_measured_and_drawn(tmp_path: Path) -> None:
+    steps = 2500
+    spans = {f"f{i}": "[[1.0, 2.0]]" for i in range(8)} | {f"r{i}": "[]" for i in range(8)}
+    head = "path,label,visual_segments,persons,gender\n"
+    rows = [
+        f'{n}.mp4,{"fake" if s != "[]" else "real"},"{s}",{n},{"male" if n > "f4" else "female"}\n'
+        for n, s in spans.items()
+    ]
+    (tmp_path / "truth.csv").write_text(head + "".join(rows))
+    lines = []
+    for number, name in enumerate(spans):
+        curve = [0.3 + 1e-5 * ((i * 16 + number) * 7919 % 20000) for i in range(steps)]
+        if name.startswith("f"):
+            curve[25:50] = [0.9] * 25
+        timeline = {"rate": 25.0, "visual": curve, "audio": None, "sync": None}
+        lines.append(result(name, 0.9 if name[0] == "f" else 0.1, timeline=timeline))  # type: ignore[arg-type]
+    (tmp_path / "results.jsonl").write_text("\n".join(lines))
+    out = tmp_path / "out"
+    found = evaluate_files(
+        tmp_path / "results.jsonl", tmp_path / "truth.csv", out=out, timelines=True
+    )
+    assert found["aupimo"]["any"]["aupimo"] == found["aupimo"]["visual"]["aupimo"] == 1.0
+    assert found["fairness"]["attributes"]["gender"]["groups"]["male"]["persons"] == 11
+    text = (out / "report.md").read_text()
+    assert "| any | 1.000 (1.000–1.000) | 0.000 | 8 | 20000 |" in text
+    assert "Not compared: fewer than two groups of 30 persons or more." in text
+    assert (out / "timelines.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="timelines need results and their manifest"):
+        evaluate_files(tmp_path / "p.json", tmp_path / "list.txt", timelines=True)
