@@ -179,6 +179,20 @@ def _add_evaluate(verbs: Verbs) -> None:
         action="store_true",
         help="also measure along time (AUPIMO); the results must have their timelines",
     )
+    verb.add_argument(
+        "--perturb",
+        nargs="+",
+        metavar="OPERATOR",
+        help="perturb the clips and judge them again: operators such as jpeg, or all",
+    )
+    verb.add_argument(
+        "--severities", nargs="+", type=_count, default=[1, 3, 5], metavar="N",
+        help="of --perturb, 1 to 5 (default 1 3 5)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--clips", type=_count, metavar="N", help="perturb so many clips (default all)"
+    )
+    _add_model_options(verb)
     verb.add_argument("--out", type=Path, metavar="DIR", help="write report and plots here")
     verb.add_argument(
         "--splits",

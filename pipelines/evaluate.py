@@ -11,6 +11,7 @@ from pipelines.audit import audit
 from pipelines.aupimo import aupimo_metrics
 from pipelines.comparison import compare
 from pipelines.datasets import (
+    OnStep,
     Sample,
     Splits,
     read_forged,
@@ -24,7 +25,11 @@ from pipelines.fairness import fairness
 from pipelines.localization_files import matched, read_proposals, read_segments
 from pipelines.localization_metrics import Protocol, localization
 from pipelines.result_files import Row, is_results, models, read_results, results_of
+from pipelines.robustness import Perturbing, chosen_clips, judge_perturbed, robustness
+from pipelines.scan_worker import Model
 from temporal.localization import MODALITIES
+
+PERTURBED = "perturbed.jsonl"  # the results of perturbed clips, in the folder of the report
 
 
 def evaluate_files(
@@ -39,6 +44,9 @@ def evaluate_files(
     command: str | None = None,
     *,
     timelines: bool = False,
+    perturbing: Perturbing | None = None,
+    model: Model = Model(),
+    on_step: OnStep = lambda done, total: None,
 ) -> dict[str, Any]:
     """Return all metrics of results against their truth.
 
@@ -61,6 +69,10 @@ def evaluate_files(
         command: that led here, for the report.
         timelines: also measure along time (temporal AUPIMO) and draw examples; takes memory with
             the clips' length.
+        perturbing: also perturb the clips and judge them again; needs `out`, where the perturbed
+            results are kept.
+        model: judges the perturbed clips; the results must be its own.
+        on_step: told how many perturbed clips are judged, and of how many.
 
     Raises:
         OSError: a file cannot be read.
@@ -85,14 +97,42 @@ def evaluate_files(
             known = read_manifest(truth, read_splits(splits)) if splits is not None else []
             train = [sample for sample in known if sample.split == "train"]
             metrics["audit"] = audit(samples, train, metrics["detection"]["score"].get("auc"))
-    elif against is not None or audited or timelines:
-        raise ValueError("comparing, auditing and timelines need results and their manifest")
+        if perturbing is not None:
+            rows = _perturbed(samples, results, perturbing, model, out, on_step)
+            metrics["robustness"] = rows
+    elif against is not None or audited or timelines or perturbing is not None:
+        raise ValueError(
+            "comparing, auditing, timelines and perturbing need results and their manifest"
+        )
     else:
         metrics["detection"] = {}
         metrics["localization"] = segment_file_metrics(predictions, truth, protocol, fps)
     if out is not None:
         _write(metrics, samples, results, out)
     return metrics
+
+
+def _perturbed(
+    samples: Sequence[Sample],
+    results: Mapping[str, Row],
+    perturbing: Perturbing,
+    model: Model,
+    out: Path | None,
+    on_step: OnStep,
+) -> dict[str, Any]:
+    """Return how much worse the model that made the results is on perturbed clips."""
+    if out is None:
+        raise ValueError("perturbing needs --out, where the perturbed results are kept")
+    session = model.load()
+    if [made["sha256"] for made in models(results)] != [session.model["sha256"]]:
+        raise ValueError(
+            "the results were not made by the model that is to judge the perturbed clips; "
+            "name its weights with --weights"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    chosen = chosen_clips(samples, perturbing.clips)
+    rows = judge_perturbed(chosen, session, perturbing, out / PERTURBED, on_step)
+    return robustness(chosen, results, rows)
 
 
 def clip_metrics(

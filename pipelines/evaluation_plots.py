@@ -36,7 +36,39 @@ def write_plots(metrics: Row, out: Path) -> list[Path]:
     }
     if precision:
         plots["ap_by_tiou"] = lambda axes: _precision(axes, precision, place["protocol"])
-    return [_drawn(out / f"{name}.png", draw) for name, draw in plots.items()]
+    drawn = [_drawn(out / f"{name}.png", draw) for name, draw in plots.items()]
+    if "robustness" in metrics:
+        drawn.append(_perturbed(metrics["robustness"], out / "perturbed.png"))
+    return drawn
+
+
+def _perturbed(found: Row, path: Path) -> Path:
+    """Draw AUC over severity, a small plot an operator, a line a score, 0 being the clean clips."""
+    from matplotlib.figure import Figure
+
+    scored = {name: row for name, row in found.items() if name != "clips" and "note" not in row}
+    operators = list(dict.fromkeys(name for row in scored.values() for name in row["operators"]))
+    columns = min(max(len(operators), 1), 6)
+    lines = -(-max(len(operators), 1) // columns)
+    figure = Figure(figsize=(1.8 * columns + 1, 1.5 * lines + 0.6), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    for axes, operator in zip(grid.flat, operators, strict=False):
+        for name, row in scored.items():
+            cases = row["operators"][operator]
+            values = [row["auc_clean"], *(case["auc"] for case in cases.values())]
+            axes.plot([0, *map(int, cases)], values, marker="o", markersize=2, label=name)
+        axes.axhline(0.5, color="grey", linestyle=":")
+        axes.set_title(operator.replace("_", " "), fontsize=7)
+        axes.set(ylim=(0, 1.02), xticks=range(6))
+    for axes in grid.flat[len(operators) :]:
+        axes.set_axis_off()
+    figure.legend(
+        *grid[0, 0].get_legend_handles_labels(), fontsize=7, loc="outside lower center", ncols=4
+    )
+    figure.supxlabel("severity", fontsize=8)
+    figure.supylabel("AUC", fontsize=8)
+    figure.savefig(path, dpi=DPI)
+    return path
 
 
 def write_timelines(samples: Sequence[Sample], results: Mapping[str, Row], out: Path) -> list[Path]:

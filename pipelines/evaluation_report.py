@@ -58,6 +58,8 @@ def report(metrics: Row) -> str:
         lines += ["", *_aupimo(metrics["aupimo"])]
     if "fairness" in metrics:
         lines += ["", *fairness_tables(metrics["fairness"])]
+    if "robustness" in metrics:
+        lines += ["", *_robustness(metrics["robustness"])]
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
@@ -136,6 +138,24 @@ def _gaps(attribute: Row) -> str:
     ]
     chance = attribute.get("fpr_gap_p_holm")
     return "; ".join(gaps) + ("." if chance is None else f"; p of the FPR gap {chance:.2g} (Holm).")
+
+
+def _robustness(found: Row) -> list[str]:
+    """Return for each score the AUC by operator and severity; bold: surely lower than clean."""
+    lines: list[str] = []
+    for column, rows in found.items():
+        if column == "clips" or "note" in rows:
+            continue
+        clean, drop = f"AUC {rows['auc_clean']:.3f} clean", f"mean drop {rows['mean_drop']:.3f}"
+        lines += ["", f"{column}, {found['clips']} clips perturbed: {clean}, {drop}.", ""]
+        severities = list(next(iter(rows["operators"].values())))
+        lines += _head([f"{column}, severity", *severities, "mean drop"])
+        for operator, cases in rows["operators"].items():
+            marks = ("**" if case["lower"] else "" for case in cases.values())
+            cells = [f"{m}{c['auc']:.3f}{m}" for m, c in zip(marks, cases.values(), strict=True)]
+            fall = f"{rows['drop_by_operator'][operator]:+.3f}"
+            lines.append(_line([operator.replace("_", " "), *cells, fall]))
+    return lines
 
 
 def _pairs(title: str, row: Row) -> list[str]:
