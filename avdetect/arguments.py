@@ -190,6 +190,9 @@ def _add_evaluate(verbs: Verbs) -> None:
         help="of --perturb, 1 to 5 (default 1 3 5)",
     )  # fmt: skip
     verb.add_argument(
+        "--attack", type=_count, metavar="N", help="attack the detector's weights on N clips"
+    )
+    verb.add_argument(
         "--clips", type=_count, metavar="N", help="perturb so many clips (default all)"
     )
     _add_model_options(verb)

@@ -174,16 +174,19 @@ def evaluate(options: Namespace) -> int:
 
 
 def _perturbing(options: Namespace) -> dict[str, Any]:
-    """Return how clips are to be perturbed and by whom judged, if they are."""
-    if options.perturb is None:
+    """Return how clips are to be perturbed or attacked and by whom judged, if they are."""
+    if options.perturb is None and options.attack is None:
         return {}
     from pipelines.perturb import OPERATORS
     from pipelines.robustness import Perturbing
     from pipelines.scan_worker import Model
 
-    operators = OPERATORS if options.perturb == ["all"] else tuple(options.perturb)
+    named = options.perturb or ()
+    operators = OPERATORS if named == ["all"] else tuple(named)
+    perturbing = Perturbing(operators, tuple(options.severities), options.clips)
     return {
-        "perturbing": Perturbing(operators, tuple(options.severities), options.clips),
+        "perturbing": perturbing if named else None,
+        "attacked": options.attack,
         "model": Model(options.weights, options.device, tuple(options.set)),
     }
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
+from pipelines.attack import attack
 from pipelines.audit import audit
 from pipelines.aupimo import aupimo_metrics
 from pipelines.comparison import compare
@@ -18,12 +20,14 @@ from pipelines.datasets import (
     read_manifest,
     read_splits,
 )
+from pipelines.detect import Session
 from pipelines.detection_metrics import abstention, detection_metrics
 from pipelines.evaluation_plots import write_plots, write_timelines
 from pipelines.evaluation_report import report, summary
 from pipelines.fairness import fairness
 from pipelines.localization_files import matched, read_proposals, read_segments
 from pipelines.localization_metrics import Protocol, localization
+from pipelines.probes import great_score
 from pipelines.result_files import Row, is_results, models, read_results, results_of
 from pipelines.robustness import Perturbing, chosen_clips, judge_perturbed, robustness
 from pipelines.scan_worker import Model
@@ -45,6 +49,7 @@ def evaluate_files(
     *,
     timelines: bool = False,
     perturbing: Perturbing | None = None,
+    attacked: int | None = None,
     model: Model = Model(),
     on_step: OnStep = lambda done, total: None,
 ) -> dict[str, Any]:
@@ -71,8 +76,9 @@ def evaluate_files(
             the clips' length.
         perturbing: also perturb the clips and judge them again; needs `out`, where the perturbed
             results are kept.
-        model: judges the perturbed clips; the results must be its own.
-        on_step: told how many perturbed clips are judged, and of how many.
+        attacked: also attack the model on so many clips (see `pipelines.attack`).
+        model: judges the perturbed clips and is attacked; the results must be its own.
+        on_step: told how many clips are perturbed or attacked, and of how many.
 
     Raises:
         OSError: a file cannot be read.
@@ -100,9 +106,12 @@ def evaluate_files(
         if perturbing is not None:
             rows = _perturbed(samples, results, perturbing, model, out, on_step)
             metrics["robustness"] = rows
-    elif against is not None or audited or timelines or perturbing is not None:
+        if attacked is not None:
+            chosen = chosen_clips(samples, attacked)
+            metrics["attack"] = attack(chosen, _own_session(results, model), on_step=on_step)
+    elif against or audited or timelines or perturbing or attacked:
         raise ValueError(
-            "comparing, auditing, timelines and perturbing need results and their manifest"
+            "comparing, auditing, timelines, perturbing and attacking need results and a manifest"
         )
     else:
         metrics["detection"] = {}
@@ -123,16 +132,22 @@ def _perturbed(
     """Return how much worse the model that made the results is on perturbed clips."""
     if out is None:
         raise ValueError("perturbing needs --out, where the perturbed results are kept")
-    session = model.load()
-    if [made["sha256"] for made in models(results)] != [session.model["sha256"]]:
-        raise ValueError(
-            "the results were not made by the model that is to judge the perturbed clips; "
-            "name its weights with --weights"
-        )
+    session = _own_session(results, model)
     out.mkdir(parents=True, exist_ok=True)
     chosen = chosen_clips(samples, perturbing.clips)
     rows = judge_perturbed(chosen, session, perturbing, out / PERTURBED, on_step)
     return robustness(chosen, results, rows)
+
+
+def _own_session(results: Mapping[str, Row], model: Model) -> Session:
+    """Return the loaded model, which must be the one that made the results."""
+    session = model.load()
+    if [made["sha256"] for made in models(results)] != [session.model["sha256"]]:
+        raise ValueError(
+            f"the results were not made by {session.model['name']}, which is to judge the clips "
+            "again; name the weights that made them with --weights"
+        )
+    return session
 
 
 def clip_metrics(
@@ -145,9 +160,17 @@ def clip_metrics(
         "abstention": abstention(samples, results),
         "localization": segment_metrics(samples, results, protocol),
     }
+    scored = [(s.fake, score) for s in samples if (score := _score(results, s)) is not None]
+    if scored:
+        fakes, scores = zip(*scored, strict=True)
+        metrics["great"] = asdict(great_score(fakes, scores))
     if any(sample.groups for sample in samples):
         metrics["fairness"] = fairness(samples, results)
     return metrics
+
+
+def _score(results: Mapping[str, Row], sample: Sample) -> float | None:
+    return results.get(str(sample.path), {}).get("score")
 
 
 def _write(

@@ -58,6 +58,10 @@ def report(metrics: Row) -> str:
         lines += ["", *_aupimo(metrics["aupimo"])]
     if "fairness" in metrics:
         lines += ["", *fairness_tables(metrics["fairness"])]
+    if "great" in metrics:
+        lines += ["", *_great(metrics["great"])]
+    if "attack" in metrics:
+        lines += ["", *_attack(metrics["attack"])]
     if "robustness" in metrics:
         lines += ["", *_robustness(metrics["robustness"])]
     return "\n".join(lines).lstrip("\n") + "\n"
@@ -138,6 +142,26 @@ def _gaps(attribute: Row) -> str:
     ]
     chance = attribute.get("fpr_gap_p_holm")
     return "; ".join(gaps) + ("." if chance is None else f"; p of the FPR gap {chance:.2g} (Holm).")
+
+
+def _great(row: Row) -> list[str]:
+    low, high = row["interval"]
+    return [
+        f"GREAT score {row['score']:.3f} ({low:.3f}–{high:.3f}) of {row['clips']} clips: a "
+        "heuristic here, since the classifier is not smoothed."
+    ]
+
+
+def _attack(found: Row) -> list[str]:
+    """Return a row a modality and bound: how many clips are judged right under the attack."""
+    title = f"attack of {found['steps']} gradient steps"
+    lines = _head([title, "bound", "clips", "judged right", "of those right before, flipped"])
+    for name, unit in (("visual", "of 255"), ("audio", "of full scale")):
+        row = found[name]
+        for place, bound in enumerate(row["bounds"] if row["clips"] else ()):
+            cells = [f"{row[key][place]:.3f}" for key in ("accuracy", "success")]
+            lines.append(_line([name, f"{bound:g} {unit}", row["clips"], *cells]))
+    return lines
 
 
 def _robustness(found: Row) -> list[str]:

@@ -191,7 +191,7 @@ def test_timelines_and_groups_are_measured_and_drawn(tmp_path: Path) -> None:
     assert "| any | 1.000 (1.000–1.000) | 0.000 | 8 | 20000 |" in text
     assert "Not compared: fewer than two groups of 30 persons or more." in text
     assert (out / "timelines.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(ValueError, match="timelines and perturbing need results"):
+    with pytest.raises(ValueError, match="perturbing and attacking need results"):
         evaluate_files(tmp_path / "p.json", tmp_path / "list.txt", timelines=True)
 
 
@@ -236,5 +236,5 @@ def test_perturbed_clips_are_judged_by_the_model_that_made_the_results(tmp_path:
     with pytest.raises(ValueError, match="perturbing needs --out"):
         evaluate_files(predictions, truth, **kwargs)
     predictions.write_text("\n".join(line.replace('"cd"', '"ef"') for line in lines))
-    with pytest.raises(ValueError, match="not made by the model"):
+    with pytest.raises(ValueError, match="not made by loud"):
         evaluate_files(predictions, truth, out=out, **kwargs)
