@@ -156,11 +156,11 @@ def train(options: Namespace) -> int:
 
 def evaluate(options: Namespace) -> int:
     """Compare predictions with the truth and print the metrics as JSON."""
-    from avdetect.terminal import progress
+    from avdetect.terminal import progress, quiet_libraries
     from pipelines.evaluate import evaluate_files
 
     try:
-        with progress(str(options.predictions), long=1) as on_step:
+        with quiet_libraries(), progress(str(options.predictions), long=1) as on_step:
             metrics = evaluate_files(
                 options.predictions, options.truth, options.protocol, options.out, options.splits,
                 options.fps, options.against, options.audit,
