@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from extractors.faces import FaceConfig
-from extractors.media import MediaConfig, MediaInfo, file_sha256, open_media
+from extractors.media import Clip, MediaConfig, MediaInfo, file_sha256, open_media
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import STREAMS, StreamConfig
 from pipelines.config import with_overrides
@@ -104,12 +104,18 @@ class Session:
         self.extractor = StreamExtractor(config.streams, config.faces)
         self.precision = precision_of(config.precision, detector.calibration.device)
 
-    def detect(self, path: str | PathLike[str], on_step: OnStep | None = None) -> Verdict:
+    def detect(
+        self,
+        path: str | PathLike[str],
+        on_step: OnStep | None = None,
+        change: Callable[[Iterable[Clip]], Iterable[Clip]] = iter,
+    ) -> Verdict:
         """Return the verdict on one file.
 
         Args:
             path: any video or sound file.
             on_step: is told the steps read so far and their expected number.
+            change: the file's chunks -> the chunks that are judged (see `pipelines.perturb`).
 
         Raises:
             MediaError: the file cannot be read.
@@ -117,7 +123,7 @@ class Session:
         config, clock = self.config, Stopwatch()
         with open_media(path, config.media) as reader:
             chunks = clock.decode(reported(reader, reader.info, on_step))
-            blocks = clock.extract(self.extractor(chunks))
+            blocks = clock.extract(self.extractor(change(chunks)))
             pieces = [judge_block(b, self.detector, config.windows, self.precision) for b in blocks]
             timelines = join_timelines(pieces)
             judgement = judge(timelines, self.detector, config.judge)
