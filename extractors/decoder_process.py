@@ -160,12 +160,12 @@ class Decoding:
         self._lock = threading.Lock()  # guards the two below: ``stop`` comes from another thread
         self.stopped = False
         self._process: DecoderProcess | None = None
-        self.plan = self._start(first=0)
+        self.plan = self._start(first=request["start"])
         self.warnings: list[str] = self.plan["warnings"]
 
     def chunks(self) -> Iterator[Chunk]:
         """Every chunk: its first step, frames (T, H, W, 3) uint8 and waveform (S,) float32."""
-        step = 0
+        step = self._request["start"]
         while self._process is not None:
             try:
                 chunk = self._next_chunk(self._process, step)
