@@ -82,6 +82,13 @@ def _add_scan(verbs: Verbs) -> None:
         "--address", metavar="ADDRESS", help="a Ray cluster; auto: the one this machine is in"
     )
     verb.add_argument(
+        "--shard",
+        type=_seconds,
+        default=540.0,
+        metavar="SECONDS",
+        help="judge videos that are longer by half in parts of this length (default 540)",
+    )
+    verb.add_argument(
         "--limit",
         type=_seconds,
         default=300.0,

@@ -88,7 +88,7 @@ def scan(options: Namespace) -> int:
     from pipelines.sources import SourceError
 
     weights = options.weights and options.weights.absolute()  # workers may be in other folders
-    model = Model(weights, options.device, tuple(options.set))
+    model = Model(weights, options.device, tuple(options.set), options.shard)
     config = ScanConfig(
         model, options.workers, options.timelines, options.fresh, options.address, options.limit
     )

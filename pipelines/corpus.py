@@ -120,6 +120,7 @@ def identity_of(model: Model, timelines: bool) -> dict[str, Any]:
     config["media"].pop("threads")  # changes how fast, not what
     return {
         "schema": SCHEMA, "model": session.model, "config": config, "timelines": timelines,
+        "shard": model.shard,
     }  # fmt: skip
 
 

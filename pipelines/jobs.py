@@ -17,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.scan import Outcome
+from pipelines.agenda import Outcome
+from pipelines.pieces import Task
 from pipelines.scan_plan import Plan, Resources
 from pipelines.scan_worker import Judge, Worker
 
@@ -32,11 +33,11 @@ class PoolError(Exception):
 
 
 @dataclass
-class _Task:
-    """What a worker is doing: a video, or None while it loads its model."""
+class _Busy:
+    """What a worker is doing: a task, or None while it loads its model."""
 
     worker: Any
-    path: str | None
+    task: Task | None
     since: float
     signs: int = 0
 
@@ -123,7 +124,7 @@ class RayPool:
         self._actor = ray.remote(**options)(Worker)
         self._arguments = (load_judge, model)
         self._limit = limit
-        self._tasks: dict[Any, _Task] = {}
+        self._busy: dict[Any, _Busy] = {}
         self._idle: list[Any] = []
         self._failed_starts = 0
         self._most_failed_starts = FAILED_STARTS + 2 * plan.workers  # a node takes many along
@@ -132,17 +133,18 @@ class RayPool:
 
     @property
     def idle(self) -> int:
-        """How many workers wait for a video."""
+        """How many workers wait for a task."""
         return len(self._idle)
 
     def free(self) -> bool:
-        """Return whether a worker waits for a video."""
+        """Return whether a worker waits for a task."""
         return self.idle > 0
 
-    def submit(self, path: str) -> None:
-        """Give a video to a worker that is free."""
+    def submit(self, task: Task) -> None:
+        """Give a task to a worker that is free."""
         worker = self._idle.pop()
-        self._tasks[worker.judge.remote(path)] = _Task(worker, path, time.monotonic())
+        ref = worker.judge.remote(task.path, task.span, task.contents())
+        self._busy[ref] = _Busy(worker, task, time.monotonic())
 
     def wait(self, seconds: float) -> list[Outcome]:
         """Return what is finished, after that time at the latest.
@@ -152,7 +154,7 @@ class RayPool:
         """
         import ray
 
-        refs = list(self._tasks)
+        refs = list(self._busy)
         ray.wait(refs, timeout=seconds)
         ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
         outcomes = [self._finished(ref) for ref in ready]
@@ -163,37 +165,37 @@ class RayPool:
         """Let the workers go."""
         import ray
 
-        for worker in [*self._idle, *(task.worker for task in self._tasks.values())]:
+        for worker in [*self._idle, *(busy.worker for busy in self._busy.values())]:
             ray.kill(worker)
-        self._idle, self._tasks = [], {}
+        self._idle, self._busy = [], {}
 
     def _start(self) -> None:
         worker = self._actor.remote(*self._arguments)
-        self._tasks[worker.ready.remote()] = _Task(worker, None, time.monotonic())
+        self._busy[worker.ready.remote()] = _Busy(worker, None, time.monotonic())
 
     def _finished(self, ref: Any) -> Outcome | None:
         """Return a task's outcome; None: a worker came up, or failed to."""
         import ray
         from ray.exceptions import RayError, RayTaskError
 
-        task = self._tasks.pop(ref)
+        busy = self._busy.pop(ref)
         try:
             result = ray.get(ref)
         except RayTaskError as error:  # not a MediaError: the worker's state is unknown now
-            ray.kill(task.worker)
-            return self._replaced(task, f"stopped its worker ({_cause(error)})")
+            ray.kill(busy.worker)
+            return self._replaced(busy, f"stopped its worker ({_cause(error)})")
         except RayError as error:
-            return self._replaced(task, f"ended its worker ({_cause(error)})")
+            return self._replaced(busy, f"ended its worker ({_cause(error)})")
         self._failed_starts = 0
-        self._idle.append(task.worker)
-        return None if task.path is None else Outcome(task.path, result)
+        self._idle.append(busy.worker)
+        return None if busy.task is None else Outcome(busy.task, result)
 
     def _overdue(self) -> list[Any]:
         now = time.monotonic()
         return [
             ref
-            for ref, task in self._tasks.items()
-            if now - task.since > (START_SECONDS if task.path is None else self._limit)
+            for ref, busy in self._busy.items()
+            if now - busy.since > (START_SECONDS if busy.task is None else self._limit)
         ]
 
     def _hangs(self, ref: Any) -> bool:
@@ -201,35 +203,35 @@ class RayPool:
         import ray
         from ray.exceptions import RayError
 
-        task = self._tasks[ref]
-        task.since = time.monotonic()
-        if task.path is None:  # it waits for a free core; others may hold them
-            if len(self._idle) + sum(t.path is not None for t in self._tasks.values()):
+        busy = self._busy[ref]
+        busy.since = time.monotonic()
+        if busy.task is None:  # it waits for a free core; others may hold them
+            if len(self._idle) + sum(b.task is not None for b in self._busy.values()):
                 return False
             raise PoolError(f"no worker came up within {START_SECONDS:.0f} s: are cores free?")
         try:
-            answer = task.worker.signs.options(concurrency_group="watch").remote()
+            answer = busy.worker.signs.options(concurrency_group="watch").remote()
             signs = ray.get(answer, timeout=ANSWER_SECONDS)
         except RayError:  # a worker that is gone, or holds on to its interpreter
             return True
-        hangs, task.signs = signs == task.signs, signs
+        hangs, busy.signs = signs == busy.signs, signs
         return bool(hangs)
 
     def _given_up(self, ref: Any) -> Outcome | None:
         import ray
 
-        task = self._tasks.pop(ref)
-        ray.kill(task.worker)
-        return self._replaced(task, f"made no progress for {self._limit:g} s")
+        busy = self._busy.pop(ref)
+        ray.kill(busy.worker)
+        return self._replaced(busy, f"made no progress for {self._limit:g} s")
 
-    def _replaced(self, task: _Task, cause: str) -> Outcome | None:
+    def _replaced(self, busy: _Busy, cause: str) -> Outcome | None:
         """Start another worker in the place of a lost one; return the outcome of its video."""
-        if task.path is None:
+        if busy.task is None:
             self._failed_starts += 1
             if self._failed_starts >= self._most_failed_starts:
                 raise PoolError(f"no worker comes up: {cause}")
         self._start()
-        return None if task.path is None else Outcome(task.path, None, cause)
+        return None if busy.task is None else Outcome(busy.task, None, cause)
 
 
 def _cause(error: Exception) -> str:

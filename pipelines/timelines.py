@@ -31,6 +31,8 @@ class Timeline:
     proposals: Tensor  # (T, K, 3) probabilities
     reach: Tensor  # (T, K, 3, 2) steps
     loudness: Tensor | None  # (T,) of the sound, nepers
+    entry: list[float] | None = None  # where the face was first and last, see `Streams`
+    exit: list[float] | None = None
 
     @property
     def stop(self) -> int:
@@ -70,6 +72,8 @@ def judge_block(
         proposals=stitch_windows(proposals, windows).cpu(),
         reach=stitch_windows(reach, windows).cpu(),
         loudness=None if sound is None else sound[block.lead : block.steps - block.trail],
+        entry=block.entry,
+        exit=block.exit,
     )
 
 
@@ -97,4 +101,6 @@ def _join(pieces: list[Timeline]) -> Timeline:
         proposals=torch.cat([piece.proposals for piece in pieces]),
         reach=torch.cat([piece.reach for piece in pieces]),
         loudness=torch.cat(sounds) if sounds else None,
+        entry=first.entry,
+        exit=pieces[-1].exit,
     )

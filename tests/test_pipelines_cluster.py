@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.jobs import RayPool, connect, disconnect, resources
+from pipelines.pieces import PieceStore
 from pipelines.scan import judged_rows
 from pipelines.scan_plan import plan_scan
 from pipelines.sources import Video
@@ -63,7 +64,7 @@ def test_a_node_dies_and_the_scan_is_finished(tmp_path: Path) -> None:
         (tmp_path / "source").touch()
         rows = []
         used: set[str] = set()
-        for row in judged_rows(str(tmp_path), iter(videos), pool):
+        for row in judged_rows(str(tmp_path), iter(videos), pool, PieceStore(tmp_path)):
             rows.append(row)
             if len(rows) == 20:
                 used = {r["sha256"] for r in rows}

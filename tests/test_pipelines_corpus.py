@@ -63,7 +63,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     torch.manual_seed(0)
     small = ExpertConfig(
-        dim=16, appearance=(4, 8), lips=(4, 8), flow=(4, 8), depth=(4, 8), mel=(4, 8), voice=(4, 8)
+        dim=16, appearance=8, lips=(4, 8), flow=(4, 8), depth=(4, 8), mel=(4, 8), voice=(4, 8)
     )
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_detector(path, Detector(DetectorConfig(name="tiny", experts=small)), {})

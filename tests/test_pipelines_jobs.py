@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from pipelines import jobs
+from pipelines.agenda import Outcome
 from pipelines.jobs import PoolError, RayPool, connect, disconnect, resources
-from pipelines.scan import Outcome, judged_rows
+from pipelines.pieces import PieceStore, Task
+from pipelines.scan import judged_rows
 from pipelines.scan_plan import Plan
 from pipelines.sources import Video
 
@@ -30,6 +32,7 @@ def stub(model: dict[str, str]) -> Callable[[], Any]:
         from pathlib import Path
 
         from extractors.media import MediaError
+        from pipelines.shards import LongVideoError
 
         class Judge:
             def __init__(self) -> None:
@@ -46,12 +49,30 @@ def stub(model: dict[str, str]) -> Callable[[], Any]:
                     time.sleep(3600)
                 if "fault" in name:
                     raise RuntimeError("a fault in the program")
+                if "film" in name:
+                    raise LongVideoError([range(10), range(10, 20), range(20, 25)])
                 if "unreadable" in name:
                     raise MediaError(f"{path} is empty (0 bytes)")
                 for step in range(30 if "long" in name else 1):
                     on_step(step, 30)
                     time.sleep(0.1)
-                result = {"status": "ok", "verdict": "real", "sha256": str(os.getpid())}
+                return self.result(str(os.getpid()))
+
+            def judge_shard(self, path: Any, span: Any, on_step: Any = None) -> bytes:
+                once = Path(f"{path}.{span.start}.tried")
+                if "once" in path.name and span.start == 10 and not once.exists():
+                    once.touch()
+                    os.abort()
+                if "broken" in path.name and span.start == 10:
+                    raise MediaError(f"{path} is damaged")
+                time.sleep(0.2)
+                return f"{span.start}-{span.stop} by {os.getpid()}".encode()
+
+            def join(self, path: Any, shards: Any) -> Any:
+                return self.result(", ".join(shard.decode() for shard in shards))
+
+            def result(self, said: str) -> Any:
+                result = {"status": "ok", "verdict": "real", "sha256": said}
                 return types.SimpleNamespace(to_dict=lambda: result)
 
         return Judge()
@@ -71,7 +92,7 @@ def rows_of(folder: Path, names: list[str], pool: RayPool) -> dict[str, dict[str
     (folder / "source").touch()
     try:
         videos = (Video(str(folder / name)) for name in names)
-        rows = list(judged_rows(str(folder), videos, pool))
+        rows = list(judged_rows(str(folder), videos, pool, PieceStore(folder / "pieces")))
     finally:
         pool.close()
     assert len(rows) == len(names)
@@ -110,7 +131,7 @@ def test_the_work_is_divided_and_an_object_is_fetched(tmp_path):
     pool = RayPool(stub(MODEL), MODEL, TWO)
     while pool.idle < 2:
         pool.wait(1.0)
-    pool.submit(f"file://{tmp_path}/a.mp4")
+    pool.submit(Task(f"file://{tmp_path}/a.mp4"))
     outcomes: list[Outcome] = []
     while not outcomes:
         outcomes = pool.wait(1.0)
@@ -118,6 +139,19 @@ def test_the_work_is_divided_and_an_object_is_fetched(tmp_path):
     assert outcomes[0].result["path"] == f"file://{tmp_path}/a.mp4"
     rows = rows_of(tmp_path, names, pool)
     assert len({row["sha256"] for row in rows.values()}) == 2  # worked in two processes
+
+
+def test_a_film_is_shared_by_the_workers_and_joined_in_order(tmp_path):
+    names = ["film", "film_once", "film_broken", "a"]
+    rows = rows_of(tmp_path, names, RayPool(stub(MODEL), MODEL, TWO))
+    for name, tries in (("film", 1), ("film_once", 2)):
+        said = [part.split(" by ") for part in rows[name]["sha256"].split(", ")]
+        assert [span for span, _ in said] == ["0-10", "10-20", "20-25"]
+        assert len({pid for _, pid in said}) >= 2
+        assert rows[name]["tries"] == tries
+        assert rows[name]["seconds"] > 0.6
+    assert rows["film_broken"]["error_message"] == f"{tmp_path}/film_broken is damaged"
+    assert not list((tmp_path / "pieces").iterdir())
 
 
 def test_a_worker_with_other_weights_does_not_take_part(tmp_path):

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from pipelines.agenda import Outcome
+from pipelines.pieces import PieceStore, Task
 from pipelines.results import ResultSet
-from pipelines.scan import Outcome, Progress, judged_rows, run, todo
+from pipelines.scan import Progress, judged_rows, run, todo
 from pipelines.scan_plan import PlanError, Resources, plan_scan
 from pipelines.sources import SourceError, Video
 
@@ -22,29 +24,29 @@ class FakePool:
     def __init__(self, deadly: dict[str, int] | None = None, starting: int = 0) -> None:
         self.deadly = deadly or {}
         self.starting = starting  # looks until a worker is there
-        self.busy: list[str] = []
+        self.busy: list[Task] = []
         self.given: list[str] = []
 
     def free(self) -> bool:
         return not self.starting and len(self.busy) < 2
 
-    def submit(self, path: str) -> None:
-        self.busy.append(path)
-        self.given.append(path)
+    def submit(self, task: Task) -> None:
+        self.busy.append(task)
+        self.given.append(task.path)
 
     def wait(self, seconds: float) -> list[Outcome]:
         self.starting = max(self.starting - 1, 0)
         if not self.busy:
             return []
-        path = self.busy.pop(0)
-        name = Path(path).name
+        task = self.busy.pop(0)
+        path, name = task.path, Path(task.path).name
         if self.deadly.get(name, 0) > 0:
             self.deadly[name] -= 1
-            return [Outcome(path, None, "ended its worker")]
+            return [Outcome(task, None, "ended its worker")]
         if "bad" in name:
             error = {"type": "MediaError", "message": f"{path} is empty"}
-            return [Outcome(path, {"path": path, "status": "error", "error": error})]
-        return [Outcome(path, {"path": path, "status": "ok", "verdict": "real"})]
+            return [Outcome(task, {"path": path, "status": "error", "error": error})]
+        return [Outcome(task, {"path": path, "status": "ok", "verdict": "real"})]
 
     def close(self) -> None:
         pass
@@ -52,7 +54,7 @@ class FakePool:
 
 def rows_of(names: list[str], pool: FakePool, source: str) -> list[dict[str, Any]]:
     videos: Iterator[Video] = (Video(name) for name in names)
-    return list(judged_rows(source, videos, pool))
+    return list(judged_rows(source, videos, pool, PieceStore(Path(source) / "pieces")))
 
 
 @pytest.fixture
@@ -100,7 +102,7 @@ def test_an_empty_source_ends_at_once(source):
 def test_a_source_that_vanishes_is_no_heap_of_error_rows(source, tmp_path):
     with ResultSet(tmp_path / "out", IDENTITY) as results:
         videos = todo(source, results)
-        rows = judged_rows(source, videos, FakePool())
+        rows = judged_rows(source, videos, FakePool(), PieceStore(tmp_path))
         assert next(rows)["path"] == f"{source}/a.mp4"
         for path in Path(source).iterdir():
             path.unlink()
