@@ -66,7 +66,8 @@ def crop_square(frame: Frames, square: Array, size: tuple[int, int]) -> Frames:
     x, y, side, roll = (float(v) for v in square)
     height, width = size
     scale = side / width  # source pixels a crop pixel
-    reach = side * 0.75  # half the diagonal and a little
+    # of the turned square to either side, and a pixel of the crop more
+    reach = side / 2 * (abs(np.cos(roll)) + abs(np.sin(roll))) + scale + 1
     left, top = int(max(x - reach, 0)), int(max(y - reach, 0))
     right, bottom = int(x + reach) + 2, int(y + reach) + 2
     region = frame[top : max(bottom, top + 1), left : max(right, left + 1)]

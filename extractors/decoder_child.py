@@ -1,11 +1,12 @@
 """The child process that decodes one file and sends frames and sound through its standard output.
 
 A stranger's file may crash or hang the libraries that decode it; here it takes only this process
-along. ``decoder_process`` starts it, reads from it and ends it. A message is a kind, one letter,
+along. ``decoder_process`` starts it, lends it memory for the frames of each chunk through the
+socket that is its standard input, reads from it and ends it. A message is a kind, one letter,
 and a length, followed by that many bytes:
 
 - ``i``  JSON: what the file holds and what will be sent
-- ``f``  the pixels of the next step's frame, (H, W, 3) uint8
+- ``f``  JSON: how many frames, (H, W, 3) uint8 each, lie in the memory lent for this chunk
 - ``c``  end of a chunk: its sound, (S,) float32, of no length where the file has none
 - ``t``  nothing: still at work
 - ``e``  JSON: all was sent; warnings
@@ -16,7 +17,9 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
+import socket
 import struct
 import threading
 import time
@@ -32,6 +35,7 @@ from extractors.tracks import Tracks, find_tracks
 
 HEADER = struct.Struct("<cQ")
 MEMORY_LIMIT = 8 * 2**30  # bytes of address space: 8K fits, absurd headers do not fill the machine
+NICENESS = 5  # decoding is a chunk ahead: whoever works on the current one goes first
 TICK = 0.5  # seconds between two signs of life
 
 
@@ -44,6 +48,7 @@ class Channel:
         os.dup2(silence, 1)
         os.dup2(silence, 2)  # FFmpeg's and decord's own messages
         self._last = time.monotonic()
+        self.memory: queue.Queue[int] = queue.Queue()  # descriptors of files lent for frames
 
     def send(self, kind: bytes, content: Any = b"") -> None:
         """Send one message; waits while the parent is busy."""
@@ -68,8 +73,9 @@ class Channel:
 def main(request: dict[str, Any]) -> None:
     """Serve one request and end the process without waiting for the libraries' threads."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.nice(NICENESS)
     channel = Channel()
+    threading.Thread(target=_receive_memory, args=(channel.memory,), daemon=True).start()
     _limit_memory()
     try:
         _serve(request, channel)
@@ -87,11 +93,15 @@ def main(request: dict[str, Any]) -> None:
     os._exit(0)
 
 
-def _end_with_parent() -> None:
-    """End this process when the parent is gone: its end of the standard input closes then."""
-    while os.read(0, 1):
-        pass
-    os._exit(1)
+def _receive_memory(memory: queue.Queue[int]) -> None:
+    """Take what the parent lends; end this process when it is gone and its socket closed."""
+    with socket.socket(fileno=0) as parent:
+        while True:
+            word, descriptors, _, _ = socket.recv_fds(parent, 1, 1)
+            if not word:
+                os._exit(1)
+            for descriptor in descriptors:
+                memory.put(descriptor)
 
 
 def _limit_memory() -> None:
@@ -191,15 +201,30 @@ def _send_chunk(
     """Send the chunk that starts at ``step``; returns how many of the steps wanted it has."""
     got = wanted
     if frames is not None:
-        got = 0
-        for frame in islice(frames, wanted):
-            channel.send(b"f", frame)
-            got += 1
+        got = _store(channel, islice(frames, wanted))
     waveform = sound.read(got * SAMPLES_PER_STEP) if sound else None
     if frames is None and sound is not None and sound.lost_after is not None:
         got = max(0, min(got, count_steps(sound.lost_after) - step))
     if got:
         channel.send(b"c", b"" if waveform is None else waveform[: got * SAMPLES_PER_STEP])
+    return got
+
+
+def _store(channel: Channel, frames: Iterator[Any]) -> int:
+    """Write frames to the memory lent for them; returns how many there were."""
+    memory, got, place = channel.memory.get(), 0, 0
+    try:
+        for frame in frames:
+            view = memoryview(frame).cast("B")
+            while view:
+                count = os.pwrite(memory, view, place)
+                view, place = view[count:], place + count
+            got += 1
+            channel.tick()
+    finally:
+        os.close(memory)
+    if got:
+        channel.send_json(b"f", {"count": got})
     return got
 
 

@@ -13,6 +13,7 @@ import logging
 import os
 import select
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -25,14 +26,16 @@ import numpy as np
 import numpy.typing as npt
 
 from extractors.clock import SAMPLES_PER_STEP
+from extractors.frame_memory import FrameMemory
 
 logger = logging.getLogger(__name__)
 
 HEADER_BYTES = 9  # of a message: see ``decoder_child``
-PIPE_BYTES = 2**20  # the most that Linux gives without privileges
 # decord counts how often it looks in vain for the last frames, however fast it looks: on a busy
 # machine its usual 10,240 looks are over before the decoder has got round to anything.
 DECORD_PATIENCE = {"DECORD_EOF_RETRY_MAX": "1000000"}
+# glibc would give every picture's memory back to the system, which zeroes it for the next one.
+KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**28), "MALLOC_TRIM_THRESHOLD_": str(2**29)}
 ROOT = str(Path(__file__).resolve().parent.parent)
 
 Chunk = tuple[int, npt.NDArray[np.uint8] | None, npt.NDArray[np.float32] | None]
@@ -58,27 +61,31 @@ class DecoderProcess:
         )
         paths = [ROOT, *(str(Path(path).absolute()) for path in sys.path)]
         self._pipe, output = os.pipe()
+        self._lender, borrower = socket.socketpair()
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", script, json.dumps([paths, request])],
-                stdin=subprocess.PIPE,
+                stdin=borrower.fileno(),
                 stdout=output,
                 stderr=subprocess.DEVNULL,
-                env=os.environ | DECORD_PATIENCE,
+                env=os.environ | DECORD_PATIENCE | KEPT_MEMORY,
             )
         except OSError:
             os.close(self._pipe)
+            self._lender.close()
             raise
         finally:
             os.close(output)
+            borrower.close()
         self._owner = os.getpid()
         self._timeout = timeout
         self._poll = select.poll()
         self._poll.register(self._pipe, select.POLLIN)
-        with contextlib.suppress(ImportError, AttributeError, OSError):
-            import fcntl
 
-            fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    def lend(self, descriptor: int) -> None:
+        """Let the child write the frames of a chunk to a file."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # reading tells why
+            socket.send_fds(self._lender, [b"f"], [descriptor])
 
     def receive(self) -> tuple[bytes, int]:
         """The next message's kind and the length of its content, which must be read next."""
@@ -118,8 +125,7 @@ class DecoderProcess:
         self.kill()
         if os.getpid() == self._owner:
             self._process.wait()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        self._lender.close()
         os.close(self._pipe)
 
     def _last_words(self) -> str:
@@ -160,15 +166,19 @@ class Decoding:
         self._lock = threading.Lock()  # guards the two below: ``stop`` comes from another thread
         self.stopped = False
         self._process: DecoderProcess | None = None
+        self._memory: FrameMemory | None = None  # where there is a picture
         self.plan = self._start(first=request["start"])
         self.warnings: list[str] = self.plan["warnings"]
+        if self.plan["size"] is not None:
+            width, height = self.plan["size"]
+            self._memory = FrameMemory((self.plan["chunk_steps"], height, width, 3))
 
     def chunks(self) -> Iterator[Chunk]:
         """Every chunk: its first step, frames (T, H, W, 3) uint8 and waveform (S,) float32."""
         step = self._request["start"]
         while self._process is not None:
             try:
-                chunk = self._next_chunk(self._process, step)
+                chunk = self._next_chunk(self._process)
             except DecoderError as failure:
                 if failure.final or self.plan["reader"] == "pyav":
                     raise
@@ -197,6 +207,8 @@ class Decoding:
         if self._process is not None:
             self._process.close()
             self._process = None
+        if self._memory is not None:
+            self._memory.close()
 
     def _start(self, first: int) -> dict[str, Any]:
         """Start a child, the old one being ended, and return its plan."""
@@ -214,25 +226,26 @@ class Decoding:
             self.close()
             raise
 
-    def _next_chunk(self, process: DecoderProcess, step: int) -> Any:
-        """The frames and the waveform of the chunk that starts at ``step``; None at the end."""
-        plan = self.plan
-        frames = None
-        if plan["size"] is not None:
-            wanted = min(plan["chunk_steps"], plan["steps"] - step)
-            width, height = plan["size"]
-            frames = np.empty((wanted, height, width, 3), dtype=np.uint8)
-        got = 0
-        while True:
-            kind, length = process.receive()
-            if kind == b"e":
-                self.warnings += process.read_json(length)["warnings"]
-                return None
-            if kind == b"f" and frames is not None:
-                process.read_into(frames[got].data.cast("B"))
-                got += 1
-            elif kind == b"c":
-                waveform = np.empty(length // 4, dtype=np.float32) if plan["sound"] else None
-                if waveform is not None:
-                    process.read_into(waveform.data.cast("B"))
-                return None if frames is None else frames[:got], waveform
+    def _next_chunk(self, process: DecoderProcess) -> Any:
+        """The frames and the waveform of the next chunk; None at the end."""
+        frames, lent = None, None
+        if self._memory is not None:
+            lent = self._memory.lend()
+            process.lend(lent)
+        try:
+            while True:
+                kind, length = process.receive()
+                if kind == b"e":
+                    self.warnings += process.read_json(length)["warnings"]
+                    return None
+                if kind == b"f" and self._memory is not None and lent is not None:
+                    frames = self._memory.frames(lent, process.read_json(length)["count"])
+                    lent = None
+                elif kind == b"c":
+                    waveform = np.empty(length // 4, np.float32) if self.plan["sound"] else None
+                    if waveform is not None:
+                        process.read_into(waveform.data.cast("B"))
+                    return frames, waveform
+        finally:
+            if self._memory is not None and lent is not None:
+                self._memory.give_back(lent)

@@ -169,7 +169,10 @@ class _Shown:
         refuse_absurd(self._frame.width, self._frame.height)
         width, height = self._size if self._turns % 2 == 0 else self._size[::-1]
         rgb = self._frame.reformat(width, height, "rgb24", threads=self._threads)
-        return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), self._turns))
+        plane = rgb.planes[0]  # its rows may be longer than the picture is wide
+        rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)
+        pixels = rows[:, : 3 * width].reshape(height, width, 3)
+        return np.ascontiguousarray(np.rot90(pixels, self._turns))
 
 
 def decode_plainly(path: str | PathLike[str]) -> int:

@@ -9,18 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipelines.batches import TrainClip
-from pipelines.detector import JUDGES, PEAK_STEPS, Detector, any_logit
+from pipelines.detector import JUDGES, Detector, any_logit, clip_means, clip_peaks
 from pipelines.fitting import Run
 from pipelines.losses import UNKNOWN
-from pipelines.train_fusion import (
-    SOUND,
-    TokenClip,
-    as_judged,
-    clip_targets,
-    scored,
-    token_clips,
-    with_lag,
-)
+from pipelines.train_fusion import JudgedClip, judged_clips, scored, token_clips
 from temporal.localization import MODALITIES
 
 SMALLEST = 0.05  # scale
@@ -28,7 +20,7 @@ FEWEST = 8  # clips of either class without which a scale cannot be fitted
 
 
 def calibrate(detector: Detector, clips: dict[str, list[TrainClip]], run: Run) -> None:
-    """Fit how much each judge is to be trusted, then scale and shift of the modalities' logits.
+    """Fit how much each judge counts, then scale and shift of the modalities' logits.
 
     Each modality has two of the latter: for its own score and for its part in the clip's. Both
     classes weigh alike: a score of 0.5 is what a clip gets that either class would give.
@@ -40,14 +32,15 @@ def calibrate(detector: Detector, clips: dict[str, list[TrainClip]], run: Run) -
     own, stopped = (
         token_clips(detector, clips[s], run, versions=0) for s in ("calibration", "val")
     )
-    fit_trust(detector, [*own, *stopped], run)
+    fit_weights(detector, judged_clips(detector, [*own, *stopped], run), run)
     logits, truths = scored(detector, own, run)
     rows = detector.calibration.clone().cpu()
     for column, modality in enumerate(MODALITIES):
         known = (truths[:, column] != UNKNOWN) & ~logits[:, column].isnan()
         rows[0, column] = _fit(logits[known, column], truths[known, column], modality, run)
-    # moved sound taught the sync score its scale; in the clips that come, it is rarer by far
-    logits, truths = scored(detector, own, run, move=False)
+    # moved sound taught the sync score its scale; here its part in the clip's score is what it
+    # says of all clips, also of those whose sync nobody knows
+    logits, truths = scored(detector, [*own, *stopped], run, move=False)
     judged = ~logits.isnan().all(dim=1)
     labels = (truths == 1).any(dim=1).float()[judged]
     rows[1] = rows[0]
@@ -58,50 +51,52 @@ def calibrate(detector: Detector, clips: dict[str, list[TrainClip]], run: Run) -
     detector.calibration.copy_(rows)
 
 
-def fit_trust(detector: Detector, clips: Sequence[TokenClip], run: Run) -> None:
-    """Fit the factors on the judges' logits, each modality for itself (stacking, Wolpert 1992).
+def fit_weights(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> None:
+    """Fit the weights of the judges' opinions, each modality for itself (stacking, Wolpert 1992).
 
     On clips that taught no expert: one that learned its training clips by heart is loud, and
     would drown a modest one that holds on people and generators never seen.
     """
-    opinions, truths = _opinions(detector, clips, run)
     for column, modality in enumerate(MODALITIES):
         mine = [i for i, (_, m) in enumerate(JUDGES) if m == modality]
-        known = (truths[:, column] != UNKNOWN) & ~opinions[:, mine].isnan().any(dim=1)
-        labels = truths[known, column]
+        known = [_known(c, mine, column) for c in clips if bool(c.judged[column])]
+        known = [(opinions, truth) for opinions, truth in known if len(truth)]
+        labels = torch.tensor([float(truth.max()) for _, truth in known])
         if min(labels.sum(), (1 - labels).sum()) < FEWEST:
             continue
-        x = opinions[known][:, mine]
-        start = torch.stack([detector.trust[mine].cpu(), torch.zeros(len(mine))], dim=1)
-        factors = _fitted(lambda z: z.sum(dim=1), x, labels, start)[:, 0]
-        detector.trust[mine] = factors.to(detector.trust)
-        named = dict(zip((JUDGES[i][0] for i in mine), factors.tolist(), strict=True))
-        run.log(trust=modality, fake=int(labels.sum()), real=int((1 - labels).sum()), **named)
+        masks = [torch.ones(1, len(truth), dtype=torch.bool) for _, truth in known]
+        given = [(opinions[None], mask) for (opinions, _), mask in zip(known, masks, strict=True)]
+        means = torch.cat([clip_means(*pair) for pair in given])  # (N, K)
+        peaks = torch.cat([clip_peaks(*pair) for pair in given])
+        clip = _stacked(means, peaks - means, labels, torch.ones(len(labels)))
+        steps = torch.tensor([len(truth) for _, truth in known])
+        every = means.repeat_interleave(steps, dim=0)  # (sum of T, K)
+        step = _stacked(
+            every,
+            torch.cat([opinions for opinions, _ in known]) - every,
+            torch.cat([truth for _, truth in known]),
+            (1 / steps).repeat_interleave(steps),  # a long clip says no more than a short one
+        )
+        detector.clip_weights[mine], detector.biases[0, column] = clip
+        detector.step_weights[mine], detector.biases[1, column] = step
+        for kind, (weights, _) in (("clips", clip), ("steps", step)):
+            named = zip((JUDGES[i][0] for i in mine), weights.tolist(), strict=True)
+            run.log(weights=modality, of=kind, fake=int(labels.sum()), real=int((1 - labels).sum()),
+                    **{name: [round(v, 3) for v in pair] for name, pair in named})  # fmt: skip
 
 
-@torch.inference_mode()
-def _opinions(detector: Detector, clips: Sequence[TokenClip], run: Run) -> tuple[Tensor, Tensor]:
-    """Return each judge's clip logits (N, len(JUDGES)), NaN where it has none, and truth (N, 3)."""
-    rows, truths = [], []
-    for tokens, targets, kind in as_judged(clips):
-        mask = torch.ones(1, len(targets), dtype=torch.bool, device=run.device)
-        given = {n: t[None].float().to(run.device) for n, t in tokens.items()}
-        said = {}
-        if kind != "sound":
-            said = detector.opinions(with_lag(detector, given, mask), mask)[1]
-        if kind != "face":  # the sound is judged by itself
-            heard = {n: t for n, t in given.items() if n in SOUND}
-            alone = detector.opinions(heard, mask)[1]
-            said |= {name: alone[name] for name, m in JUDGES if m == "audio"}
-        rows.append([_pooled(said[name][0]) if name in said else torch.nan for name, _ in JUDGES])
-        truths.append(clip_targets(targets[None])[0])
-    return torch.tensor(rows), torch.stack(truths)
+def _known(clip: JudgedClip, mine: list[int], column: int) -> tuple[Tensor, Tensor]:
+    """Return the opinions (T, K) and truth (T,) of the steps where a modality's truth is known."""
+    known = clip.targets[:, column] != UNKNOWN
+    return clip.opinions[known][:, mine], clip.targets[known, column]
 
 
-def _pooled(logits: Tensor) -> float:
-    """Return half the mean, half the peak second, of step logits (T,)."""
-    peak = logits.topk(min(PEAK_STEPS, len(logits))).values.mean()
-    return float((logits.mean() + peak) / 2)
+def _stacked(whole: Tensor, local: Tensor, labels: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return weights (K, 2) of two features (N, K) and the bias that fit labels (N,) best."""
+    x = torch.cat([whole, local], dim=1)
+    start = torch.tensor([[0.5, 0.0]] * x.shape[1])
+    factors = _fitted(lambda z: z.sum(dim=1), x, labels, start, weight)
+    return torch.stack(factors[:, 0].chunk(2), dim=1), factors[:, 1].sum()
 
 
 def _fit(logits: Tensor, labels: Tensor, name: str, run: Run) -> Tensor:
@@ -127,34 +122,66 @@ def fit_platt(logits: Tensor, labels: Tensor) -> tuple[float, float]:
 def fit_any(logits: Tensor, labels: Tensor, start: Tensor) -> Tensor:
     """Return (scale > 0, shift) a modality (K, 2) whose noisy-or fits the labels (N,) best.
 
+    The search ends in the nearest valley, so it begins anew with each modality all but silent.
+
     Args:
         logits: (N, K), NaN where a modality was not judged.
         labels: 0 or 1.
         start: (K, 2) where the search begins.
     """
-    return _fitted(any_logit, logits, labels, start)
+    quiet = [start - torch.tensor([0.0, 4.0]) * row[:, None] for row in torch.eye(len(start))]
+    found = [_fitted(any_logit, logits, labels, begin) for begin in (start, *quiet)]
+    weight = _weights(labels.double())
+    losses = [
+        _entropy(any_logit, logits.double(), labels.double(), weight, f.T.unbind()) for f in found
+    ]
+    return found[int(torch.stack(losses).argmin())]
 
 
 def _fitted(
-    join: Callable[[Tensor], Tensor], logits: Tensor, labels: Tensor, start: Tensor
+    join: Callable[[Tensor], Tensor],
+    logits: Tensor,
+    labels: Tensor,
+    start: Tensor,
+    weight: Tensor | None = None,
 ) -> Tensor:
+    """Return the scales (> 0) and shifts (K, 2) of logits (N, K) whose joint logit fits best."""
     x, y = logits.double(), labels.double()
-    weight = torch.where(y > 0, 0.5 / y.sum(), 0.5 / (1 - y).sum())
+    weight = _weights(y, weight)
     scale = start[:, 0].double().clamp(min=SMALLEST).log().requires_grad_()
     shift = start[:, 1].double().clone().requires_grad_()
     optimizer = torch.optim.LBFGS([scale, shift], max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        missing = x.isnan()
-        scaled = (x.masked_fill(missing, 0.0) * scale.exp() + shift).masked_fill(missing, torch.nan)
-        entropy = functional.binary_cross_entropy_with_logits(join(scaled), y, reduction="none")
-        # a weak prior keeps the scales finite where the classes are separable
-        loss = (
-            (weight * entropy).sum() + 1e-3 * (scale.exp() ** 2).sum() + 1e-4 * shift.square().sum()
-        )
+        loss = _entropy(join, x, y, weight, (scale.exp(), shift))
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     return torch.stack([scale.exp().clamp(min=SMALLEST), shift], dim=1).detach().float()
+
+
+def _weights(labels: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Return weights (N,) by which both classes count alike and all add up to 1."""
+    weight = torch.ones_like(labels) if weight is None else weight.double()
+    fake = weight * labels
+    return fake / (2 * fake.sum()) + (weight - fake) / (2 * (weight - fake).sum())
+
+
+def _entropy(
+    join: Callable[[Tensor], Tensor],
+    logits: Tensor,
+    labels: Tensor,
+    weight: Tensor,
+    factors: Sequence[Tensor],
+) -> Tensor:
+    """Return the cross-entropy of the joint logit by (scale, shift), (K,) each; NaN is left out.
+
+    A weak prior keeps the scales finite where the classes are separable.
+    """
+    scale, shift = factors
+    missing = logits.isnan()
+    scaled = (logits.masked_fill(missing, 0.0) * scale + shift).masked_fill(missing, torch.nan)
+    entropy = functional.binary_cross_entropy_with_logits(join(scaled), labels, reduction="none")
+    return (weight * entropy).sum() + 1e-3 * scale.square().sum() + 1e-4 * shift.square().sum()

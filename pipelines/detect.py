@@ -30,6 +30,7 @@ from pipelines.shards import (
 )
 from pipelines.stopwatch import OnStep, Stopwatch, reported
 from pipelines.timelines import judge_block
+from temporal.experts import fold_norms
 from temporal.localization import MODALITIES, LocalizationConfig, Segment, decode_segments
 from temporal.windows import WindowConfig
 
@@ -188,6 +189,7 @@ def load(
     """
     path = weights or STARTER
     detector = load_detector(path, device)
+    fold_norms(detector.experts)
     config = DetectConfig(localization=detector.config.localization)
     config = with_overrides(config, overrides)
     model = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -21,12 +21,12 @@ from torch.nn import functional
 from fusion.transformer import CrossModalTransformer, FusionConfig, LagProbe, LagProfile
 from pipelines.config import from_dict, to_dict
 from temporal.experts import CONTEXT, EXPERTS, ExpertConfig, build_experts, normalise
-from temporal.localization import MODALITIES, LocalizationConfig, LocalizationHead, StepOutputs
+from temporal.localization import MODALITIES, LocalizationConfig, LocalizationHead
 
 # The experts that judge by themselves as well, and the modality that each judges.
 PROBES = {"appearance": "visual", "flow": "visual", "depth": "visual", "mel": "audio"}
-# Whose step logits add up to a modality's, and which modality that is: the experts by themselves,
-# lips against voice, and what fusion corrects of it.
+# Whose opinions make a modality's logits, and which modality that is: the experts by themselves,
+# lips against voice, and what fusion says of all.
 JUDGES = (
     *PROBES.items(), ("lag", "sync"), *((f"fusion of {m}", m) for m in MODALITIES),
 )  # fmt: skip
@@ -45,11 +45,26 @@ class DetectorConfig:
     localization: LocalizationConfig = field(default_factory=LocalizationConfig)
 
 
-class Detector(nn.Module):
-    """Step logits, segment proposals and clip logits of any subset of the streams."""
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What the detector says of each step of a window."""
 
-    trust: Tensor  # (len(JUDGES),)
+    opinions: Tensor  # (N, L, J) step logits of each of JUDGES; 0 of those with nothing to judge
+    proposal_logits: Tensor  # (N, L, K, 3): see `StepOutputs`
+    reach: Tensor  # (N, L, K, 3, 2)
+
+
+class Detector(nn.Module):
+    """Opinions and segment proposals from any subset of the streams, and what they add up to."""
+
+    # Weights and biases of the opinions, fitted afterwards on clips that taught none of them.
+    clip_weights: Tensor  # (J, 2) of a judge's mean over the clip, and of its peak above the mean
+    step_weights: Tensor  # (J, 2) of its mean over the clip, and of a step's departure from it
+    biases: Tensor  # (2, 3) of the clip's and the steps' logits
+    # (scale, shift) of each modality's clip logit, fitted at last: first for its own score, then
+    # for its part in the clip's
     calibration: Tensor  # (2, 3, 2)
+    belongs: Tensor  # (J, 3) 1 where a judge speaks of a modality
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
@@ -64,15 +79,15 @@ class Detector(nn.Module):
         self.head = LocalizationHead(dim, config.localization)
         for parameter in self.head.steps[-1].parameters():
             nn.init.zeros_(parameter)  # fusion begins at what the experts say by themselves
-        # clip logit = weights (mean step logit, mean of the peak steps) + bias, a row a modality
-        self.pool = nn.Parameter(torch.tensor([[0.5, 0.5, 0.0]] * len(MODALITIES)))
-        # factor on each judge's step logits, fitted afterwards; at first a modality's experts share
+        # at first a modality's experts share, and fusion corrects
         counts = Counter(PROBES.values())
-        shares = [1 / counts[m] if name in PROBES else 1.0 for name, m in JUDGES]
-        self.register_buffer("trust", torch.tensor(shares))
-        # (scale, shift) of each modality's clip logit, fitted afterwards: first for its own score,
-        # then for its part in the clip's
+        shares = torch.tensor([1 / counts[m] if name in PROBES else 1.0 for name, m in JUDGES])
+        self.register_buffer("clip_weights", torch.stack([shares, shares / 2], dim=1))
+        self.register_buffer("step_weights", torch.stack([shares, shares], dim=1))
+        self.register_buffer("biases", torch.zeros(2, len(MODALITIES)))
         self.register_buffer("calibration", torch.tensor([[[1.0, 0.0]] * len(MODALITIES)] * 2))
+        belongs = [[float(m == modality) for modality in MODALITIES] for _, m in JUDGES]
+        self.register_buffer("belongs", torch.tensor(belongs), persistent=False)
 
     def tokens(self, streams: Mapping[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """Return tokens (N, L, D) of every expert whose streams (N, L, ...) are there.
@@ -88,46 +103,43 @@ class Detector(nn.Module):
             tokens["lag"] = self.lag(tokens["lips"], tokens["voice"], mask)
         return tokens
 
-    def fuse(self, tokens: Mapping[str, Tensor], mask: Tensor) -> StepOutputs:
-        """Return what the experts say by themselves, corrected by what all say together."""
-        out, said = self.opinions(tokens, mask)
-        total = torch.zeros_like(out.logits)
-        for trust, (name, modality) in zip(self.trust, JUDGES, strict=True):
-            if name in said:
-                total[..., MODALITIES.index(modality)] += trust * said[name]
-        return replace(out, logits=total)
-
-    def opinions(
-        self, tokens: Mapping[str, Tensor], mask: Tensor
-    ) -> tuple[StepOutputs, dict[str, Tensor]]:
-        """Return the head's outputs, and the step logits (N, L) of every judge that can say."""
+    def fuse(self, tokens: Mapping[str, Tensor], mask: Tensor) -> Outputs:
+        """Return what each judge says of tokens (N, L, D), and the segments that are proposed."""
         given = dict(tokens)
         if "lag" in given:
             given["lag"] = self.lag_token(given["lag"])
-        out: StepOutputs = self.head(self.fusion(given, mask), mask)
+        out = self.head(self.fusion(given, mask), mask)
         said = {name: self.probes[name](tokens[name])[..., 0] for name in PROBES if name in tokens}
         if "lag" in tokens:
             said["lag"] = self.lag_probe(tokens["lag"])
         said |= {f"fusion of {m}": out.logits[..., i] for i, m in enumerate(MODALITIES)}
-        return out, said
+        nothing = torch.zeros_like(out.logits[..., 0])
+        opinions = torch.stack([said.get(name, nothing) for name, _ in JUDGES], dim=-1)
+        return Outputs(opinions, out.proposal_logits, out.reach)
 
-    def forward(self, streams: Mapping[str, Tensor], mask: Tensor) -> StepOutputs:
-        """Return step logits and proposals of streams (N, L, ...); mask (N, L) of valid steps."""
+    def forward(self, streams: Mapping[str, Tensor], mask: Tensor) -> Outputs:
+        """Return what is said of streams (N, L, ...); mask (N, L) of valid steps."""
         return self.fuse(self.tokens(streams, mask), mask)
 
-    def clip_logits(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """Return clip logits (N, 3) of step logits (N, T, 3), judged where mask (N, T) is True.
+    def step_logits(self, opinions: Tensor, mask: Tensor) -> Tensor:
+        """Return step logits (N, T, 3) of opinions (N, T, J) on a clip, its steps in mask (N, T).
 
-        Mean and peak second: a clip forged throughout shows in the one, a short forgery in the
-        other. Steps that are masked take no part; a row without any gives the bias alone.
+        How suspect a clip is as a whole and how a step stands out in it are different evidence:
+        some judges know the one, some the other.
         """
-        weight = mask[..., None].to(logits.dtype)
-        mean = (logits * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
-        count = min(PEAK_STEPS, logits.shape[1])
-        ranked = logits.masked_fill(~mask[..., None], -1e4).topk(count, dim=1).values  # (N, k, 3)
-        there = (ranked > -1e3).to(logits.dtype)
-        peak = (ranked * there).sum(dim=1) / there.sum(dim=1).clamp(min=1)
-        return self.pool[:, 0] * mean + self.pool[:, 1] * peak + self.pool[:, 2]
+        mean = clip_means(opinions, mask)[:, None]
+        whole, local = self.step_weights.T
+        return (mean * whole + (opinions - mean) * local) @ self.belongs + self.biases[1]
+
+    def clip_logits(self, opinions: Tensor, mask: Tensor) -> Tensor:
+        """Return clip logits (N, 3) of opinions (N, T, J), judged where mask (N, T) is True.
+
+        A clip forged throughout shows in the mean, a short forgery in the peak.
+        """
+        mean = clip_means(opinions, mask)
+        whole, local = self.clip_weights.T
+        peak = clip_peaks(opinions, mask)
+        return (mean * whole + (peak - mean) * local) @ self.belongs + self.biases[0]
 
     def calibrated(self, clip_logits: Tensor) -> Tensor:
         """Return probabilities (4,): visual, audio, sync, any. NaN logits (3,) were not judged.
@@ -137,6 +149,20 @@ class Detector(nn.Module):
         own, shared = self.calibration[..., 0] * clip_logits + self.calibration[..., 1]
         overall = any_logit(shared[None])
         return torch.cat([own, overall]).sigmoid()
+
+
+def clip_means(opinions: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean (N, J) of opinions (N, T, J) over the steps in mask (N, T); 0 of none."""
+    weight = mask[..., None].to(opinions.dtype)
+    return (opinions * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+
+
+def clip_peaks(opinions: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean (N, J) of the highest second of opinions (N, T, J), its steps in a mask."""
+    count = min(PEAK_STEPS, opinions.shape[1])
+    ranked = opinions.masked_fill(~mask[..., None], -1e4).topk(count, dim=1).values  # (N, k, J)
+    there = (ranked > -1e3).to(opinions.dtype)
+    return (ranked * there).sum(dim=1) / there.sum(dim=1).clamp(min=1)
 
 
 def any_logit(logits: Tensor) -> Tensor:
@@ -152,7 +178,7 @@ def any_logit(logits: Tensor) -> Tensor:
 def save_detector(path: Path, detector: Detector, facts: Mapping[str, object]) -> None:
     """Write weights, config and facts (how it was trained, what it reaches) to one file."""
     metadata = {
-        "format": "avdetect detector 1",
+        "format": "avdetect detector 2",
         "config": json.dumps(to_dict(detector.config)),
         "facts": json.dumps(dict(facts)),
     }
@@ -179,7 +205,7 @@ def load_detector(path: Path, device: str = "cpu") -> Detector:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file: {error}") from error
-    if metadata.get("format") != "avdetect detector 1":
+    if metadata.get("format") != "avdetect detector 2":
         raise ValueError(f"{path}: not the weights of an avdetect detector")
     config = from_dict(DetectorConfig, json.loads(metadata["config"]), str(path))
     detector = Detector(config)

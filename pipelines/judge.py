@@ -90,7 +90,7 @@ def _sound(timelines: list[Timeline], config: JudgeConfig, warnings: list[str]) 
             continue
         if not speech_steps(timeline.loudness).any():
             warnings.append("the sound is silent and was not judged")
-        elif len(timeline.logits) < config.min_steps:
+        elif len(timeline.opinions) < config.min_steps:
             warnings.append("the sound is too short to be judged")
         else:
             return timeline
@@ -105,7 +105,7 @@ def _pictures(
     usable = [
         t
         for t in faces
-        if len(t.logits) >= config.min_steps and (t.face_size or 0) >= config.min_face
+        if len(t.opinions) >= config.min_steps and (t.face_size or 0) >= config.min_face
     ]
     if faces and not usable:
         warnings.append("no face is large and long enough for the picture to be judged")
@@ -113,7 +113,7 @@ def _pictures(
         warnings.append("a face is small: its score is less reliable")
     if any((t.yaw or 0) > config.profile for t in usable):
         warnings.append("a face is seen from the side: its score is less reliable")
-    scenes = [t for t in timelines if t.scene and len(t.logits) >= config.min_steps]
+    scenes = [t for t in timelines if t.scene and len(t.opinions) >= config.min_steps]
     if detector.config.scenes:
         return usable + scenes
     if scenes and not faces:
@@ -156,9 +156,17 @@ def _clip_logit(
     """Return a timeline's clip logit of one modality, over the steps of a mask (T,)."""
     with torch.inference_mode():
         device = detector.calibration.device
-        steps = torch.ones(len(timeline.logits), dtype=torch.bool) if mask is None else mask
-        logits = detector.clip_logits(timeline.logits[None].to(device), steps[None].to(device))
+        steps = torch.ones(len(timeline.opinions), dtype=torch.bool) if mask is None else mask
+        logits = detector.clip_logits(timeline.opinions[None].to(device), steps[None].to(device))
     return float(logits[0, modality])
+
+
+def _step_probabilities(timeline: Timeline, detector: Detector) -> Tensor:
+    """Return what all judges together say of a timeline's steps (T, 3)."""
+    with torch.inference_mode():
+        opinions = timeline.opinions[None].to(detector.calibration.device)
+        every = torch.ones(opinions.shape[:2], dtype=torch.bool, device=opinions.device)
+        return detector.step_logits(opinions, every)[0].sigmoid().cpu()
 
 
 def _curves(
@@ -181,7 +189,7 @@ def _curves(
     judged += [(sound, AUDIO)] if sound is not None else []
     judged += [(speaker, SYNC)] if speaker is not None else []
     for timeline, m in judged:
-        mine = timeline.logits[:, m].sigmoid()
+        mine = _step_probabilities(timeline, detector)[:, m]
         span = slice(timeline.start, timeline.stop)
         take = ~(probs[span, m] >= mine)  # also where nothing was judged yet: NaN
         probs[span, m] = torch.where(take, mine, probs[span, m])

@@ -1,4 +1,4 @@
-"""Blocks of streams in, step logits of whole faces, scenes and sound out."""
+"""Blocks of streams in, opinions on whole faces, scenes and sound out, step by step."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Timeline:
     streams: frozenset[str]  # which it was judged by
     face_size: float | None  # pixels
     yaw: float | None  # degrees
-    logits: Tensor  # (T, 3)
+    opinions: Tensor  # (T, J) step logits of each judge
     proposals: Tensor  # (T, K, 3) probabilities
     reach: Tensor  # (T, K, 3, 2) steps
     loudness: Tensor | None  # (T,) of the sound, nepers
@@ -37,7 +37,7 @@ class Timeline:
     @property
     def stop(self) -> int:
         """Step after the last one."""
-        return self.start + len(self.logits)
+        return self.start + len(self.opinions)
 
 
 @torch.inference_mode()
@@ -57,7 +57,7 @@ def judge_block(
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             tokens = detector.tokens(streams, mask)
         parts.append(detector.fuse({name: t.float() for name, t in tokens.items()}, mask))
-    logits = torch.cat([part.logits for part in parts])
+    opinions = torch.cat([part.opinions for part in parts])
     proposals = torch.cat([part.proposal_logits for part in parts]).sigmoid()
     reach = torch.cat([part.reach for part in parts])
     sound = None if block.mel is None else loudness(block.mel)
@@ -68,7 +68,7 @@ def judge_block(
         streams=frozenset(block.present()),
         face_size=block.face_size,
         yaw=block.yaw,
-        logits=stitch_windows(logits, windows).cpu(),
+        opinions=stitch_windows(opinions, windows).cpu(),
         proposals=stitch_windows(proposals, windows).cpu(),
         reach=stitch_windows(reach, windows).cpu(),
         loudness=None if sound is None else sound[block.lead : block.steps - block.trail],
@@ -97,7 +97,7 @@ def _join(pieces: list[Timeline]) -> Timeline:
         streams=first.streams,
         face_size=sum(sizes) / len(sizes) if sizes else None,
         yaw=sum(yaws) / len(yaws) if yaws else None,
-        logits=torch.cat([piece.logits for piece in pieces]),
+        opinions=torch.cat([piece.opinions for piece in pieces]),
         proposals=torch.cat([piece.proposals for piece in pieces]),
         reach=torch.cat([piece.reach for piece in pieces]),
         loudness=torch.cat(sounds) if sounds else None,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from extractors.media import STEP_RATE
 from extractors.spectrogram import loudness, speech_steps
 from pipelines.batches import PICTURES, TrainClip, balanced_weights
-from pipelines.detector import Detector
+from pipelines.detector import JUDGES, Detector
 from pipelines.fitting import Run, StageConfig, fit
 from pipelines.losses import UNKNOWN, clip_loss, focal_loss, reach_loss, step_loss
 from pipelines.metrics import auc
@@ -30,6 +30,7 @@ class TokenClip:
 
     tokens: dict[str, Tensor]  # (T, D) float16 of each expert
     targets: Tensor  # (T, 3): 1 forged, 0 genuine, -1 unknown
+    speech: Tensor  # (T,) bool: there may be speech
     clip: TrainClip
 
     @property
@@ -98,10 +99,12 @@ def token_clips(
             with run.autocast():
                 tokens = detector.tokens(given, mask)
             targets = clip.targets()[:stop].clone()
-            if "mel" in streams:  # silence cannot fall apart from lips
-                targets[~speech_steps(loudness(streams["mel"])), SYNC] = UNKNOWN
+            speech = torch.zeros(stop, dtype=torch.bool)
+            if "mel" in streams:
+                speech = speech_steps(loudness(streams["mel"]))
+            targets[~speech, SYNC] = UNKNOWN  # silence cannot fall apart from lips
             kept = {name: t[0].half().cpu() for name, t in tokens.items() if name != "lag"}
-            done.append(TokenClip(kept, targets, clip))
+            done.append(TokenClip(kept, targets, speech, clip))
     return done
 
 
@@ -178,12 +181,12 @@ def fusion_loss(detector: Detector, batch: TokenBatch, device: str) -> Tensor:
     out = detector.fuse(tokens, mask)
     proposals, reach = proposal_targets(batch.targets, detector.config.localization)
     proposals, reach = proposals.to(device), reach.to(device)
-    logits = out.logits.float()
+    clips = clip_logits(detector, out.opinions, mask, targets[..., SYNC] != UNKNOWN)
     return (
-        step_loss(logits, targets, mask)
+        step_loss(detector.step_logits(out.opinions, mask), targets, mask)
         + 0.5 * focal_loss(out.proposal_logits, proposals, mask)
         + 0.5 * reach_loss(out.reach, reach, proposals, mask)
-        + clip_loss(clip_logits(detector, logits, targets, mask), clip_targets(targets))
+        + clip_loss(clips, clip_targets(targets))
     )
 
 
@@ -198,11 +201,11 @@ def with_lag(detector: Detector, tokens: dict[str, Tensor], mask: Tensor) -> dic
         return {**tokens, "lag": detector.lag(tokens["lips"], tokens["voice"], mask)}
 
 
-def clip_logits(detector: Detector, logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """Return clip logits (B, 3); sync is drawn from the steps with speech alone."""
-    overall = detector.clip_logits(logits, mask)
-    speech = detector.clip_logits(logits, mask & (targets[..., SYNC] != UNKNOWN))
-    return torch.cat([overall[:, :SYNC], speech[:, SYNC:]], dim=1)
+def clip_logits(detector: Detector, opinions: Tensor, mask: Tensor, speech: Tensor) -> Tensor:
+    """Return clip logits (B, 3); sync is drawn from the steps in speech (B, L) alone."""
+    overall = detector.clip_logits(opinions, mask)
+    spoken = detector.clip_logits(opinions, mask & speech)
+    return torch.cat([overall[:, :SYNC], spoken[:, SYNC:]], dim=1)
 
 
 def clip_targets(targets: Tensor) -> Tensor:
@@ -253,44 +256,61 @@ def _weights(clips: Sequence[TokenClip]) -> np.ndarray:  # type: ignore[type-arg
     return normed
 
 
+@dataclass(frozen=True, eq=False)
+class JudgedClip:
+    """What the judges say of a clip as it is judged in use: its sound by itself."""
+
+    opinions: Tensor  # (T, J) float32
+    targets: Tensor  # (T, 3): 1 forged, 0 genuine, -1 unknown
+    speech: Tensor  # (T,) bool
+    judged: Tensor  # (3,) bool: the modalities that can be judged
+
+
+@torch.inference_mode()
+def judged_clips(
+    detector: Detector, clips: Sequence[TokenClip], run: Run, move: bool = True
+) -> list[JudgedClip]:
+    """Return opinions on clips; if asked for, those in sync come twice, the second time moved."""
+    hears = detector.belongs[:, AUDIO] > 0
+    done = []
+    for tokens, targets, speech, kind in as_judged(clips, move):
+        given = {n: t[None].float().to(run.device) for n, t in tokens.items()}
+        mask = torch.ones(1, len(targets), dtype=torch.bool, device=run.device)
+        opinions = torch.zeros(len(targets), len(JUDGES), device=run.device)
+        if kind != "sound":
+            opinions = detector.fuse(with_lag(detector, given, mask), mask).opinions[0]
+        if kind != "face":
+            heard = {n: t for n, t in given.items() if n in SOUND}
+            opinions[:, hears] = detector.fuse(heard, mask).opinions[0][:, hears]
+        enough = bool(speech.sum() >= STEP_RATE)
+        judged = torch.tensor([kind != "sound", kind != "face", kind == "both" and enough])
+        done.append(JudgedClip(opinions.float().cpu(), targets, speech, judged))
+    return done
+
+
 @torch.inference_mode()
 def scored(
     detector: Detector, clips: Sequence[TokenClip], run: Run, move: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """Return clip logits (N, 3), NaN where not judged, and truth (N, 3), -1 unknown.
-
-    As in use: the sound is judged by itself. If asked for, clips in sync come twice, the second
-    time moved.
-    """
+    """Return clip logits (N, 3), NaN where not judged, and truth (N, 3), -1 unknown."""
     logits, truths = [], []
-    for tokens, targets, kind in as_judged(clips, move):
-        batch = pad([({n: t.float() for n, t in tokens.items()}, targets)])
-        mask, truth = batch.mask.to(run.device), batch.targets.to(run.device)
-        given = {n: t.to(run.device) for n, t in batch.tokens.items()}
-        row = torch.full((len(MODALITIES),), torch.nan)
-        if kind != "sound":
-            out = detector.fuse(with_lag(detector, given, mask), mask)
-            seen = clip_logits(detector, out.logits.float(), truth, mask)[0].cpu()
-            row[VISUAL] = seen[VISUAL]
-            if kind == "both" and (truth[..., SYNC] != UNKNOWN).sum() >= STEP_RATE:
-                row[SYNC] = seen[SYNC]
-        if kind != "face":
-            heard = {n: t for n, t in given.items() if n in SOUND}
-            out = detector.fuse(heard, mask)
-            row[AUDIO] = detector.clip_logits(out.logits.float(), mask)[0, AUDIO].cpu()
-        logits.append(row)
-        truths.append(clip_targets(batch.targets)[0])
+    for clip in judged_clips(detector, clips, run, move):
+        opinions, speech = clip.opinions[None].to(run.device), clip.speech[None].to(run.device)
+        row = clip_logits(detector, opinions, torch.ones_like(speech), speech)[0].cpu()
+        logits.append(row.masked_fill(~clip.judged, torch.nan))
+        truths.append(clip_targets(clip.targets[None])[0])
     return torch.stack(logits), torch.stack(truths)
 
 
 def as_judged(
     clips: Sequence[TokenClip], move: bool = True
-) -> Iterator[tuple[dict[str, Tensor], Tensor, str]]:
-    """Yield tokens, targets and kind of every clip, and once more with its sound moved."""
+) -> Iterator[tuple[dict[str, Tensor], Tensor, Tensor, str]]:
+    """Yield tokens, targets, speech and kind of every clip, and again with its sound moved."""
     for clip in clips:
-        yield clip.tokens, clip.targets, clip.kind
+        yield clip.tokens, clip.targets, clip.speech, clip.kind
         if move and clip.kind == "both" and clip.clip.sample.sync == () and len(clip.targets) > 45:
-            yield *moved(clip, 0, len(clip.targets) - 10, 10, None), clip.kind
+            tokens, targets = moved(clip, 0, len(clip.targets) - 10, 10, None)
+            yield tokens, targets, clip.speech[10:], clip.kind
 
 
 def modality_aucs(detector: Detector, clips: Sequence[TokenClip], run: Run) -> dict[str, float]:

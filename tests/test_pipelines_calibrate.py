@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from pipelines.batches import TrainClip
-from pipelines.calibrate import calibrate, fit_trust
+from pipelines.calibrate import calibrate, fit_weights
 from pipelines.datasets import Sample
 from pipelines.detector import JUDGES, Detector, DetectorConfig
 from pipelines.fitting import Run
-from pipelines.train_fusion import TokenClip
+from pipelines.train_fusion import JudgedClip, TokenClip, judged_clips
 from temporal.experts import ExpertConfig
 
 TINY = ExpertConfig(
@@ -48,7 +48,9 @@ def silent_face(fake: bool, generator: torch.Generator) -> TokenClip:
         "flow": tokens(0.3 if fake else -0.3, 0.05),
         "depth": tokens(0.0, 0.05),
     }
-    return TokenClip(given, targets, TrainClip(sample, None, None))
+    return TokenClip(
+        given, targets, torch.zeros(STEPS, dtype=torch.bool), TrainClip(sample, None, None)
+    )
 
 
 def test_a_quiet_judge_that_is_right_is_trusted_before_a_loud_one_that_is_not(
@@ -59,10 +61,34 @@ def test_a_quiet_judge_that_is_right_is_trusted_before_a_loud_one_that_is_not(
         probe = detector.get_submodule(f"probes.{name}")
         assert isinstance(probe, torch.nn.Linear)
         torch.nn.init.constant_(probe.weight, 0.2)
-    fit_trust(detector, [silent_face(i % 2 == 0, generator) for i in range(60)], run)
-    trust = dict(zip((name for name, _ in JUDGES), detector.trust.tolist(), strict=True))
-    assert trust["flow"] > 10 * trust["appearance"]
-    assert trust["mel"] == trust["lag"] == 1.0  # nothing is known of them here
+    clips = [silent_face(i % 2 == 0, generator) for i in range(60)]
+    fit_weights(detector, judged_clips(detector, clips, run), run)
+    for weights in (detector.clip_weights, detector.step_weights):
+        mean = dict(zip((name for name, _ in JUDGES), weights[:, 0].tolist(), strict=True))
+        assert mean["flow"] > 10 * mean["appearance"]
+        assert mean["mel"] == mean["lag"] == 1.0  # nothing is known of them here
+
+
+def test_who_knows_where_in_a_clip_counts_for_the_steps(detector: Detector, run: Run) -> None:
+    generator = torch.Generator().manual_seed(2)
+    names = [name for name, _ in JUDGES]
+    silent = torch.zeros(STEPS, dtype=torch.bool)
+    clips = []
+    for i in range(40):
+        opinions = torch.zeros(STEPS, len(JUDGES))
+        truth = torch.full((STEPS, 3), -1.0)
+        truth[:, 0] = 0.0
+        level = torch.randn((), generator=generator)  # says nothing of the clip
+        opinions[:, names.index("appearance")] = level + 0.1 * torch.randn(
+            STEPS, generator=generator
+        )
+        if i % 2:
+            truth[10:20, 0] = 1.0
+            opinions[10:20, names.index("appearance")] += 1.0
+        clips.append(JudgedClip(opinions, truth, silent, torch.tensor([True, False, False])))
+    fit_weights(detector, clips, run)
+    whole, local = detector.step_weights[names.index("appearance")].tolist()
+    assert local > 10 * whole
 
 
 def test_without_clips_the_scores_are_left_as_they_are(detector: Detector, run: Run) -> None:

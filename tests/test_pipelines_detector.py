@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipelines.calibrate import fit_any, fit_platt
 from pipelines.detector import (
+    JUDGES,
     Detector,
     DetectorConfig,
     any_logit,
@@ -50,7 +51,8 @@ def test_any_streams_give_logits_and_proposals(detector: Detector, given: tuple[
     mask = torch.ones(1, 40, dtype=torch.bool)
     out = detector({name: made[name] for name in given}, mask)
     scales = len(CONFIG.localization.dilations)
-    assert out.logits.shape == (1, 40, 3)
+    assert out.opinions.shape == (1, 40, len(JUDGES))
+    assert detector.step_logits(out.opinions, mask).shape == (1, 40, 3)
     assert out.proposal_logits.shape == (1, 40, scales, 3)
     assert out.reach.shape == (1, 40, scales, 3, 2)
     assert torch.all(out.reach >= 0)
@@ -61,7 +63,7 @@ def test_saved_weights_judge_the_same(detector: Detector, tmp_path: Path) -> Non
     again = load_detector(tmp_path / "w.safetensors")
     assert again.config == CONFIG
     made, mask = streams(20), torch.ones(1, 20, dtype=torch.bool)
-    torch.testing.assert_close(again(made, mask).logits, detector(made, mask).logits)
+    torch.testing.assert_close(again(made, mask).opinions, detector(made, mask).opinions)
 
 
 def test_files_that_are_no_detector_are_named(tmp_path: Path) -> None:
@@ -73,22 +75,44 @@ def test_files_that_are_no_detector_are_named(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match=r"other\.safetensors: not the weights of an avdetect"):
         load_detector(tmp_path / "other.safetensors")
-    metadata = {"format": "avdetect detector 1", "config": json.dumps({"nonsense": 1})}
+    metadata = {"format": "avdetect detector 2", "config": json.dumps({"nonsense": 1})}
     save_file({"a": torch.zeros(1)}, tmp_path / "key.safetensors", metadata=metadata)
     with pytest.raises(ValueError, match=r"key\.safetensors: unknown key \['nonsense'\]"):
         load_detector(tmp_path / "key.safetensors")
 
 
+def test_judges_without_their_stream_say_nothing(detector: Detector) -> None:
+    made, mask = streams(20), torch.ones(1, 20, dtype=torch.bool)
+    opinions = detector({"mel": made["mel"]}, mask).opinions
+    said = {name: bool(opinions[..., i].any()) for i, (name, _) in enumerate(JUDGES)}
+    assert said["mel"]
+    assert not said["flow"]
+    assert not said["lag"]
+
+
+FUSION_OF_VISUAL = JUDGES.index(("fusion of visual", "visual"))
+
+
 def test_the_clip_logit_is_the_mean_and_the_peak_second(detector: Detector) -> None:
-    logits = torch.full((1, 100, 3), -2.0)
-    logits[0, 10:35, 0] = 6.0  # one second
+    opinions = torch.zeros(1, 100, len(JUDGES))
+    opinions[0, :, FUSION_OF_VISUAL] = -2.0
+    opinions[0, 10:35, FUSION_OF_VISUAL] = 6.0  # one second
     mask = torch.ones(1, 100, dtype=torch.bool)
     expected = 0.5 * (-2 * 75 + 6 * 25) / 100 + 0.5 * 6
-    assert float(detector.clip_logits(logits, mask).detach()[0, 0]) == pytest.approx(
-        expected, abs=1e-5
-    )
+    assert float(detector.clip_logits(opinions, mask)[0, 0]) == pytest.approx(expected, abs=1e-5)
     mask[0, 10:35] = False
-    assert float(detector.clip_logits(logits, mask).detach()[0, 0]) == pytest.approx(-2.0, abs=1e-5)
+    assert float(detector.clip_logits(opinions, mask)[0, 0]) == pytest.approx(-2.0, abs=1e-5)
+
+
+def test_a_step_logit_is_the_clip_and_what_stands_out_in_it() -> None:
+    detector = Detector(CONFIG)
+    opinions = torch.zeros(1, 4, len(JUDGES))
+    opinions[0, :, FUSION_OF_VISUAL] = torch.tensor([1.0, 1.0, 1.0, 5.0])  # mean 2
+    detector.step_weights[FUSION_OF_VISUAL] = torch.tensor([0.5, 10.0])
+    detector.biases[1, 0] = 3.0
+    logits = detector.step_logits(opinions, torch.ones(1, 4, dtype=torch.bool))
+    assert logits[0, :, 0].tolist() == [-6.0, -6.0, -6.0, 34.0]
+    assert logits[0, :, 1:].abs().max() == 0
 
 
 def test_a_modality_that_was_not_judged_has_no_probability(detector: Detector) -> None:

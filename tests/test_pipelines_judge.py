@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipelines.detector import Detector, DetectorConfig
+from pipelines.detector import JUDGES, Detector, DetectorConfig
 from pipelines.judge import JudgeConfig, judge
 from pipelines.timelines import Timeline
 from temporal.experts import ExpertConfig
@@ -19,6 +19,14 @@ PICTURES = frozenset({"appearance", "landmarks", "mouth", "flow", "depth"})
 @pytest.fixture(scope="module")
 def detector() -> Detector:
     return Detector(DetectorConfig(experts=TINY)).eval()
+
+
+def opinions(logits: tuple[float, float, float], steps: int) -> torch.Tensor:
+    """Of fusion alone, which an untrained detector takes as they are."""
+    made = torch.zeros(steps, len(JUDGES))
+    for column, modality in enumerate(("visual", "audio", "sync")):
+        made[:, JUDGES.index((f"fusion of {modality}", modality))] = logits[column]
+    return made
 
 
 def timeline(
@@ -40,7 +48,7 @@ def timeline(
         streams=frozenset({"mel"}) if sound else PICTURES,
         face_size=size if track is not None else None,
         yaw=5.0 if track is not None else None,
-        logits=torch.tensor(logits).expand(steps, 3).clone(),
+        opinions=opinions(logits, steps),
         proposals=torch.zeros(steps, scales, 3),
         reach=torch.zeros(steps, scales, 3, 2),
         loudness=torch.full((steps,), loud) if sound else None,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from temporal.experts import CONTEXT, EXPERTS, ExpertConfig, build_experts, normalise
+from temporal.experts import CONTEXT, EXPERTS, ExpertConfig, build_experts, fold_norms, normalise
 
 SHAPES = {
     "appearance": (3, 112, 112),
@@ -78,3 +78,19 @@ def test_mel_hears_no_colour_that_stays_the_same() -> None:
             tokens_of(expert, "mel", given), tokens_of(expert, "mel", tilted), atol=1e-4
         )
     assert same
+
+
+def test_norms_folded_into_convolutions_change_no_token() -> None:
+    torch.manual_seed(0)
+    experts = build_experts(SMALL).eval()
+    for norm in (m for m in experts.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)):
+        nn.init.uniform_(norm.running_mean, -1, 1)
+        nn.init.uniform_(norm.running_var, 0.5, 2)
+    given = streams(9)
+    before = {name: tokens_of(expert, name, given) for name, expert in experts.items()}
+    fold_norms(experts)
+    for name, expert in experts.items():
+        torch.testing.assert_close(
+            tokens_of(expert, name, given), before[name], rtol=1e-3, atol=1e-4
+        )
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in experts["appearance"].stem.modules())
