@@ -23,6 +23,7 @@ from pipelines.scan_plan import Plan, Resources
 from pipelines.scan_worker import Judge, Worker
 
 OBJECT_STORE = 200 * 2**20  # bytes, on a cluster of our own: only rows go through it
+INIT_TRIES = 2  # to begin a cluster: Ray gives its processes 30 s, which a busy machine may exceed
 START_SECONDS = 600.0  # in which some worker must have come up
 FAILED_STARTS = 3  # in a row, and two more a worker, after which it is no accident
 ANSWER_SECONDS = 30.0  # in which a worker says how far it is, unless it hangs
@@ -57,19 +58,21 @@ def connect(address: str | None) -> bool:
     if ray.is_initialized():
         return False
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    try:
-        if address is None:
-            ray.init(
-                address="local",
-                num_cpus=len(os.sched_getaffinity(0)),
-                object_store_memory=OBJECT_STORE,
-                include_dashboard=False,
-                **quiet,
-            )
-        else:
-            ray.init(address=address, **quiet)
-    except Exception as error:  # Ray raises just that where a node starts too slowly
-        raise PoolError(f"{address or 'a cluster here'}: Ray cannot start ({error})") from error
+    own: dict[str, Any] = {
+        "num_cpus": len(os.sched_getaffinity(0)),
+        "object_store_memory": OBJECT_STORE,
+        "include_dashboard": False,
+    }
+    tries = 1 if address else INIT_TRIES
+    for left in reversed(range(tries)):
+        try:
+            ray.init(address=address or "local", **quiet, **({} if address else own))
+            break
+        except Exception as error:  # Ray raises just that where a node starts too slowly
+            ray.shutdown()
+            if not left:
+                where = address or "a cluster here"
+                raise PoolError(f"{where}: Ray cannot start ({error})") from error
     return True
 
 

@@ -21,7 +21,6 @@ from pipelines.timelines import Timeline, join_timelines
 
 CONTEXT = 128  # steps read beyond a shard: faces are found by then, windows have their margins
 NEAR = 0.5  # face sizes between two places of what is taken for one face at the same step
-CURVES = ("logits", "proposals", "reach", "loudness")
 
 
 class LongVideoError(Exception):
@@ -126,10 +125,11 @@ def pack(piece: Piece) -> bytes:
     facts = asdict(replace(piece, timelines=[]))
     facts["span"] = [piece.span.start, piece.span.stop]
     for index, timeline in enumerate(piece.timelines):
-        fields = {name: getattr(timeline, name) for name in timeline.__dataclass_fields__}
-        curves = {name: fields.pop(name) for name in CURVES}
-        tensors |= {f"{index}.{n}": c.contiguous() for n, c in curves.items() if c is not None}
-        facts["timelines"].append(fields | {"streams": sorted(timeline.streams)})
+        values = {name: getattr(timeline, name) for name in timeline.__dataclass_fields__}
+        curves = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+        tensors |= {f"{index}.{name}": curve.contiguous() for name, curve in curves.items()}
+        others = {name: value for name, value in values.items() if name not in curves}
+        facts["timelines"].append(others | {"streams": sorted(timeline.streams)})
     tensors["facts"] = torch.frombuffer(bytearray(json.dumps(facts).encode()), dtype=torch.uint8)
     return bytes(save(tensors))
 
@@ -139,8 +139,9 @@ def unpack(content: bytes) -> Piece:
     tensors = load(content)
     facts = json.loads(tensors["facts"].numpy().tobytes())
     timelines = []
-    for index, fields in enumerate(facts.pop("timelines")):
-        curves = {name: tensors.get(f"{index}.{name}") for name in CURVES}
-        timelines.append(Timeline(**fields | curves | {"streams": frozenset(fields["streams"])}))
+    for index, others in enumerate(facts.pop("timelines")):
+        own = f"{index}."
+        curves = {n.removeprefix(own): t for n, t in tensors.items() if n.startswith(own)}
+        timelines.append(Timeline(**others | curves | {"streams": frozenset(others["streams"])}))
     span, info = range(*facts.pop("span")), MediaInfo(**facts.pop("info"))
     return Piece(span=span, info=info, timelines=timelines, **facts)

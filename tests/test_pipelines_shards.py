@@ -38,7 +38,7 @@ def timeline(
     entry: list[float] | None = None,
     exit_: list[float] | None = None,
 ) -> Timeline:
-    """A timeline whose logits are the numbers of its steps."""
+    """A timeline whose opinions are the numbers of its steps."""
     steps = torch.arange(span.start, span.stop, dtype=torch.float32)
     return Timeline(
         track, False, span.start, frozenset({"mel"} if track is None else {"flow"}), 80.0, 10.0,
@@ -83,7 +83,7 @@ def test_sound_is_joined_end_to_end_and_facts_are_added_up() -> None:
     spans = [range(40), range(40, 80), range(80, 90)]
     whole = join_pieces(piece(s, [timeline(None, s)]) for s in spans)
     (sound,) = whole.timelines
-    assert torch.equal(sound.logits[:, 0], torch.arange(90.0))
+    assert torch.equal(sound.opinions[:, 0], torch.arange(90.0))
     assert sound.loudness is not None
     assert len(sound.loudness) == 90
     assert (whole.span, whole.sha256, whole.warnings) == (range(90), "00", ["odd"])
@@ -106,7 +106,7 @@ def test_faces_go_on_by_their_place_and_strangers_do_not() -> None:
     whole = join_pieces([piece(range(40), before), piece(range(40, 80), after)])
     spans = {t.track: (t.start, t.stop) for t in whole.timelines}
     assert spans == {0: (0, 80), 1: (0, 80), 2: (0, 30), 3: (40, 80), 4: (60, 80)}
-    assert all(torch.equal(t.logits[:, 0], torch.arange(80.0)) for t in whole.timelines[:2])
+    assert all(torch.equal(t.opinions[:, 0], torch.arange(80.0)) for t in whole.timelines[:2])
 
 
 def test_a_face_that_leaves_and_another_that_comes_at_the_cut_are_two() -> None:
@@ -126,7 +126,7 @@ def test_the_whole_ends_where_reading_broke_off() -> None:
         piece(spans[2], [timeline(None, spans[2])]),
     ]
     (sound,) = join_pieces(pieces).timelines
-    assert torch.equal(sound.logits[:, 0], torch.arange(60.0))
+    assert torch.equal(sound.opinions[:, 0], torch.arange(60.0))
 
 
 @pytest.fixture(scope="module")
