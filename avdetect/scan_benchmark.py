@@ -12,7 +12,7 @@ from typing import Any
 from rich.table import Table
 
 from avdetect.example import example_clip
-from pipelines.jobs import RayPool, connect, disconnect, resources
+from pipelines.jobs import RayPool, cluster
 from pipelines.pieces import PieceStore
 from pipelines.scan import Pool, judged_rows
 from pipelines.scan_plan import plan_scan
@@ -37,18 +37,14 @@ def measure_scan(model: Model, seconds: int, clips: int, workers: int) -> dict[s
         paths = [str(folder / f"{number}.mp4") for number in range(clips)]
         taken = {PLAIN: _timed(paths, LoopPool(judge), 1)}
         begin = time.perf_counter()
-        joined = connect(None)
-        try:
+        with cluster(None) as found:
             for count in (1, workers):
-                plan = plan_scan(resources(), model.device, count)
+                plan = plan_scan(found, model.device, count)
                 pool = RayPool(model.load_alone, judge.model, plan)
                 taken[f"Ray, workers: {count}"] = _timed(paths, pool, count)
                 if count == 1:
                     total = time.perf_counter() - begin
                     taken["start of Ray and first clip"] = total - taken["Ray, workers: 1"]
-        finally:
-            if joined:
-                disconnect()
     return taken
 
 

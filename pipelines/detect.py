@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -15,21 +15,14 @@ import torch
 from extractors.faces import FaceConfig
 from extractors.media import MediaConfig, MediaInfo, file_sha256, open_media
 from extractors.stream_extractor import StreamExtractor
-from extractors.streams import STREAMS, StreamConfig
+from extractors.streams import STREAMS, StreamConfig, Streams
 from pipelines.config import with_overrides
 from pipelines.detector import Detector, load_detector
 from pipelines.judge import JudgeConfig, judge
-from pipelines.shards import (
-    LongVideoError,
-    Piece,
-    join_pieces,
-    pack,
-    plan_shards,
-    unpack,
-    with_context,
-)
+from pipelines.shards import Piece, join_pieces, pack, unpack
+from pipelines.spans import LongVideoError, plan_shards, with_context
 from pipelines.stopwatch import OnStep, Stopwatch, reported
-from pipelines.timelines import judge_block
+from pipelines.timelines import Timeline, judge_blocks
 from temporal.experts import fold_norms
 from temporal.localization import MODALITIES, LocalizationConfig, Segment, decode_segments
 from temporal.windows import WindowConfig
@@ -110,6 +103,8 @@ class Session:
         self.shard: int | None = None  # steps of a shard; None: no video is too long for `detect`
         self.extractor = StreamExtractor(config.streams, config.faces)
         self.precision = precision_of(config.precision, detector.calibration.device)
+        # what turns blocks into timelines: here, or in the judging stage of a scan
+        self.judge_blocks: Callable[[Iterable[Streams]], list[Timeline]] = self._judge_here
 
     def detect(self, path: str | PathLike[str], on_step: OnStep | None = None) -> Verdict:
         """Return the verdict on one file.
@@ -149,12 +144,14 @@ class Session:
                     raise LongVideoError(shards)
             chunks = clock.decode(reported(reader, reader.info, on_step))
             blocks = clock.extract(self.extractor(chunks, span))
-            timelines = [
-                judge_block(b, self.detector, config.windows, self.precision) for b in blocks
-            ]
+            timelines = self.judge_blocks(blocks)
             reached, warnings = reader.reached, reader.warnings
         sha256 = None if span.start else file_sha256(path)
         return Piece(span, reached, reader.info, sha256, timelines, warnings, clock.elapsed())
+
+    def _judge_here(self, blocks: Iterable[Streams]) -> list[Timeline]:
+        windows, precision = self.config.windows, self.precision
+        return [t for b in blocks for t in judge_blocks([b], self.detector, windows, precision)]
 
     def _verdict(self, path: str | PathLike[str], pieces: Iterable[Piece]) -> Verdict:
         config, clock = self.config, Stopwatch()

@@ -13,19 +13,31 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pipelines.agenda import Outcome
 from pipelines.pieces import Task
-from pipelines.scan_plan import Plan, Resources
+from pipelines.scan_plan import Plan, PlanError, Resources
 from pipelines.scan_worker import Judge, Worker
 
-OBJECT_STORE = 200 * 2**20  # bytes, on a cluster of our own: only rows go through it
+if TYPE_CHECKING:
+    from extractors.streams import Streams
+    from pipelines.detect import Session
+    from pipelines.team import Team
+    from pipelines.timelines import Timeline
+
+OBJECT_STORE = 200 * 2**20  # bytes, on a cluster of our own where only rows go through it
 INIT_TRIES = 2  # to begin a cluster: Ray gives its processes 30 s, which a busy machine may exceed
 START_SECONDS = 600.0  # in which some worker must have come up
 FAILED_STARTS = 3  # in a row, and two more a worker, after which it is no accident
+TRAIN_RESTARTS = 2  # of a training that lost a worker
+JUDGE_RESTARTS = 100  # of a process that judges for others
+BLOCKS_AHEAD = 2  # blocks of a worker that are on their way to be judged: bounds memory
 ANSWER_SECONDS = 30.0  # in which a worker says how far it is, unless it hangs
 
 
@@ -43,11 +55,12 @@ class _Busy:
     signs: int = 0
 
 
-def connect(address: str | None) -> bool:
+def connect(address: str | None, store: int | None = OBJECT_STORE) -> bool:
     """Return whether a cluster was joined or begun now; False: this process was in one already.
 
     Args:
         address: of a cluster to join, `auto` for the one of this machine; None begins one here.
+        store: bytes for what goes from process to process in that; None: what Ray finds right.
 
     Raises:
         PoolError: there is no such cluster, or none can be begun.
@@ -60,7 +73,7 @@ def connect(address: str | None) -> bool:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     own: dict[str, Any] = {
         "num_cpus": len(os.sched_getaffinity(0)),
-        "object_store_memory": OBJECT_STORE,
+        "object_store_memory": store,
         "include_dashboard": False,
     }
     tries = 1 if address else INIT_TRIES
@@ -97,6 +110,71 @@ def disconnect() -> None:
     ray.shutdown()
 
 
+@contextmanager
+def cluster(address: str | None, store: int | None = OBJECT_STORE) -> Iterator[Resources]:
+    """Yield what a cluster has, joined or begun for as long as it is needed: see `connect`."""
+    joined = connect(address, store)
+    try:
+        yield resources()
+    finally:
+        if joined:
+            disconnect()
+
+
+def train_together(
+    body: Callable[[Team], None], workers: int, gpu: bool, folder: Path, address: str | None
+) -> None:
+    """Run a training in so many processes at once; one that is lost has all begin again.
+
+    Args:
+        body: what each of them does, going on from what it finds done.
+        workers: how many there are, each on a core and, if asked for, a GPU.
+        gpu: whether they compute on GPUs.
+        folder: where Ray keeps its notes; on a cluster, one that all nodes see.
+        address: of the cluster, see `connect`.
+
+    Raises:
+        PlanError: the cluster has not so many cores or GPUs.
+        PoolError: there is no cluster, or the training fails again and again.
+    """
+    here = os.getcwd()  # noqa: PTH109  as os.chdir wants it
+
+    def loop() -> None:
+        import ray.train
+        import torch
+        from ray.train.torch import get_device
+
+        from pipelines.team import Team
+
+        os.chdir(here)  # paths in configurations begin there; Ray begins in a folder of its own
+        if gpu:
+            torch.cuda.set_device(get_device())
+        context = ray.train.get_context()
+        body(Team(context.get_world_rank(), context.get_world_size()))
+
+    with cluster(address) as found:
+        have = found.gpus if gpu else found.cpus
+        if workers > have:
+            raise PlanError(
+                f"--workers {workers}: the cluster has {have:g} {'GPUs' if gpu else 'cores'}"
+            )
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+
+        trainer = TorchTrainer(
+            loop,
+            scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu),
+            run_config=RunConfig(
+                storage_path=str(folder.absolute()),
+                failure_config=FailureConfig(max_failures=TRAIN_RESTARTS),
+            ),
+        )
+        try:
+            trainer.fit()
+        except Exception as error:
+            raise PoolError(f"the training failed: {_cause(error)}") from error
+
+
 class RayPool:
     """Workers on a Ray cluster, replaced where they die or hang."""
 
@@ -106,6 +184,7 @@ class RayPool:
         model: dict[str, str],
         plan: Plan,
         limit: float = 300.0,
+        load_session: Callable[[], Session] | None = None,
     ) -> None:
         """Ask for the plan's workers; they come up while others already work.
 
@@ -114,9 +193,13 @@ class RayPool:
             model: which weights it must come with.
             plan: how many workers, and what each gets.
             limit: seconds without progress on a video after which a worker is given up.
+            load_session: makes what judges for the workers, in a plan that has such a stage;
+                load_judge then makes sessions too, of which others judge the blocks.
         """
         import ray
 
+        self._judges = [] if load_session is None else _judges(load_session, model, plan)
+        self._load_judge = load_judge
         options: dict[str, Any] = {
             "num_cpus": plan.cpus,
             "num_gpus": plan.gpus,
@@ -125,7 +208,7 @@ class RayPool:
             "concurrency_groups": {"watch": 1},  # answers while the other thread judges
         }
         self._actor = ray.remote(**options)(Worker)
-        self._arguments = (load_judge, model)
+        self._model = model
         self._limit = limit
         self._busy: dict[Any, _Busy] = {}
         self._idle: list[Any] = []
@@ -170,10 +253,16 @@ class RayPool:
 
         for worker in [*self._idle, *(busy.worker for busy in self._busy.values())]:
             ray.kill(worker)
-        self._idle, self._busy = [], {}
+        for judge in self._judges:
+            ray.kill(judge)
+        self._idle, self._busy, self._judges = [], {}, []
 
     def _start(self) -> None:
-        worker = self._actor.remote(*self._arguments)
+        load: Callable[[], Judge] = self._load_judge
+        if self._judges:
+            self._judges.append(self._judges.pop(0))  # they take turns in getting workers
+            load = partial(_judged_elsewhere, self._load_judge, self._judges[0])
+        worker = self._actor.remote(load, self._model)
         self._busy[worker.ready.remote()] = _Busy(worker, None, time.monotonic())
 
     def _finished(self, ref: Any) -> Outcome | None:
@@ -235,6 +324,42 @@ class RayPool:
                 raise PoolError(f"no worker comes up: {cause}")
         self._start()
         return None if busy.task is None else Outcome(busy.task, None, cause)
+
+
+def _judges(load: Callable[[], Session], model: dict[str, str], plan: Plan) -> list[Any]:
+    """Return the processes that judge for a plan's workers; one that dies comes back."""
+    import ray
+
+    from pipelines.block_judge import BlockJudge
+
+    options: dict[str, Any] = {
+        "num_cpus": 1.0,
+        "num_gpus": plan.judge_gpus,
+        "max_restarts": JUDGE_RESTARTS,
+        "max_task_retries": 0,  # the video whose block it was is tried once more as a whole
+        "max_concurrency": plan.workers + 1,
+    }
+    actor = ray.remote(**options)(BlockJudge)
+    return [actor.remote(load, model) for _ in range(plan.judges)]
+
+
+def _judged_elsewhere(load: Callable[[], Any], judge: Any) -> Any:
+    """Return a session in this worker's process whose blocks a judge's process judges."""
+    import ray
+
+    ray.get(judge.ready.remote())
+    session = load()
+
+    def judge_blocks(blocks: Iterable[Streams]) -> list[Timeline]:
+        refs: list[Any] = []
+        for block in blocks:
+            if len(refs) >= BLOCKS_AHEAD:
+                ray.wait([refs[-BLOCKS_AHEAD]])
+            refs.append(judge.judge.remote(block))
+        return list(ray.get(refs))
+
+    session.judge_blocks = judge_blocks
+    return session
 
 
 def _cause(error: Exception) -> str:

@@ -88,9 +88,11 @@ def run(
 
 
 def judged_rows(
-    source: str, videos: Iterator[Video], pool: Pool, pieces: PieceStore
+    source: str | None, videos: Iterator[Video], pool: Pool, pieces: PieceStore
 ) -> Iterator[Row]:
     """Yield a row for every video, in the order in which they are finished.
+
+    source: where they come from, which must still be there when one fails; None: nowhere.
 
     Raises:
         SourceError: the source cannot be read any more.
@@ -109,7 +111,7 @@ def judged_rows(
             finished = agenda.settle(outcome)
             if finished is None:
                 continue
-            if finished.result["status"] == "error":
+            if finished.result["status"] == "error" and source is not None:
                 check_source(source)
             moment = {"judged_at": datetime.now(UTC)}
             yield flat_row(finished.result | moment, finished.video.extra)

@@ -14,7 +14,7 @@ from extractors.media import STEP_RATE, MediaError
 from pipelines.agenda import Outcome
 from pipelines.fetch import local_copy, scratch_folder
 from pipelines.pieces import Task
-from pipelines.shards import LongVideoError
+from pipelines.spans import LongVideoError
 
 if TYPE_CHECKING:
     from pipelines.detect import Session

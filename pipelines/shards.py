@@ -1,4 +1,4 @@
-"""A long video in, shards of it out, and what was judged of each joined to the whole again.
+"""What was judged of a long video's shards in, the timelines of the whole out.
 
 Shards are judged by themselves, with some context on either side that their neighbours decide. So
 several workers can take one film, and the joined timelines are those of the film judged at once,
@@ -19,16 +19,7 @@ from torch import Tensor
 from extractors.media import MediaInfo
 from pipelines.timelines import Timeline, join_timelines
 
-CONTEXT = 128  # steps read beyond a shard: faces are found by then, windows have their margins
 NEAR = 0.5  # face sizes between two places of what is taken for one face at the same step
-
-
-class LongVideoError(Exception):
-    """The video is to be judged in shards."""
-
-    def __init__(self, spans: Sequence[range]) -> None:
-        super().__init__(f"is to be judged in {len(spans)} shards")
-        self.spans = spans
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,18 +33,6 @@ class Piece:
     timelines: list[Timeline]
     warnings: list[str]
     elapsed: dict[str, float]  # seconds: decode, extract, judge, total
-
-
-def plan_shards(steps: int, length: int) -> list[range]:
-    """Return the shards of a video: of `length` steps each, save the last, of 0.5 to 1.5 of it."""
-    count = max(1, round(steps / length))
-    starts = [length * index for index in range(count)]
-    return [range(a, b) for a, b in zip(starts, [*starts[1:], steps], strict=True)]
-
-
-def with_context(span: range) -> range:
-    """Return the steps that are read to judge a shard."""
-    return range(max(0, span.start - CONTEXT), span.stop + CONTEXT)
 
 
 def join_pieces(pieces: Iterable[Piece]) -> Piece:

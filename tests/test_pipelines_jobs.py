@@ -11,6 +11,8 @@ import pytest
 
 from pipelines import jobs
 from pipelines.agenda import Outcome
+from pipelines.datasets import StreamCache
+from pipelines.extraction import fill_cache
 from pipelines.jobs import PoolError, RayPool, connect, disconnect, resources
 from pipelines.pieces import PieceStore, Task
 from pipelines.scan import judged_rows
@@ -32,7 +34,7 @@ def stub(model: dict[str, str]) -> Callable[[], Any]:
         from pathlib import Path
 
         from extractors.media import MediaError
-        from pipelines.shards import LongVideoError
+        from pipelines.spans import LongVideoError
 
         class Judge:
             def __init__(self) -> None:
@@ -60,7 +62,7 @@ def stub(model: dict[str, str]) -> Callable[[], Any]:
 
             def judge_shard(self, path: Any, span: Any, on_step: Any = None) -> bytes:
                 once = Path(f"{path}.{span.start}.tried")
-                if "once" in path.name and span.start == 10 and not once.exists():
+                if "abrupt" in path.name and span.start == 10 and not once.exists():
                     once.touch()
                     os.abort()
                 if "broken" in path.name and span.start == 10:
@@ -142,16 +144,40 @@ def test_the_work_is_divided_and_an_object_is_fetched(tmp_path):
 
 
 def test_a_film_is_shared_by_the_workers_and_joined_in_order(tmp_path):
-    names = ["film", "film_once", "film_broken", "a"]
-    rows = rows_of(tmp_path, names, RayPool(stub(MODEL), MODEL, TWO))
-    for name, tries in (("film", 1), ("film_once", 2)):
-        said = [part.split(" by ") for part in rows[name]["sha256"].split(", ")]
-        assert [span for span, _ in said] == ["0-10", "10-20", "20-25"]
-        assert len({pid for _, pid in said}) >= 2
-        assert rows[name]["tries"] == tries
-        assert rows[name]["seconds"] > 0.6
-    assert rows["film_broken"]["error_message"] == f"{tmp_path}/film_broken is damaged"
+    pool = RayPool(stub(MODEL), MODEL, TWO)
+    while pool.idle < 2:
+        pool.wait(1.0)
+    rows = rows_of(tmp_path, ["film"], pool)
+    said = [part.split(" by ") for part in rows["film"]["sha256"].split(", ")]
+    assert [span for span, _ in said] == ["0-10", "10-20", "20-25"]
+    assert len({pid for _, pid in said}) == 2
+    assert rows["film"]["seconds"] > 0.6
     assert not list((tmp_path / "pieces").iterdir())
+
+
+def test_a_film_survives_a_lost_worker_and_fails_by_one_bad_shard(tmp_path):
+    names = ["film_abrupt", "film_broken"]
+    rows = rows_of(tmp_path, names, RayPool(stub(MODEL), MODEL, TWO))
+    said = [part.split(" by ")[0] for part in rows["film_abrupt"]["sha256"].split(", ")]
+    assert said == ["0-10", "10-20", "20-25"]
+    assert rows["film_abrupt"]["tries"] == 2
+    assert rows["film_broken"]["error_message"] == f"{tmp_path}/film_broken is damaged"
+    assert not [f for f in (tmp_path / "pieces").iterdir() if "-10-20." in f.name]
+
+
+def test_streams_for_training_are_extracted_by_workers_once(tmp_path, make_clip):
+    good = [make_clip(f"{n}.wav", 0.5 + 0.1 * n, picture=False) for n in range(2)]
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"nothing")
+    seen: list[tuple[int, int]] = []
+    failed = fill_cache(tmp_path / "cache", [bad, *good], 2, lambda *now: seen.append(now))
+    assert list(failed) == [bad]
+    assert "bad.mp4" in failed[bad]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert [StreamCache(tmp_path / "cache").get(path).blocks[0].steps for path in good] == [12, 15]
+    again: list[tuple[int, int]] = []
+    fill_cache(tmp_path / "cache", good, 2, lambda *now: again.append(now))
+    assert again == []
 
 
 def test_a_worker_with_other_weights_does_not_take_part(tmp_path):

@@ -142,7 +142,7 @@ def test_the_plan_leaves_memory_for_every_worker():
 
 
 def test_the_plan_shares_gpus():
-    plan = plan_scan(CLUSTER, "cuda")
+    plan = plan_scan(CLUSTER, "cuda", judges=0)
     assert (plan.workers, plan.gpus) == (32, 0.25)
     assert "0.25 of a GPU" in str(plan)
 
@@ -152,3 +152,23 @@ def test_a_plan_that_the_cluster_cannot_carry_is_refused_with_the_numbers():
         plan_scan(LAPTOP, "cuda")
     with pytest.raises(PlanError, match=r"--workers 3: .* 2 cores"):
         plan_scan(LAPTOP, "cpu", workers=3)
+
+
+def test_a_gpu_with_many_cores_gets_stages_of_their_own():
+    one = Resources(nodes=1, cpus=16, gpus=1, memory=128 * 2**30)
+    plan = plan_scan(one, "cuda")
+    assert (plan.workers, plan.judges, plan.gpus, plan.judge_gpus) == (15, 1, 0.0, 1.0)
+    assert "15 workers, each on 1 core, that extract, and 1 that judges" in str(plan)
+    few = Resources(nodes=1, cpus=4, gpus=1, memory=128 * 2**30)
+    assert plan_scan(few, "cuda").judges == 0  # four workers fit on the GPU as they are
+    assert plan_scan(one, "cuda", judges=0).workers == 4
+
+
+def test_stages_can_be_asked_for_without_a_gpu():
+    plan = plan_scan(CLUSTER, "cpu", workers=10, judges=2)
+    assert (plan.workers, plan.judges, plan.judge_gpus) == (10, 2, 0.0)
+    assert plan_scan(CLUSTER, "cpu", judges=2).workers == 638
+    with pytest.raises(PlanError, match=r"--workers 2 and --judges 1: .* 2 cores"):
+        plan_scan(LAPTOP, "cpu", workers=2, judges=1)
+    with pytest.raises(PlanError, match=r"--judges 9: the cluster has 8 GPUs"):
+        plan_scan(CLUSTER, "cuda", judges=9)

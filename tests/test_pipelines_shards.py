@@ -14,16 +14,8 @@ from extractors.media import MediaInfo, write_clip
 from extractors.streams import StreamConfig
 from pipelines.detect import DetectConfig, Session
 from pipelines.detector import Detector, DetectorConfig
-from pipelines.shards import (
-    CONTEXT,
-    LongVideoError,
-    Piece,
-    join_pieces,
-    pack,
-    plan_shards,
-    unpack,
-    with_context,
-)
+from pipelines.shards import Piece, join_pieces, pack, unpack
+from pipelines.spans import CONTEXT, LongVideoError, plan_shards, with_context
 from pipelines.timelines import Timeline
 from temporal.experts import ExpertConfig
 from temporal.windows import WindowConfig
