@@ -162,7 +162,7 @@ def test_a_film_survives_a_lost_worker_and_fails_by_one_bad_shard(tmp_path):
     assert said == ["0-10", "10-20", "20-25"]
     assert rows["film_abrupt"]["tries"] == 2
     assert rows["film_broken"]["error_message"] == f"{tmp_path}/film_broken is damaged"
-    assert not [f for f in (tmp_path / "pieces").iterdir() if "-10-20." in f.name]
+    assert not list((tmp_path / "pieces").iterdir())
 
 
 def test_streams_for_training_are_extracted_by_workers_once(tmp_path, make_clip):
