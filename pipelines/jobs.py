@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pipelines.timelines import Timeline
 
 OBJECT_STORE = 200 * 2**20  # bytes, on a cluster of our own where only rows go through it
-INIT_TRIES = 2  # to begin a cluster: Ray gives its processes 30 s, which a busy machine may exceed
+INIT_TRIES = 3  # to begin a cluster: Ray gives its processes 30 s, which a busy machine may exceed
 START_SECONDS = 600.0  # in which some worker must have come up
 FAILED_STARTS = 3  # in a row, and two more a worker, after which it is no accident
 TRAIN_RESTARTS = 2  # of a training that lost a worker

@@ -13,10 +13,10 @@ from pipelines import jobs
 from pipelines.agenda import Outcome
 from pipelines.datasets import StreamCache
 from pipelines.extraction import fill_cache
-from pipelines.jobs import PoolError, RayPool, connect, disconnect, resources
+from pipelines.jobs import PoolError, RayPool, connect, disconnect, resources, train_together
 from pipelines.pieces import PieceStore, Task
 from pipelines.scan import judged_rows
-from pipelines.scan_plan import Plan
+from pipelines.scan_plan import Plan, PlanError
 from pipelines.sources import Video
 
 MODEL = {"name": "stub", "version": "1", "sha256": "00"}
@@ -178,6 +178,11 @@ def test_streams_for_training_are_extracted_by_workers_once(tmp_path, make_clip)
     again: list[tuple[int, int]] = []
     fill_cache(tmp_path / "cache", good, 2, lambda *now: again.append(now))
     assert again == []
+
+
+def test_more_training_workers_than_cores_are_refused_with_the_numbers(tmp_path):
+    with pytest.raises(PlanError, match=r"--workers 999: the cluster has \d+ cores"):
+        train_together(lambda team: None, 999, False, tmp_path, None)
 
 
 def test_a_worker_with_other_weights_does_not_take_part(tmp_path):
