@@ -60,6 +60,8 @@ def test_a_node_dies_and_the_scan_is_finished(tmp_path: Path) -> None:
         plan = plan_scan(found, "cpu")
         assert plan.workers == 3
         pool = RayPool(stub(MODEL), MODEL, plan)
+        while pool.idle < 3:  # on a busy machine one may come up when the others are done
+            pool.wait(1.0)
         videos = [Video(str(tmp_path / f"{number}.mp4")) for number in range(60)]
         (tmp_path / "source").touch()
         rows = []
