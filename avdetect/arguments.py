@@ -74,14 +74,26 @@ def _add_scan(verbs: Verbs) -> None:
         "--workers", type=_count, metavar="N", help="processes (default: what the cores carry)"
     )
     verb.add_argument(
+        "--judges",
+        type=_number,
+        metavar="N",
+        help="of these, besides, judge what the others extract (default: what the plan finds; 0: "
+        "each does both)",
+    )
+    verb.add_argument(
         "--plan", action="store_true", help="print how the work would be divided, and stop"
     )
     verb.add_argument(
         "--timelines", action="store_true", help="also keep the scores of every 40 ms"
     )
     verb.add_argument("--fresh", action="store_true", help="judge again what was judged before")
+    _add_address(verb)
     verb.add_argument(
-        "--address", metavar="ADDRESS", help="a Ray cluster; auto: the one this machine is in"
+        "--shard",
+        type=_seconds,
+        default=540.0,
+        metavar="SECONDS",
+        help="judge videos that are longer by half in parts of this length (default 540)",
     )
     verb.add_argument(
         "--limit",
@@ -132,6 +144,14 @@ def _add_train(verbs: Verbs) -> None:
         "configuration. A run that broke off goes on from its last finished stage.",
     )
     verb.add_argument("config", type=Path, metavar="CONFIG.yaml", help="what to train on, and how")
+    verb.add_argument(
+        "--workers",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="processes that train together, each on batches of the configured size (default 1)",
+    )
+    _add_address(verb)
     _add_set(verb, "data.workers=4")
 
 
@@ -234,6 +254,12 @@ def _add_benchmark(verbs: Verbs) -> None:
     _add_model_options(verb)
 
 
+def _add_address(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--address", metavar="ADDRESS", help="a Ray cluster; auto: the one this machine is in"
+    )
+
+
 def _add_model_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--weights", type=Path, metavar="FILE", help="a detector's weights (default: the starter)"
@@ -258,6 +284,14 @@ def _seconds(text: str) -> float:
     """Return a time above 0."""
     number = float(text)
     if not number > 0:
+        raise ValueError(text)
+    return number
+
+
+def _number(text: str) -> int:
+    """Return a number of 0 or more."""
+    number = int(text)
+    if number < 0:
         raise ValueError(text)
     return number
 

@@ -88,10 +88,11 @@ def scan(options: Namespace) -> int:
     from pipelines.sources import SourceError
 
     weights = options.weights and options.weights.absolute()  # workers may be in other folders
-    model = Model(weights, options.device, tuple(options.set))
+    model = Model(weights, options.device, tuple(options.set), options.shard)
     config = ScanConfig(
-        model, options.workers, options.timelines, options.fresh, options.address, options.limit
-    )
+        model, options.workers, options.judges, options.timelines, options.fresh,
+        options.address, options.limit,
+    )  # fmt: skip
     console = Console(highlight=False, soft_wrap=True)
     try:
         if options.plan:
@@ -143,12 +144,14 @@ def train(options: Namespace) -> int:
 
     from avdetect.table import printable
     from pipelines.config import ConfigError
+    from pipelines.jobs import PoolError
+    from pipelines.scan_plan import PlanError
     from pipelines.train import train as run
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        weights = run(options.config, options.set)
-    except (ConfigError, FileNotFoundError) as error:
+        weights = run(options.config, options.set, options.workers, options.address)
+    except (ConfigError, FileNotFoundError, PlanError, PoolError) as error:
         raise UsageError(str(error)) from error
     print(f"the weights are in {printable(str(weights))}")
     return OK

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,37 +12,14 @@ from typing import Any
 from rich.table import Table
 
 from avdetect.example import example_clip
-from pipelines.jobs import RayPool, connect, disconnect, resources
-from pipelines.scan import Outcome, Pool, judged_rows
+from pipelines.jobs import RayPool, cluster
+from pipelines.pieces import PieceStore
+from pipelines.scan import Pool, judged_rows
 from pipelines.scan_plan import plan_scan
-from pipelines.scan_worker import Judge, Model, Worker
+from pipelines.scan_worker import LoopPool, Model
 from pipelines.sources import Video
 
 PLAIN = "plain loop"
-
-
-class LoopPool:
-    """One worker in this process: the same work without Ray."""
-
-    def __init__(self, judge: Judge) -> None:
-        self._worker = Worker(lambda: judge, judge.model)
-        self._waiting: deque[str] = deque()
-
-    def free(self) -> bool:
-        """Return whether the worker waits for a video."""
-        return not self._waiting
-
-    def submit(self, path: str) -> None:
-        """Give a video to the worker."""
-        self._waiting.append(path)
-
-    def wait(self, seconds: float) -> list[Outcome]:
-        """Return what became of it."""
-        path = self._waiting.popleft()
-        return [Outcome(path, self._worker.judge(path))]
-
-    def close(self) -> None:
-        """Let the worker go."""
 
 
 def measure_scan(model: Model, seconds: int, clips: int, workers: int) -> dict[str, float]:
@@ -61,18 +37,14 @@ def measure_scan(model: Model, seconds: int, clips: int, workers: int) -> dict[s
         paths = [str(folder / f"{number}.mp4") for number in range(clips)]
         taken = {PLAIN: _timed(paths, LoopPool(judge), 1)}
         begin = time.perf_counter()
-        joined = connect(None)
-        try:
+        with cluster(None) as found:
             for count in (1, workers):
-                plan = plan_scan(resources(), model.device, count)
+                plan = plan_scan(found, model.device, count)
                 pool = RayPool(model.load_alone, judge.model, plan)
                 taken[f"Ray, workers: {count}"] = _timed(paths, pool, count)
                 if count == 1:
                     total = time.perf_counter() - begin
                     taken["start of Ray and first clip"] = total - taken["Ray, workers: 1"]
-        finally:
-            if joined:
-                disconnect()
     return taken
 
 
@@ -90,7 +62,8 @@ def _timed(paths: list[str], pool: Pool, workers: int) -> float:
 
 
 def _judge(paths: list[str], pool: Pool) -> list[dict[str, Any]]:
-    return list(judged_rows(paths[0], iter([Video(path) for path in paths]), pool))
+    videos = iter([Video(path) for path in paths])
+    return list(judged_rows(paths[0], videos, pool, PieceStore(Path(paths[0]).parent / "pieces")))
 
 
 def scan_table(taken: Mapping[str, float], clips: int) -> Table:

@@ -24,6 +24,10 @@ MAX_PIXELS = 100_000_000  # of one frame
 MAX_GAP = 60.0  # seconds; what comes later than this after the one before is not believed
 SAMPLE_RATES = range(1_000, 800_000)  # Hz
 MAX_FAILURES = 16  # in a row, to find the next packet in a damaged file
+INDEXED_FORMATS = ("mov", "matroska")  # whose index is believed when only a part is to be read
+# seconds read before that part: decoders need a moment to settle, and the first frames after a key
+# frame may build on those before it
+RUN_UP = 2.0
 
 IMAGE_SIGNATURES = (
     (0, b"\x89PNG\r\n\x1a\n"),
@@ -88,6 +92,37 @@ def decoded(packet: Any) -> list[Any]:
         return list(packet.decode())
     except (av.FFmpegError, ValueError, OSError):
         return []
+
+
+def frames_from(source: str, track: int, near: float | None, threads: int = 0) -> Iterator[Any]:
+    """Every frame of a track that can be decoded, of a part alone where that is possible.
+
+    near: second on the container's clock shortly before which reading begins; None: at the start,
+    as where the file's index is missing or leads too far. threads: of the decoder; 0: its own.
+    """
+    if near is not None:
+        frames = (f for f in _frames(source, track, near, threads) if f.time is not None)
+        first = next(frames, None)
+        if first is not None and first.time <= near:
+            yield first
+            yield from frames
+            return
+    yield from _frames(source, track, None, threads)
+
+
+def _frames(source: str, track: int, near: float | None, threads: int) -> Iterator[Any]:
+    with open_container(source) as container:
+        stream = container.streams[track]
+        if threads:
+            stream.thread_type = "AUTO"
+            stream.codec_context.thread_count = threads
+        if near is not None:
+            try:
+                container.seek(round((near - RUN_UP) / stream.time_base), stream=stream)
+            except (av.FFmpegError, OSError):
+                return
+        for packet in packets(container, stream):
+            yield from decoded(packet)
 
 
 def refuse_absurd(width: int, height: int) -> None:

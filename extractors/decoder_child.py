@@ -28,7 +28,7 @@ from itertools import islice
 from typing import Any
 
 from extractors.clock import SAMPLES_PER_STEP, STEP_RATE, count_steps
-from extractors.container import UnfitFileError, open_source
+from extractors.container import INDEXED_FORMATS, UnfitFileError, open_source
 from extractors.picture import decord_frames, pyav_frames, scaled_size, suits_decord
 from extractors.sound import SoundReader
 from extractors.tracks import Tracks, find_tracks
@@ -124,20 +124,23 @@ def _serve(request: dict[str, Any], channel: Channel) -> None:
     channel.send_json(b"i", plan)
     if request["probe"]:
         return
-    step = request["first"]
-    frames = _frames(plan, request["threads"], source, tracks, step, channel)
+    step, stop = request["first"], min(plan["steps"], request["stop"] or plan["steps"])
+    near = None
+    if request["start"] and set(INDEXED_FORMATS) & set(tracks.formats):
+        near = request["start"] / STEP_RATE
+    frames = _frames(plan, request["threads"], source, tracks, range(step, stop), channel, near)
     sound: SoundReader | None = None
     if tracks.sound is not None:
         place = tracks.sound.index, tracks.zero, tracks.duration
-        sound = SoundReader(source, *place, channel.tick)
+        sound = SoundReader(source, *place, channel.tick, near)
         sound.skip(step * SAMPLES_PER_STEP)
-    while step < plan["steps"]:
-        wanted = min(plan["chunk_steps"], plan["steps"] - step)
+    while step < stop:
+        wanted = min(plan["chunk_steps"], stop - step)
         got = _send_chunk(channel, frames, sound, step, wanted)
         step += got
         if got < wanted:
             break
-    channel.send_json(b"e", _end(tracks, step, plan["steps"]))
+    channel.send_json(b"e", _end(tracks, step, stop))
 
 
 def _plan(request: dict[str, Any], tracks: Tracks) -> dict[str, Any]:
@@ -171,15 +174,21 @@ def _plan(request: dict[str, Any], tracks: Tracks) -> dict[str, Any]:
 
 
 def _frames(
-    plan: dict[str, Any], threads: int, source: str, tracks: Tracks, first: int, channel: Channel
+    plan: dict[str, Any],
+    threads: int,
+    source: str,
+    tracks: Tracks,
+    steps: range,
+    channel: Channel,
+    near: float | None,
 ) -> Iterator[Any] | None:
-    """The frames from step ``first`` on by the planned reader; None where there is no picture."""
-    picture, size, steps = tracks.picture, plan["size"], range(first, plan["steps"])
+    """The frames of ``steps`` by the planned reader; None where there is no picture."""
+    picture, size = tracks.picture, plan["size"]
     if picture is None:
         return None
     if plan["reader"] == "decord":
         return decord_frames(source, picture, size, steps, threads)
-    return pyav_frames(source, picture, size, steps, threads, tracks.zero, channel.tick)
+    return pyav_frames(source, picture, size, steps, threads, tracks.zero, channel.tick, near)
 
 
 def _send_chunk(

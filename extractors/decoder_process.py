@@ -167,7 +167,7 @@ class Decoding:
         self.stopped = False
         self._process: DecoderProcess | None = None
         self._memory: FrameMemory | None = None  # where there is a picture
-        self.plan = self._start(first=0)
+        self.plan = self._start(first=request["start"])
         self.warnings: list[str] = self.plan["warnings"]
         if self.plan["size"] is not None:
             width, height = self.plan["size"]
@@ -175,7 +175,7 @@ class Decoding:
 
     def chunks(self) -> Iterator[Chunk]:
         """Every chunk: its first step, frames (T, H, W, 3) uint8 and waveform (S,) float32."""
-        step = 0
+        step = self._request["start"]
         while self._process is not None:
             try:
                 chunk = self._next_chunk(self._process)

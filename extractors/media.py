@@ -123,10 +123,12 @@ class MediaReader:
 
     info: MediaInfo
     steps: int  # T of the whole file; fewer come where the picture breaks off
+    reached: int  # step after the last one that was handed out
 
-    def __init__(self, path: PathLike, config: MediaConfig) -> None:
-        self.info, self._decoding = _start(path, config, probe=False)
+    def __init__(self, path: PathLike, config: MediaConfig, span: range | None = None) -> None:
+        self.info, self._decoding = _start(path, config, probe=False, span=span)
         self.steps = int(self._decoding.plan["steps"])
+        self.reached = 0 if span is None else span.start
         self._chunks: queue.Queue[Any] = queue.Queue()
         self._wanted = threading.Semaphore(1)  # one chunk ahead
         arguments = (self._decoding, self._wanted, self._chunks)
@@ -154,6 +156,7 @@ class MediaReader:
         chunk = self._chunks.get()
         if isinstance(chunk, Clip):
             self._wanted.release()
+            self.reached = chunk.start + chunk.steps
             return chunk
         self.close()
         if isinstance(chunk, DecoderError):
@@ -178,10 +181,13 @@ class MediaReader:
         self.close()
 
 
-def _start(path: PathLike, config: MediaConfig, probe: bool) -> tuple[MediaInfo, Decoding]:
+def _start(
+    path: PathLike, config: MediaConfig, probe: bool, span: range | None = None
+) -> tuple[MediaInfo, Decoding]:
     """What the file holds, and its decoding under way."""
     name = os.fspath(path)
-    request = asdict(config) | {"path": name, "probe": probe}
+    start, stop = (0, None) if span is None else (span.start, span.stop)
+    request = asdict(config) | {"path": name, "probe": probe, "start": start, "stop": stop}
     try:
         decoding = Decoding(request, config.timeout)
     except DecoderError as failure:
@@ -212,9 +218,15 @@ def _shut(decoding: Decoding, wanted: threading.Semaphore, thread: threading.Thr
         decoding.close()
 
 
-def open_media(path: PathLike, config: MediaConfig = MediaConfig()) -> MediaReader:
-    """A reader of the file at ``path``; raises MediaError where it cannot be judged."""
-    return MediaReader(path, config)
+def open_media(
+    path: PathLike, config: MediaConfig = MediaConfig(), span: range | None = None
+) -> MediaReader:
+    """A reader of the file at ``path``; raises MediaError where it cannot be judged.
+
+    span: the steps that are to be read, cut to what there is; None: all. The way to a later part
+    of a long MP4 or Matroska file is short; of others what lies before is decoded and dropped.
+    """
+    return MediaReader(path, config, span)
 
 
 def probe(path: PathLike, config: MediaConfig = MediaConfig()) -> MediaInfo:

@@ -1,6 +1,7 @@
 """The frame on screen at each step, read by decord or, where decord cannot, by PyAV.
 
-Runs in the decoder's child process. Both readers only go forwards from the start of the file:
+Runs in the decoder's child process. Both readers only go forwards, from the start of the file or,
+where a part of a long one is asked for, from one place that PyAV has sought by the file's index:
 seeking is where decoders differ and where broken files bite.
 """
 
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from extractors.clock import TOLERANCE, count_steps, frames_on_screen, step_middle
-from extractors.container import decoded, open_container, packets, refuse_absurd
+from extractors.container import frames_from, refuse_absurd
 from extractors.tracks import Picture, Tracks
 
 Frame = npt.NDArray[np.uint8]  # (H, W, 3) RGB, upright
@@ -117,14 +118,16 @@ def pyav_frames(
     threads: int,
     zero: float,
     progress: Callable[[], None],
+    near: float | None = None,
 ) -> Iterator[Frame]:
     """The frames that the steps show; ends early where the picture cannot be decoded further.
 
+    near: second since the common zero shortly before which reading begins; None: at the start.
     Frames that cannot be decoded are missing, so the one before stays on screen, as in a player.
     """
     step, time = steps.start, 0.0
     shown: _Shown | None = None
-    for time, frame in _timed_frames(source, picture, threads, zero):
+    for time, frame in _timed_frames(source, picture, threads, zero, near):
         progress()
         while shown is not None and step < steps.stop and step_middle(step) < time:
             yield shown.pixels
@@ -139,22 +142,17 @@ def pyav_frames(
 
 
 def _timed_frames(
-    source: str, picture: Picture, threads: int, zero: float
+    source: str, picture: Picture, threads: int, zero: float, near: float | None
 ) -> Iterator[tuple[float, Any]]:
     """Every frame that can be decoded, with its second since the common zero, never backwards."""
-    count, latest = 0, -np.inf
-    with open_container(source) as container:
-        stream = container.streams[picture.index]
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = threads
-        for packet in packets(container, stream):
-            for frame in decoded(packet):
-                own = picture.times[min(count, len(picture.times) - 1)]
-                time = own if frame.time is None else frame.time - zero
-                count += 1
-                if time <= picture.times[-1] + TOLERANCE:  # else its time was not believed
-                    latest = max(latest, time)
-                    yield latest, frame
+    latest = -np.inf
+    begin = None if near is None else zero + near
+    for count, frame in enumerate(frames_from(source, picture.index, begin, threads)):
+        own = picture.times[min(count, len(picture.times) - 1)]
+        time = own if frame.time is None else frame.time - zero
+        if time <= picture.times[-1] + TOLERANCE:  # else its time was not believed
+            latest = max(latest, time)
+            yield latest, frame
 
 
 class _Shown:

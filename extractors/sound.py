@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from extractors.clock import SAMPLE_RATE
-from extractors.container import MAX_GAP, SAMPLE_RATES, decoded, open_container, packets
+from extractors.container import MAX_GAP, SAMPLE_RATES, frames_from
 
 Waveform = npt.NDArray[np.float32]  # (S,) mono in [-1, 1]
 
@@ -26,9 +26,20 @@ class SoundReader:
     """
 
     def __init__(
-        self, source: str, track: int, zero: float, duration: float, progress: Callable[[], None]
+        self,
+        source: str,
+        track: int,
+        zero: float,
+        duration: float,
+        progress: Callable[[], None],
+        near: float | None = None,
     ) -> None:
-        self._pieces = _placed(_frames(source, track), zero, progress)
+        """Begin to read.
+
+        near: second since the common zero shortly before which reading begins; None: at the start.
+        """
+        begin = None if near is None else zero + near
+        self._pieces = _placed(_frames(source, track, begin), zero, progress)
         self._promised = duration
         self._position = 0  # of the next sample to be handed out
         self._last = 0  # position after the last sample seen
@@ -102,13 +113,11 @@ def _placed(
         at += len(piece)
 
 
-def _frames(source: str, track: int) -> Iterator[Any]:
-    """Every frame of sound that can be decoded."""
-    with open_container(source) as container:
-        for packet in packets(container, container.streams[track]):
-            for frame in decoded(packet):
-                if frame.samples and frame.sample_rate in SAMPLE_RATES:
-                    yield frame
+def _frames(source: str, track: int, near: float | None) -> Iterator[Any]:
+    """Every frame of sound that can be decoded, see ``frames_from``."""
+    for frame in frames_from(source, track, near):
+        if frame.samples and frame.sample_rate in SAMPLE_RATES:
+            yield frame
 
 
 def _kind(frame: Any) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ chunk's crops are cut in another thread while the faces of the next are looked f
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,8 @@ from extractors.media import Clip
 from extractors.spectrogram import MelExtractor
 from extractors.streams import StreamConfig, Streams
 
+ALL = range(sys.maxsize)
+
 
 @dataclass(eq=False)
 class _Source:
@@ -37,12 +40,16 @@ class _Source:
     start: int
     flow: FlowExtractor
     depth: DepthNetwork | None
+    span: range  # steps that are wanted; what lies before and after is context
     scene: bool = False
     pieces: list[Future[dict[str, Tensor]]] = field(default_factory=list)  # end to end
     steps: int = 0
-    lead: int = 0
-    sizes: list[float] = field(default_factory=list)
+    lead: int = field(init=False)
+    places: list[list[float]] = field(default_factory=list)  # of the face: x, y, size; a step each
     yaws: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.lead = max(0, self.span.start - self.start)
 
     def add(self, steps: int, piece: Future[dict[str, Tensor]]) -> None:
         self.pieces.append(piece)
@@ -51,28 +58,33 @@ class _Source:
     def blocks(self, config: StreamConfig) -> Iterator[Streams]:
         """Yield the full blocks, keeping the context that the next one shares."""
         while self.steps >= self.lead + config.block + config.context:
-            yield self._take(self.lead + config.block + config.context, config.context)
+            yield from self._take(self.lead + config.block + config.context, config.context)
 
-    def last_block(self) -> Streams:
-        """Return what is left at the end of the source."""
+    def last_block(self) -> Iterator[Streams]:
+        """Yield what is left at the end of the source."""
         return self._take(self.steps, 0)
 
-    def _take(self, count: int, trail: int) -> Streams:
+    def _take(self, count: int, shared: int) -> Iterator[Streams]:
+        """Yield a block, unless it is all context; the next one has so many steps of it too."""
         pieces = [piece.result() for piece in self.pieces]
         joined = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
-        block = Streams(
-            self.start, self.track, self.scene, self.lead, trail,
-            float(np.median(self.sizes)) if self.sizes else None,
-            float(np.median(self.yaws)) if self.yaws else None,
-            **{name: stream[:count] for name, stream in joined.items()},
-        )  # fmt: skip
-        kept = count - 2 * trail
+        trail = max(shared, self.start + count - self.span.stop)
+        places = self.places[:count]
+        if self.lead + trail < count:
+            yield Streams(
+                self.start, self.track, self.scene, self.lead, trail,
+                places[self.lead] if places and self.lead else None,
+                places[count - trail] if places and trail else None,
+                float(np.median([size for _, _, size in places])) if places else None,
+                float(np.median(self.yaws)) if self.yaws else None,
+                **{name: stream[:count] for name, stream in joined.items()},
+            )  # fmt: skip
+        kept = count - 2 * shared
         rest = Future[dict[str, Tensor]]()
         rest.set_result({name: stream[kept:].clone() for name, stream in joined.items()})
         self.pieces = [rest]
-        self.start, self.steps, self.lead = self.start + kept, self.steps - kept, trail
-        self.sizes, self.yaws = self.sizes[-1:], self.yaws[-1:]
-        return block
+        self.start, self.steps, self.lead = self.start + kept, self.steps - kept, shared
+        self.places, self.yaws = self.places[kept:], self.yaws[-1:]
 
 
 class StreamExtractor:
@@ -84,14 +96,20 @@ class StreamExtractor:
         self._tracker: FaceTracker | None = None  # made at the first frame: sound needs none
         self._pair_flow: PairFlow | None = None
 
-    def __call__(self, chunks: Iterable[Clip]) -> Iterator[Streams]:
-        """Yield blocks of streams: each face's, those of scenes without a face, and the sound's."""
+    def __call__(self, chunks: Iterable[Clip], span: range = ALL) -> Iterator[Streams]:
+        """Yield blocks of streams: each face's, those of scenes without a face, and the sound's.
+
+        span: the steps that are wanted of a part of a file; chunks may have more on either side,
+        which are then the lead of the first blocks and the trail of the last ones.
+        """
         cv2.setNumThreads(1)  # DIS is six times slower with OpenCV's own threads
         with ThreadPoolExecutor(1) as pool:
-            file = _File(self, self._fresh_tracker(), pool)
+            file: _File | None = None
             for clip in chunks:
+                file = file or _File(self, self._fresh_tracker(), pool, span, clip.start)
                 yield from file.push(clip)
-            yield from file.finish()
+            if file is not None:
+                yield from file.finish()
 
     def _fresh_tracker(self) -> FaceTracker:
         if self._tracker is None:
@@ -122,15 +140,20 @@ class _File:
     """
 
     def __init__(
-        self, extractor: StreamExtractor, tracker: FaceTracker, pool: ThreadPoolExecutor
+        self,
+        extractor: StreamExtractor,
+        tracker: FaceTracker,
+        pool: ThreadPoolExecutor,
+        span: range,
+        start: int,
     ) -> None:
-        self.extractor, self.tracker, self.pool = extractor, tracker, pool
+        self.extractor, self.tracker, self.pool, self.span = extractor, tracker, pool, span
         self.pending: list[Future[dict[str, Tensor]]] = []  # crops that are still being cut
         self.config, self.faces = extractor.config, extractor.faces
         self.waiting: list[Frames] = []  # single frames, from step self.done on
         self.mel = MelExtractor()
         self.waiting_mel: Tensor | None = None  # (T, 80, 4) from step self.done on
-        self.done = 0
+        self.done = start
         self.tracks: dict[int, _Source] = {}
         self.sound: _Source | None = None
         self.scene: _Source | None = None
@@ -158,8 +181,8 @@ class _File:
         steps = max(len(self.waiting), 0 if self.waiting_mel is None else len(self.waiting_mel))
         yield from self._advance(self.done + steps, self.done + steps)
         for source in (*self.tracks.values(), self.scene, self.sound):
-            if source is not None and source.steps > source.lead:
-                yield source.last_block()
+            if source is not None:
+                yield from source.last_block()
 
     def _advance(self, stop: int, arrived: int) -> Iterator[Streams]:
         """Turn the steps [done, stop) into streams; arrived bounds what the tracker has seen."""
@@ -194,7 +217,7 @@ class _File:
                 self.tracker.sightings.remove(sighting)
                 source = self.tracks.pop(sighting.track, None)
                 if source is not None:
-                    yield source.last_block()
+                    yield from source.last_block()
         if self.config.scenes:
             yield from self._scenes(frames, faceless)
 
@@ -212,7 +235,7 @@ class _File:
         radius = self.faces.radius
         around = sighting.between(first - radius, last + radius)
         squares = crop_squares(around, self.faces)
-        source.sizes.extend(squares[:, 2] / self.faces.margin)
+        source.places.extend((squares[:, :3] / (1, 1, self.faces.margin)).tolist())
         source.yaws.extend(_yaw(around[radius : len(around) - radius]))
         heard = None if mel is None else mel[part]
         streams = partial(self._face_streams, source, around, squares, frames[part], heard)
@@ -273,12 +296,12 @@ class _File:
 
     def _end_scene(self) -> Iterator[Streams]:
         if self.scene is not None:
-            yield self.scene.last_block()
+            yield from self.scene.last_block()
         self.scene = None
 
     def _source(self, track: int | None, start: int) -> _Source:
         flow = FlowExtractor(self.extractor.pair_flow())
-        return _Source(track, start, flow, self.extractor.depth_network())
+        return _Source(track, start, flow, self.extractor.depth_network(), self.span)
 
 
 def _yaw(landmarks: Array) -> Array:

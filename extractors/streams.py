@@ -39,6 +39,8 @@ class Streams:
     scene: bool = False  # the picture is the whole frame
     lead: int = 0  # steps at the front that the block before holds as well
     trail: int = 0  # steps at the end that the block after holds as well
+    entry: list[float] | None = None  # x, y and size of the face in pixels where the lead ends
+    exit: list[float] | None = None  # the same where the trail begins; both None without either
     face_size: float | None = None  # pixels, median
     yaw: float | None = None  # degrees to the side, median of the absolute value
     appearance: Tensor | None = None  # (T, 3, 112, 112) uint8

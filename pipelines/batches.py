@@ -17,6 +17,7 @@ from extractors.streams import Streams
 from pipelines.augment import augment_streams, augment_waveform, recode
 from pipelines.datasets import Extract, Sample
 from pipelines.forge_crops import forge_crops
+from pipelines.team import Team
 from temporal.localization import MODALITIES
 
 PICTURES = ("appearance", "landmarks", "mouth", "flow", "depth")
@@ -160,19 +161,27 @@ def draw_batches(
     first: int,
     last: int,
     forged: float = 0.0,
+    team: Team = Team(),
 ) -> Iterator[Batch]:
     """Yield the batches of the updates [first, last), each by its own seed, one made ahead.
 
+    size: clips of each of the team's workers; together they have what one would draw at once.
     forged: share of the genuine chunks whose face crops are forged on the way.
     """
 
     def make(update: int) -> Batch:
         rng = np.random.default_rng((seed, update))
         p = weights.numpy().astype(np.float64)
-        picks = rng.choice(len(clips), size, p=p / p.sum())
+        picks = rng.choice(len(clips), size * team.size, p=p / p.sum())
         drawn = [clips[i] for i in picks]
-        chunks = [random_chunk(clip, length, names, rng, drawn, forged) for clip in drawn]
-        return collate(chunks)
+        return collate(
+            [
+                random_chunk(
+                    clip, length, names, np.random.default_rng((seed, update, place)), drawn, forged
+                )
+                for place, clip in team.share(drawn)
+            ]
+        )
 
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(make, first)

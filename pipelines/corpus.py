@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipelines.config import to_dict
 from pipelines.detect import SCHEMA
-from pipelines.jobs import RayPool, connect, disconnect, resources
+from pipelines.jobs import OBJECT_STORE, RayPool, cluster
 from pipelines.results import ResultSet, set_name
 from pipelines.scan import OnProgress, Progress, run, todo
 from pipelines.scan_plan import Plan, plan_scan
@@ -27,6 +27,7 @@ class ScanConfig:
 
     model: Model = field(default_factory=Model)
     workers: int | None = None  # None: as many as the cluster carries
+    judges: int | None = None  # processes that judge for the workers; None: what the plan finds
     timelines: bool = False  # also keep the scores of every step
     fresh: bool = False  # forget what earlier runs of this model and configuration judged
     address: str | None = None  # of a Ray cluster; None: one on this machine, for this run
@@ -81,12 +82,8 @@ def make_plan(config: ScanConfig) -> Plan:
     Raises:
         PlanError, PoolError: see `scan_corpus`.
     """
-    joined = connect(config.address)
-    try:
-        return plan_scan(resources(), config.model.device, config.workers)
-    finally:
-        if joined:
-            disconnect()
+    with cluster(config.address) as found:
+        return plan_scan(found, config.model.device, config.workers, config.judges)
 
 
 def _run(
@@ -99,18 +96,24 @@ def _run(
     on_progress: OnProgress,
 ) -> Progress:
     """Return how it went, with the cluster joined for as long as it takes."""
-    joined = connect(config.address)
-    try:
-        plan = plan_scan(resources(), config.model.device, config.workers)
+    stages = config.judges or (config.judges is None and config.model.device == "cuda")
+    store = None if stages else OBJECT_STORE  # streams may go from process to process
+    with cluster(config.address, store) as found:
+        plan = plan_scan(found, config.model.device, config.workers, config.judges)
         on_begin(Beginning(results.folder, len(results), total, plan))
-        pool = RayPool(config.model.load_alone, model, plan, config.limit)
+        pool = _pool(config, model, plan)
         try:
             return run(source, results, pool, total, on_progress)
         finally:
             pool.close()
-    finally:
-        if joined:
-            disconnect()
+
+
+def _pool(config: ScanConfig, model: dict[str, str], plan: Plan) -> RayPool:
+    """Return the plan's workers; where others judge for them, they have no need of a GPU."""
+    if not plan.judges:
+        return RayPool(config.model.load_alone, model, plan, config.limit)
+    worker = replace(config.model, device="cpu")
+    return RayPool(worker.load_alone, model, plan, config.limit, config.model.load)
 
 
 def identity_of(model: Model, timelines: bool) -> dict[str, Any]:
@@ -120,6 +123,7 @@ def identity_of(model: Model, timelines: bool) -> dict[str, Any]:
     config["media"].pop("threads")  # changes how fast, not what
     return {
         "schema": SCHEMA, "model": session.model, "config": config, "timelines": timelines,
+        "shard": model.shard,
     }  # fmt: skip
 
 

@@ -9,9 +9,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from extractors.faces import FaceConfig
-from extractors.media import STEP_RATE, Clip, MediaError, file_sha256, read_chunks
+from extractors.media import STEP_RATE, Clip, file_sha256, read_chunks
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import (
     VERSION,
@@ -257,19 +255,18 @@ class StreamCache:
         self._extractor: StreamExtractor | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
-    def get(self, path: Path) -> Extract:
-        """Return the extract of a media file.
+    def get(self, path: Path, on_step: OnStep = lambda done, total: None) -> Extract:
+        """Return the extract of a media file; while it is made, on_step is told of progress.
 
         Raises:
             MediaError: the file cannot be decoded.
         """
-        name = hashlib.sha256((file_sha256(path) + self._key).encode()).hexdigest()[:32]
-        streams, sound = self.folder / f"{name}.streams", self.folder / f"{name}.sound"
+        streams, sound = self._files(path)
         if not streams.exists():
             waveforms: list[np.ndarray] = []  # type: ignore[type-arg]
             if self._extractor is None:
                 self._extractor = StreamExtractor(self.streams, self.faces)
-            blocks = list(self._extractor(_tee(read_chunks(path), waveforms)))
+            blocks = list(self._extractor(_tee(read_chunks(path), waveforms, on_step)))
             if waveforms:
                 samples = (np.concatenate(waveforms) * 32767).round().clip(-32768, 32767)
                 save_file({"waveform": torch.from_numpy(samples.astype(np.int16))}, sound)
@@ -277,37 +274,27 @@ class StreamCache:
         waveform = load_file(sound)["waveform"] if sound.exists() else None
         return Extract(load_streams(streams), waveform)
 
+    def has(self, path: Path) -> bool:
+        """Return whether the extract of a media file is there.
 
-def _tee(chunks: Iterator[Clip], waveforms: list[np.ndarray]) -> Iterator[Clip]:  # type: ignore[type-arg]
+        Raises:
+            MediaError: the file cannot be read.
+        """
+        return self._files(path)[0].exists()
+
+    def _files(self, path: Path) -> tuple[Path, Path]:
+        """Return where the streams and the sound of a file are kept."""
+        name = hashlib.sha256((file_sha256(path) + self._key).encode()).hexdigest()[:32]
+        return self.folder / f"{name}.streams", self.folder / f"{name}.sound"
+
+
+def _tee(
+    chunks: Iterator[Clip],
+    waveforms: list[np.ndarray],  # type: ignore[type-arg]
+    on_step: OnStep,
+) -> Iterator[Clip]:
     for clip in chunks:
         if clip.waveform is not None:
             waveforms.append(clip.waveform)
         yield clip
-
-
-def _extract_one(folder: Path, path: Path) -> str | None:
-    torch.set_num_threads(1)
-    global _cache  # one extractor a worker process: loading the face mesh takes a second
-    if _cache is None:
-        _cache = StreamCache(folder)
-    try:
-        _cache.get(path)
-    except MediaError as error:
-        return str(error)
-    return None
-
-
-_cache: StreamCache | None = None
-
-
-def fill_cache(folder: Path, paths: list[Path], workers: int, on_step: OnStep) -> dict[Path, str]:
-    """Extract the streams of all paths, in several processes; return what could not be read."""
-    failed: dict[Path, str] = {}
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = {pool.submit(_extract_one, folder, path): path for path in paths}
-        for done, job in enumerate(as_completed(jobs), 1):
-            message = job.result()
-            if message is not None:
-                failed[jobs[job]] = message
-            on_step(done, len(paths))
-    return failed
+        on_step(clip.start + clip.steps, 0)

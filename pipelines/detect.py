@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,20 +15,20 @@ import torch
 from extractors.faces import FaceConfig
 from extractors.media import Clip, MediaConfig, MediaInfo, file_sha256, open_media
 from extractors.stream_extractor import StreamExtractor
-from extractors.streams import STREAMS, StreamConfig
+from extractors.streams import STREAMS, StreamConfig, Streams
 from pipelines.config import with_overrides
 from pipelines.detector import Detector, load_detector
-from pipelines.judge import JudgeConfig, Judgement, judge
-from pipelines.timelines import join_timelines, judge_block
+from pipelines.judge import JudgeConfig, judge
+from pipelines.shards import Piece, join_pieces, pack, unpack
+from pipelines.spans import LongVideoError, plan_shards, with_context
+from pipelines.stopwatch import OnStep, Stopwatch, reported
+from pipelines.timelines import Timeline, judge_blocks
 from temporal.experts import fold_norms
 from temporal.localization import MODALITIES, LocalizationConfig, Segment, decode_segments
 from temporal.windows import WindowConfig
 
 SCHEMA = 1
 STARTER = Path(__file__).parent.parent / "avdetect" / "weights" / "starter.safetensors"
-
-OnStep = Callable[[int, int], None]
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,11 @@ class Session:
 
     def __init__(self, detector: Detector, config: DetectConfig, model: dict[str, str]) -> None:
         self.detector, self.config, self.model = detector, config, model
+        self.shard: int | None = None  # steps of a shard; None: no video is too long for `detect`
         self.extractor = StreamExtractor(config.streams, config.faces)
         self.precision = precision_of(config.precision, detector.calibration.device)
+        # what turns blocks into timelines: here, or in the judging stage of a scan
+        self.judge_blocks: Callable[[Iterable[Streams]], list[Timeline]] = self._judge_here
 
     def detect(
         self,
@@ -119,17 +121,68 @@ class Session:
 
         Raises:
             MediaError: the file cannot be read.
+            LongVideoError: it is to be judged in shards.
         """
+        return self._verdict(path, [self._piece(path, None, on_step, change)])
+
+    def judge_shard(
+        self, path: str | PathLike[str], span: range, on_step: OnStep | None = None
+    ) -> bytes:
+        """Return what `join` needs of one shard of a file: what the steps of a span say.
+
+        Raises:
+            MediaError: the file cannot be read.
+        """
+        return pack(self._piece(path, span, on_step, iter))
+
+    def join(self, path: str | PathLike[str], shards: Iterable[bytes]) -> Verdict:
+        """Return the verdict on a file of which all shards were judged; reads no file."""
+        return self._verdict(path, map(unpack, shards))
+
+    def _piece(
+        self,
+        path: str | PathLike[str],
+        span: range | None,
+        on_step: OnStep | None,
+        change: Callable[[Iterable[Clip]], Iterable[Clip]],
+    ) -> Piece:
         config, clock = self.config, Stopwatch()
-        with open_media(path, config.media) as reader:
+        with open_media(path, config.media, None if span is None else with_context(span)) as reader:
+            if span is None:
+                span = range(reader.steps)
+                if self.shard and len(shards := plan_shards(reader.steps, self.shard)) > 1:
+                    raise LongVideoError(shards)
             chunks = clock.decode(reported(reader, reader.info, on_step))
-            blocks = clock.extract(self.extractor(change(chunks)))
-            pieces = [judge_block(b, self.detector, config.windows, self.precision) for b in blocks]
-            timelines = join_timelines(pieces)
-            judgement = judge(timelines, self.detector, config.judge)
-            segments = decode_segments(*judgement.curves, config.localization)
-            warnings = [*reader.warnings, *judgement.warnings]
-        return verdict_of(path, reader.info, self, judgement, segments, warnings, clock)
+            blocks = clock.extract(self.extractor(change(chunks), span))
+            timelines = self.judge_blocks(blocks)
+            reached, warnings = reader.reached, reader.warnings
+        sha256 = None if span.start else file_sha256(path)
+        return Piece(span, reached, reader.info, sha256, timelines, warnings, clock.elapsed())
+
+    def _judge_here(self, blocks: Iterable[Streams]) -> list[Timeline]:
+        windows, precision = self.config.windows, self.precision
+        return [t for b in blocks for t in judge_blocks([b], self.detector, windows, precision)]
+
+    def _verdict(self, path: str | PathLike[str], pieces: Iterable[Piece]) -> Verdict:
+        config, clock = self.config, Stopwatch()
+        whole = join_pieces(pieces)
+        judgement = judge(whole.timelines, self.detector, config.judge)
+        segments = decode_segments(*judgement.curves, config.localization)
+        least = dict(zip(MODALITIES, config.judge.segment_thresholds, strict=True))
+        return Verdict(
+            path=str(path),
+            sha256=str(whole.sha256),
+            verdict=judgement.verdict,
+            **judgement.scores,
+            segments=[s for s in segments if s.score >= least[s.modality]],
+            timeline=judgement.timeline,
+            streams={name: name in judgement.streams for name in STREAMS},
+            faces=judgement.faces,
+            media=replace(whole.info, path=str(path)),
+            warnings=[*whole.warnings, *judgement.warnings],
+            model=self.model,
+            elapsed=clock.elapsed(whole.elapsed),
+        )
 
 
 def load(
@@ -162,74 +215,3 @@ def precision_of(name: str, device: torch.device) -> torch.dtype:
         else torch.cpu._is_avx512_bf16_supported()
     )
     return torch.bfloat16 if name == "bfloat16" or (name == "auto" and native) else torch.float32
-
-
-def verdict_of(
-    path: str | PathLike[str],
-    info: MediaInfo,
-    session: Session,
-    judgement: Judgement,
-    segments: list[Segment],
-    warnings: list[str],
-    clock: Stopwatch,
-) -> Verdict:
-    """Return everything that is known of a file, put together."""
-    least = dict(zip(MODALITIES, session.config.judge.segment_thresholds, strict=True))
-    return Verdict(
-        path=str(path),
-        sha256=file_sha256(path),
-        verdict=judgement.verdict,
-        **judgement.scores,
-        segments=[s for s in segments if s.score >= least[s.modality]],
-        timeline=judgement.timeline,
-        streams={name: name in judgement.streams for name in STREAMS},
-        faces=judgement.faces,
-        media=info,
-        warnings=warnings,
-        model=session.model,
-        elapsed=clock.elapsed(),
-    )
-
-
-def reported(chunks: Iterable[Item], info: MediaInfo, on_step: OnStep | None) -> Iterator[Item]:
-    """Yield the chunks and tell how far they have come."""
-    total, done = round(info.duration * 25), 0
-    for clip in chunks:
-        yield clip
-        done += clip.steps  # type: ignore[attr-defined]
-        if on_step is not None:
-            on_step(done, total)
-
-
-class Stopwatch:
-    """Seconds spent in each stage of a chain of generators."""
-
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self._spent = {"decode": 0.0, "extract": 0.0}
-
-    def decode(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield the items and count the time that their making takes as decoding."""
-        return self._timed("decode", iter(items))
-
-    def extract(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield the items and count the time that their making takes as extraction."""
-        return self._timed("extract", iter(items))
-
-    def _timed(self, stage: str, items: Iterator[Item]) -> Iterator[Item]:
-        while True:
-            begin = time.perf_counter()
-            try:
-                item = next(items)
-            except StopIteration:
-                return
-            finally:
-                self._spent[stage] += time.perf_counter() - begin
-            yield item
-
-    def elapsed(self) -> dict[str, float]:
-        """Return seconds of decode, extract, judge and total; extraction waits for decoding."""
-        total = time.perf_counter() - self._start
-        decode, both = self._spent["decode"], self._spent["extract"]
-        times = {"decode": decode, "extract": both - decode, "judge": total - both, "total": total}
-        return {stage: round(seconds, 3) for stage, seconds in times.items()}

@@ -16,6 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from pipelines.team import Team
+
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
@@ -27,7 +29,7 @@ class StageConfig:
     """How long and how fast one part of the detector learns."""
 
     updates: int = 1500
-    batch: int = 16  # clips
+    batch: int = 16  # clips, of each worker
     length: int = 16  # steps a chunk
     rate: float = 1e-3  # peak learning rate; warm-up, then a cosine to zero
     decay: float = 0.05  # weight decay
@@ -40,13 +42,17 @@ class StageConfig:
 class Run:
     """A training run's folder: log, checkpoints, and the finished stages."""
 
-    def __init__(self, folder: Path, seed: int, device: str, precision: str) -> None:
-        self.folder, self.seed, self.device = folder, seed, device
+    def __init__(
+        self, folder: Path, seed: int, device: str, precision: str, team: Team = Team()
+    ) -> None:
+        self.folder, self.seed, self.device, self.team = folder, seed, device, team
         self.precision = torch.bfloat16 if precision == "bfloat16" else torch.float32
         folder.mkdir(parents=True, exist_ok=True)
 
     def log(self, **facts: object) -> None:
-        """Append facts to log.jsonl and to the program's log."""
+        """Append facts to log.jsonl and to the program's log; of a team, its leader does."""
+        if not self.team.leads:
+            return
         row = {"time": round(time.time(), 1), **facts}
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
@@ -65,7 +71,10 @@ class Run:
         return path.exists()
 
     def finish(self, stage: str, module: nn.Module) -> None:
-        """Keep a finished stage's weights."""
+        """Keep a finished stage's weights: the leader's, which all take over."""
+        self.team.agree(module)
+        if not self.team.leads:
+            return
         state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
         save_file(state, self.folder / f"{stage}.safetensors")
 
@@ -103,13 +112,14 @@ def fit(
         averaged.load_state_dict(saved["averaged"])
         optimizer.load_state_dict(saved["optimizer"])
         state, best = saved["state"], saved["best"]
+    losses = run.team.losses(module, loss_of)
     begin, total = time.time(), 0.0
     for update, batch in enumerate(batches(state["update"], config.updates), state["update"]):
         for group in optimizer.param_groups:
             group["lr"] = config.rate * _schedule(update, config.updates)
         module.train()
         with run.autocast():
-            loss = loss_of(module, batch)
+            loss = losses(batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
@@ -119,8 +129,9 @@ def fit(
         if (update + 1) % config.evaluate_every and update + 1 < config.updates:
             continue
         with torch.inference_mode(), run.autocast():
-            score = score_of(averaged)
-        run.log(stage=stage, update=update + 1, loss=round(total / config.evaluate_every, 4),
+            score = run.team.mean(score_of(averaged))
+        loss_now = run.team.mean(total) / config.evaluate_every
+        run.log(stage=stage, update=update + 1, loss=round(loss_now, 4),
                 score=round(score, 4), seconds=round(time.time() - begin))  # fmt: skip
         total = 0.0
         state = {
@@ -130,16 +141,18 @@ def fit(
         }
         if state["stale"] == 0:
             best = {name: t.clone() for name, t in averaged.state_dict().items()}
-        torch.save(
-            {"module": module.state_dict(), "averaged": averaged.state_dict(), "best": best,
-             "optimizer": optimizer.state_dict(), "state": state}, checkpoint,
-        )  # fmt: skip
+        if run.team.leads:
+            torch.save(
+                {"module": module.state_dict(), "averaged": averaged.state_dict(), "best": best,
+                 "optimizer": optimizer.state_dict(), "state": state}, checkpoint,
+            )  # fmt: skip
         if state["stale"] >= config.patience:
             break
     module.load_state_dict(best)
     module.eval()
     run.finish(stage, module)
-    checkpoint.unlink(missing_ok=True)
+    if run.team.leads:
+        checkpoint.unlink(missing_ok=True)
 
 
 def _schedule(update: int, updates: int) -> float:

@@ -26,40 +26,59 @@ class Plan:
     cpus: float  # cores a worker
     gpus: float  # share of a GPU a worker
     reason: str
+    judges: int = 0  # processes that judge what the workers extract; 0: each does both
+    judge_gpus: float = 0.0  # a judge
 
     def __str__(self) -> str:
         """Return the plan in one sentence."""
         share = f" and {self.gpus:g} of a GPU" if self.gpus else ""
         noun = "worker" if self.workers == 1 else "workers"
-        return f"{self.workers} {noun}, each on {self.cpus:g} core{share}: {self.reason}"
+        plan = f"{self.workers} {noun}, each on {self.cpus:g} core{share}"
+        if self.judges:
+            verb = "judge" if self.judges > 1 else "judges"
+            place = "a GPU each" if self.judge_gpus else "a core each"
+            plan += f", that extract, and {self.judges} that {verb} for them on {place}"
+        return f"{plan}: {self.reason}"
 
 
 class PlanError(ValueError):
     """The cluster cannot do what is asked of it; the message names the numbers."""
 
 
-def plan_scan(resources: Resources, device: str, workers: int | None = None) -> Plan:
-    """Return the plan for a cluster; each worker extracts and judges in one process.
+def plan_scan(
+    resources: Resources, device: str, workers: int | None = None, judges: int | None = None
+) -> Plan:
+    """Return the plan for a cluster.
+
+    Where a GPU would have more cores to wait for than workers fit on it, extraction and judging
+    are stages of their own; else each worker does both, which saves sending streams around.
 
     Args:
         resources: what the cluster has.
         device: `cpu` or `cuda`.
         workers: how many are wanted; None: as many as the scarcest resource carries.
+        judges: how many processes judge for the workers; 0: none; None: whatever is faster.
 
     Raises:
-        PlanError: there is no GPU for `cuda`, or too few cores for the workers.
+        PlanError: there is no GPU for `cuda`, or there are too few cores or GPUs.
     """
-    gpu = 0.0
-    limits = {"cores": int(resources.cpus), "memory": resources.memory // WORKER_BYTES}
-    if device == "cuda":
-        if not resources.gpus:
-            raise PlanError(f"--device cuda: no GPU on the cluster's {resources.nodes} nodes")
-        limits["GPUs"] = int(WORKERS_A_GPU * resources.gpus)
-        gpu = 1 / WORKERS_A_GPU
+    gpus = resources.gpus if device == "cuda" else 0.0
+    if device == "cuda" and not gpus:
+        raise PlanError(f"--device cuda: no GPU on the cluster's {resources.nodes} nodes")
+    if judges is None:
+        judges = int(gpus) if resources.cpus > (WORKERS_A_GPU + 1) * gpus else 0
+    if gpus and judges > gpus:
+        raise PlanError(f"--judges {judges}: the cluster has {gpus:g} GPUs")
+    cores = int(resources.cpus)
+    limits = {"cores": cores - judges, "memory": resources.memory // WORKER_BYTES - judges}
+    if gpus and not judges:
+        limits["GPUs"] = int(WORKERS_A_GPU * gpus)
     scarce = min(limits, key=lambda name: limits[name])
-    most = max(limits[scarce], 1)
-    if workers is None:
-        return Plan(most, 1.0, gpu, f"as many as the {scarce} carry")
-    if workers > limits["cores"]:
-        raise PlanError(f"--workers {workers}: the cluster has {resources.cpus:g} cores")
-    return Plan(workers, 1.0, gpu, "as asked for")
+    reason = f"as many as the {scarce} carry" if workers is None else "as asked for"
+    workers = max(limits[scarce], 1) if workers is None else workers
+    if workers + judges > max(cores, 1):
+        asked = f"--workers {workers}" + (f" and --judges {judges}" if judges else "")
+        raise PlanError(f"{asked}: the cluster has {resources.cpus:g} cores")
+    if judges:
+        return Plan(workers, 1.0, 0.0, reason, judges, 1.0 if gpus else 0.0)
+    return Plan(workers, 1.0, 1 / WORKERS_A_GPU if gpus else 0.0, reason)

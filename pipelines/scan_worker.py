@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from extractors.media import MediaError
+from extractors.media import STEP_RATE, MediaError
+from pipelines.agenda import Outcome
 from pipelines.fetch import local_copy, scratch_folder
+from pipelines.pieces import Task
+from pipelines.spans import LongVideoError
 
 if TYPE_CHECKING:
-    from pipelines.detect import OnStep, Session
+    from pipelines.detect import Session
+    from pipelines.stopwatch import OnStep
 
 
 class Judged(Protocol):
@@ -29,7 +34,15 @@ class Judge(Protocol):
     model: dict[str, str]
 
     def detect(self, path: str | PathLike[str], on_step: OnStep | None = None) -> Judged:
-        """Return the verdict on one file, or raise MediaError."""
+        """Return the verdict on one file, or raise MediaError or LongVideoError."""
+
+    def judge_shard(
+        self, path: str | PathLike[str], span: range, on_step: OnStep | None = None
+    ) -> bytes:
+        """Return the piece of one shard of a file, or raise MediaError."""
+
+    def join(self, path: str | PathLike[str], shards: Sequence[bytes]) -> Judged:
+        """Return the verdict on the file of which these are all pieces."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +52,21 @@ class Model:
     weights: Path | None = None  # None: the starter
     device: str = "cpu"
     overrides: tuple[str, ...] = ()
+    shard: float = 540.0  # seconds; videos that are longer by half are judged in parts
 
     def load(self) -> Session:
-        """Return a session whose decoder has one thread: workers fill the cores, not threads."""
+        """Return a session whose decoder has one thread: workers fill the cores, not threads.
+
+        Its shards are a whole number of window strides, so that the windows of the sound are those
+        of the video judged at once.
+        """
         from pipelines.detect import load
 
         session = load(self.weights, self.device, self.overrides)
         media = replace(session.config.media, threads=1)
         session.config = replace(session.config, media=media)
+        stride = session.config.windows.stride
+        session.shard = stride * max(1, round(self.shard * STEP_RATE / stride))
         return session
 
     def load_alone(self) -> Session:
@@ -79,18 +99,58 @@ class Worker:
         """Return a number that rises while there is progress on the video."""
         return self._signs
 
-    def judge(self, path: str) -> dict[str, Any]:
-        """Return the result of a file or object as plain values, also where it is unreadable."""
+    def judge(
+        self, path: str, span: range | None = None, pieces: Sequence[bytes] = ()
+    ) -> dict[str, Any]:
+        """Return the result of a file or object as plain values, also where it is unreadable.
+
+        Of a long video, that is the `spans` to take instead; of one of them, its `piece`; and of
+        all `pieces`, what the file would give if it were not long.
+        """
         begin, self._signs = time.perf_counter(), 0
         try:
-            with local_copy(path, self._scratch, self._sign) as file:
-                try:
-                    result = self._judge.detect(file, self._sign).to_dict()
-                except MediaError as error:
-                    raise MediaError(str(error).replace(str(file), path)) from error
+            if pieces:
+                result = self._judge.join(path, pieces).to_dict()
+            else:
+                result = self._judged(path, span)
         except MediaError as error:
             result = {"status": "error", "error": {"type": "MediaError", "message": str(error)}}
+        except LongVideoError as error:
+            result = {"status": "long", "spans": error.spans}
         return result | {"path": path, "seconds": round(time.perf_counter() - begin, 3)}
+
+    def _judged(self, path: str, span: range | None) -> dict[str, Any]:
+        with local_copy(path, self._scratch, self._sign) as file:
+            try:
+                if span is None:
+                    return self._judge.detect(file, self._sign).to_dict()
+                return {"status": "piece", "piece": self._judge.judge_shard(file, span, self._sign)}
+            except MediaError as error:
+                raise MediaError(str(error).replace(str(file), path)) from error
 
     def _sign(self, *_: int) -> None:
         self._signs += 1
+
+
+class LoopPool:
+    """One worker in this process: the same work without Ray."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._worker = Worker(lambda: judge, judge.model)
+        self._waiting: deque[Task] = deque()
+
+    def free(self) -> bool:
+        """Return whether the worker waits for a task."""
+        return not self._waiting
+
+    def submit(self, task: Task) -> None:
+        """Give a task to the worker."""
+        self._waiting.append(task)
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """Return what became of it."""
+        task = self._waiting.popleft()
+        return [Outcome(task, self._worker.judge(task.path, task.span, task.contents()))]
+
+    def close(self) -> None:
+        """Let the worker go."""

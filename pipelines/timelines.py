@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from extractors.spectrogram import loudness
 from extractors.streams import Streams
 from pipelines.detector import Detector
-from temporal.windows import WindowConfig, cut_windows, stitch_windows
+from temporal.windows import WindowConfig, WindowPlan, cut_windows, stitch_windows
 
 BATCH = 2  # windows that the networks take at once: bounds memory
 
@@ -31,6 +31,8 @@ class Timeline:
     proposals: Tensor  # (T, K, 3) probabilities
     reach: Tensor  # (T, K, 3, 2) steps
     loudness: Tensor | None  # (T,) of the sound, nepers
+    entry: list[float] | None = None  # where the face was first and last, see `Streams`
+    exit: list[float] | None = None
 
     @property
     def stop(self) -> int:
@@ -39,25 +41,48 @@ class Timeline:
 
 
 @torch.inference_mode()
-def judge_block(
-    block: Streams, detector: Detector, config: WindowConfig, precision: torch.dtype
-) -> Timeline:
-    """Return the timeline of a block, without the steps that its neighbours hold as well.
+def judge_blocks(
+    blocks: Sequence[Streams],
+    detector: Detector,
+    config: WindowConfig,
+    precision: torch.dtype,
+    batch: int = BATCH,
+) -> list[Timeline]:
+    """Return the timeline of each block, without the steps that its neighbours hold as well.
 
-    The experts run in the given precision, what is made of their tokens in float32.
+    The experts run in the given precision, what is made of their tokens in float32. Windows of
+    equal length and streams, of whichever block, are judged together, `batch` at a time.
     """
-    windows = cut_windows(block.present(), config, block.lead, block.trail)
+    cut = [cut_windows(block.present(), config, block.lead, block.trail) for block in blocks]
+    alike: defaultdict[tuple[object, ...], list[tuple[int, int]]] = defaultdict(list)
+    for i, windows in enumerate(cut):
+        for n in range(len(windows.starts)):
+            alike[windows.length, *windows.streams].append((i, n))
     device = next(detector.parameters()).device
-    parts = []
-    for begin in range(0, len(windows.starts), BATCH):
-        streams = {n: s[begin : begin + BATCH].to(device) for n, s in windows.streams.items()}
-        mask = windows.mask[begin : begin + BATCH].to(device)
-        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            tokens = detector.tokens(streams, mask)
-        parts.append(detector.fuse({name: t.float() for name, t in tokens.items()}, mask))
-    opinions = torch.cat([part.opinions for part in parts])
-    proposals = torch.cat([part.proposal_logits for part in parts]).sigmoid()
-    reach = torch.cat([part.reach for part in parts])
+    said: list[list[tuple[Tensor, ...]]] = [[] for _ in blocks]  # of each block, a window each
+    for places in alike.values():
+        for begin in range(0, len(places), batch):
+            some = places[begin : begin + batch]
+            streams = {
+                name: torch.stack([cut[i].streams[name][n] for i, n in some]).to(device)
+                for name in cut[some[0][0]].streams
+            }
+            mask = torch.stack([cut[i].mask[n] for i, n in some]).to(device)
+            with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+                tokens = detector.tokens(streams, mask)
+            out = detector.fuse({name: t.float() for name, t in tokens.items()}, mask)
+            curves = (out.opinions, out.proposal_logits.sigmoid(), out.reach)
+            for place, window in enumerate(some):
+                said[window[0]].append(tuple(curve[place] for curve in curves))
+    return [
+        _timeline(block, windows, *map(torch.stack, zip(*mine, strict=True)))
+        for block, windows, mine in zip(blocks, cut, said, strict=True)
+    ]
+
+
+def _timeline(
+    block: Streams, windows: WindowPlan, opinions: Tensor, proposals: Tensor, reach: Tensor
+) -> Timeline:
     sound = None if block.mel is None else loudness(block.mel)
     return Timeline(
         track=block.track,
@@ -70,6 +95,8 @@ def judge_block(
         proposals=stitch_windows(proposals, windows).cpu(),
         reach=stitch_windows(reach, windows).cpu(),
         loudness=None if sound is None else sound[block.lead : block.steps - block.trail],
+        entry=block.entry,
+        exit=block.exit,
     )
 
 
@@ -97,4 +124,6 @@ def _join(pieces: list[Timeline]) -> Timeline:
         proposals=torch.cat([piece.proposals for piece in pieces]),
         reach=torch.cat([piece.reach for piece in pieces]),
         loudness=torch.cat(sounds) if sounds else None,
+        entry=first.entry,
+        exit=pieces[-1].exit,
     )

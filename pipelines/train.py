@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,14 +26,16 @@ from pipelines.config import load_config
 from pipelines.datasets import (
     Sample,
     StreamCache,
-    fill_cache,
     read_audio_manifest,
     read_forged,
     read_splits,
     read_video_manifest,
 )
 from pipelines.detector import PROBES, Detector, DetectorConfig, save_detector
+from pipelines.extraction import fill_cache
 from pipelines.fitting import Run, StageConfig
+from pipelines.jobs import train_together
+from pipelines.team import Team
 from pipelines.train_experts import train_expert, train_sync
 from pipelines.train_fusion import train_fusion
 
@@ -48,7 +51,7 @@ class DataConfig:
     forged: tuple[str, ...] = ()  # metadata.json of forged clips
     splits: str = "configs/splits.yaml"
     cache: str = "cache/streams"
-    workers: int = 2  # processes that fill the cache
+    workers: int = 2  # processes that fill the cache; several are Ray workers
     min_face: float = 40.0  # pixels; clips with smaller faces do not train
 
 
@@ -73,18 +76,44 @@ class TrainConfig:
     fusion: StageConfig = field(default_factory=lambda: StageConfig(batch=32, length=128))
 
 
-def train(path: Path, overrides: Sequence[str] = ()) -> Path:
+def train(
+    path: Path, overrides: Sequence[str] = (), workers: int = 1, address: str | None = None
+) -> Path:
     """Train as a YAML file says and return the path of the weights.
+
+    Args:
+        path: the file.
+        overrides: settings that differ from it, `key=value`.
+        workers: processes that train together (DDP on Ray Train), each on batches of the
+            configured size: n of them are one with n times the batch.
+        address: of a Ray cluster; None: one on this machine, where several processes need one.
 
     Raises:
         ConfigError: the file or an override names an unknown setting.
         FileNotFoundError: a manifest is not there.
+        PlanError, PoolError: the cluster is not there or not large enough, or workers fail.
     """
     config = load_config(TrainConfig, path, overrides)
+    data, out = config.data, Path(config.out)
+    paths = [sample.path for sample in read_samples(data)]
+    failed = fill_cache(Path(data.cache), paths, data.workers, _report, address)
+    if workers == 1 and address is None:
+        train_stages(config, failed, Team())
+    else:
+        body = partial(train_stages, config, failed)
+        train_together(body, workers, config.device == "cuda", out / "ray", address)
+    return out / f"{config.detector.name}.safetensors"
+
+
+def train_stages(config: TrainConfig, failed: dict[Path, str], team: Team) -> None:
+    """Train all stages as one worker of a team; its leader calibrates and saves the weights.
+
+    failed: the clips whose streams are not in the cache, and why.
+    """
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    run = Run(Path(config.out), config.seed, config.device, config.precision)
-    clips = load_clips(config.data, run)
+    run = Run(Path(config.out), config.seed, config.device, config.precision, team)
+    clips = load_clips(config.data, failed, run)
     detector = Detector(config.detector).to(config.device)
     if config.stem:
         load_stem(detector, Path(config.stem))
@@ -95,11 +124,12 @@ def train(path: Path, overrides: Sequence[str] = ()) -> Path:
         train_sync(detector, clips, config.sync, run)
     if "fusion" in config.stages:
         train_fusion(detector, clips, config.fusion, run)
+    if not team.leads:
+        return
     if "calibrate" in config.stages:
         calibrate(detector, clips, run)
     weights = run.folder / f"{config.detector.name}.safetensors"
     save_detector(weights, detector.eval(), {"clips": {s: len(c) for s, c in clips.items()}})
-    return weights
 
 
 def load_stem(detector: Detector, path: Path) -> None:
@@ -116,22 +146,22 @@ def load_stem(detector: Detector, path: Path) -> None:
         raise ValueError(f"{path}: not the weights of torchvision's mobilenet_v2") from error
 
 
-def load_clips(config: DataConfig, run: Run) -> dict[str, list[TrainClip]]:
-    """Return the usable clips of every split, streams extracted."""
-    samples = read_samples(config)
-    paths = [sample.path for sample in samples]
-    failed = fill_cache(Path(config.cache), paths, config.workers, _report)
+def load_clips(
+    config: DataConfig, failed: Mapping[Path, str], run: Run
+) -> dict[str, list[TrainClip]]:
+    """Return the usable clips of every split; those that failed to be extracted are left out."""
+    samples, unfit = read_samples(config), dict(failed)
     cache = StreamCache(Path(config.cache))
     clips: dict[str, list[TrainClip]] = {"train": [], "val": [], "calibration": [], "dev": []}
     for sample in samples:
-        if sample.path in failed or sample.split not in clips:
+        if sample.path in unfit or sample.split not in clips:
             continue
         clip = train_clip(sample, cache.get(sample.path), config.min_face)
         if clip is None:
-            failed[sample.path] = "neither a usable face nor sound"
+            unfit[sample.path] = "neither a usable face nor sound"
         else:
             clips[sample.split].append(clip)
-    run.log(samples=len(samples), failed={str(p.name): why for p, why in failed.items()})
+    run.log(samples=len(samples), failed={str(p.name): why for p, why in unfit.items()})
     for split, members in clips.items():
         run.log(split=split, clips=len(members), methods=Counter(c.sample.method for c in members))
     return clips

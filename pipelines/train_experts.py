@@ -57,7 +57,7 @@ def train_expert(
     def batches(first: int, last: int) -> Iterator[Batch]:
         return draw_batches(
             train, weights, streams, config.length, config.batch, run.seed, first, last,
-            config.forged,
+            config.forged, run.team,
         )  # fmt: skip
 
     def loss_of(module: nn.Module, batch: Batch) -> Tensor:
@@ -141,8 +141,9 @@ def train_sync(
 
     def batches(first: int, last: int) -> Iterator[Batch]:
         return draw_batches(
-            train, weights, SYNC_STREAMS, config.length, config.batch, run.seed, first, last
-        )
+            train, weights, SYNC_STREAMS, config.length, config.batch, run.seed, first, last,
+            team=run.team,
+        )  # fmt: skip
 
     def loss_of(module: SyncNetwork, batch: Batch) -> Tensor:
         lips, voice = module({n: s.to(run.device) for n, s in batch.streams.items()})

@@ -67,8 +67,14 @@ def train_fusion(
         for update in range(first, last):
             rng = np.random.default_rng((run.seed, update))
             kind = list(weights)[int(rng.choice(len(weights), p=p / p.sum()))]
-            picks = rng.choice(len(kinds[kind]), config.batch, p=weights[kind])
-            chunks = [random_stretch(kinds[kind][i], config.length, rng) for i in picks]
+            size = config.batch * run.team.size
+            picks = rng.choice(len(kinds[kind]), size, p=weights[kind])
+            chunks = [
+                random_stretch(
+                    kinds[kind][i], config.length, np.random.default_rng((run.seed, update, place))
+                )
+                for place, i in run.team.share(picks.tolist())
+            ]
             yield _without_some(pad(chunks), rng)
 
     def loss_of(module: Detector, batch: TokenBatch) -> Tensor:

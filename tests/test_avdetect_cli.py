@@ -215,13 +215,13 @@ def test_forge_train_and_evaluate_call_their_function(tmp_path, monkeypatch, cap
     stand_in("pipelines.train", "train")
     stand_in("pipelines.evaluate", "evaluate_files", {"auc": 0.5})
     assert cli.main(["forge", str(tmp_path), "--out", "o", "--per-video", "3", "--seed", "7"]) == 0
-    assert cli.main(["train", "c.yaml", "--set", "a=1", "--set", "b=2"]) == 0
+    assert cli.main(["train", "c.yaml", "--set", "a=1", "--set", "b=2", "--workers", "4"]) == 0
     capsys.readouterr()
     assert cli.main(["evaluate", "p.jsonl", "--truth", "t.json", "--protocol", "lavdf"]) == 0
     assert json.loads(capsys.readouterr().out) == {"auc": 0.5}
     assert calls == [
         (tmp_path, Path("o"), 3, 7),
-        (Path("c.yaml"), ["a=1", "b=2"]),
+        (Path("c.yaml"), ["a=1", "b=2"], 4, None),
         (
             Path("p.jsonl"),
             Path("t.json"),

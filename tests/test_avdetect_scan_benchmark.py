@@ -8,9 +8,11 @@ from typing import Any
 
 from rich.console import Console
 
-from avdetect.scan_benchmark import PLAIN, LoopPool, scan_table
+from avdetect.scan_benchmark import PLAIN, scan_table
 from extractors.media import MediaError
+from pipelines.pieces import PieceStore
 from pipelines.scan import judged_rows
+from pipelines.scan_worker import LoopPool
 from pipelines.sources import Video
 
 
@@ -29,7 +31,8 @@ def test_the_plain_loop_judges_one_video_after_the_other(tmp_path):
     names = [str(tmp_path / name) for name in ("a", "broken", "c")]
     (tmp_path / "corpus").touch()
     pool: Any = LoopPool(FakeJudge())
-    rows = list(judged_rows(str(tmp_path), iter(map(Video, names)), pool))
+    videos = iter(map(Video, names))
+    rows = list(judged_rows(str(tmp_path), videos, pool, PieceStore(tmp_path)))
     assert [(row["path"], row["status"]) for row in rows] == [
         (names[0], "ok"), (names[1], "error"), (names[2], "ok"),
     ]  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.jobs import RayPool, connect, disconnect, resources
+from pipelines.pieces import PieceStore
 from pipelines.scan import judged_rows
 from pipelines.scan_plan import plan_scan
 from pipelines.sources import Video
@@ -59,11 +60,13 @@ def test_a_node_dies_and_the_scan_is_finished(tmp_path: Path) -> None:
         plan = plan_scan(found, "cpu")
         assert plan.workers == 3
         pool = RayPool(stub(MODEL), MODEL, plan)
+        while pool.idle < 3:  # on a busy machine one may come up when the others are done
+            pool.wait(1.0)
         videos = [Video(str(tmp_path / f"{number}.mp4")) for number in range(60)]
         (tmp_path / "source").touch()
         rows = []
         used: set[str] = set()
-        for row in judged_rows(str(tmp_path), iter(videos), pool):
+        for row in judged_rows(str(tmp_path), iter(videos), pool, PieceStore(tmp_path)):
             rows.append(row)
             if len(rows) == 20:
                 used = {r["sha256"] for r in rows}

@@ -15,13 +15,13 @@ from pipelines.datasets import (
     Sample,
     Splits,
     StreamCache,
-    fill_cache,
     genuine_clips,
     read_audio_manifest,
     read_forged,
     read_splits,
     read_video_manifest,
 )
+from pipelines.extraction import fill_cache
 
 VIDEO = """file,label,modality,method,audio,split,person,repo,notes
 a.mp4,real,none,none,1,train,ann,lab/one,

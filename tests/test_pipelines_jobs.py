@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 from pipelines import jobs
-from pipelines.jobs import PoolError, RayPool, connect, disconnect, resources
-from pipelines.scan import Outcome, judged_rows
-from pipelines.scan_plan import Plan
+from pipelines.agenda import Outcome
+from pipelines.datasets import StreamCache
+from pipelines.extraction import fill_cache
+from pipelines.jobs import PoolError, RayPool, connect, disconnect, resources, train_together
+from pipelines.pieces import PieceStore, Task
+from pipelines.scan import judged_rows
+from pipelines.scan_plan import Plan, PlanError
 from pipelines.sources import Video
 
 MODEL = {"name": "stub", "version": "1", "sha256": "00"}
@@ -30,6 +34,7 @@ def stub(model: dict[str, str]) -> Callable[[], Any]:
         from pathlib import Path
 
         from extractors.media import MediaError
+        from pipelines.spans import LongVideoError
 
         class Judge:
             def __init__(self) -> None:
@@ -46,12 +51,30 @@ def stub(model: dict[str, str]) -> Callable[[], Any]:
                     time.sleep(3600)
                 if "fault" in name:
                     raise RuntimeError("a fault in the program")
+                if "film" in name:
+                    raise LongVideoError([range(10), range(10, 20), range(20, 25)])
                 if "unreadable" in name:
                     raise MediaError(f"{path} is empty (0 bytes)")
                 for step in range(30 if "long" in name else 1):
                     on_step(step, 30)
                     time.sleep(0.1)
-                result = {"status": "ok", "verdict": "real", "sha256": str(os.getpid())}
+                return self.result(str(os.getpid()))
+
+            def judge_shard(self, path: Any, span: Any, on_step: Any = None) -> bytes:
+                once = Path(f"{path}.{span.start}.tried")
+                if "abrupt" in path.name and span.start == 10 and not once.exists():
+                    once.touch()
+                    os.abort()
+                if "broken" in path.name and span.start == 10:
+                    raise MediaError(f"{path} is damaged")
+                time.sleep(0.2)
+                return f"{span.start}-{span.stop} by {os.getpid()}".encode()
+
+            def join(self, path: Any, shards: Any) -> Any:
+                return self.result(", ".join(shard.decode() for shard in shards))
+
+            def result(self, said: str) -> Any:
+                result = {"status": "ok", "verdict": "real", "sha256": said}
                 return types.SimpleNamespace(to_dict=lambda: result)
 
         return Judge()
@@ -71,7 +94,7 @@ def rows_of(folder: Path, names: list[str], pool: RayPool) -> dict[str, dict[str
     (folder / "source").touch()
     try:
         videos = (Video(str(folder / name)) for name in names)
-        rows = list(judged_rows(str(folder), videos, pool))
+        rows = list(judged_rows(str(folder), videos, pool, PieceStore(folder / "pieces")))
     finally:
         pool.close()
     assert len(rows) == len(names)
@@ -110,7 +133,7 @@ def test_the_work_is_divided_and_an_object_is_fetched(tmp_path):
     pool = RayPool(stub(MODEL), MODEL, TWO)
     while pool.idle < 2:
         pool.wait(1.0)
-    pool.submit(f"file://{tmp_path}/a.mp4")
+    pool.submit(Task(f"file://{tmp_path}/a.mp4"))
     outcomes: list[Outcome] = []
     while not outcomes:
         outcomes = pool.wait(1.0)
@@ -118,6 +141,48 @@ def test_the_work_is_divided_and_an_object_is_fetched(tmp_path):
     assert outcomes[0].result["path"] == f"file://{tmp_path}/a.mp4"
     rows = rows_of(tmp_path, names, pool)
     assert len({row["sha256"] for row in rows.values()}) == 2  # worked in two processes
+
+
+def test_a_film_is_shared_by_the_workers_and_joined_in_order(tmp_path):
+    pool = RayPool(stub(MODEL), MODEL, TWO)
+    while pool.idle < 2:
+        pool.wait(1.0)
+    rows = rows_of(tmp_path, ["film"], pool)
+    said = [part.split(" by ") for part in rows["film"]["sha256"].split(", ")]
+    assert [span for span, _ in said] == ["0-10", "10-20", "20-25"]
+    assert len({pid for _, pid in said}) == 2
+    assert rows["film"]["seconds"] > 0.6
+    assert not list((tmp_path / "pieces").iterdir())
+
+
+def test_a_film_survives_a_lost_worker_and_fails_by_one_bad_shard(tmp_path):
+    names = ["film_abrupt", "film_broken"]
+    rows = rows_of(tmp_path, names, RayPool(stub(MODEL), MODEL, TWO))
+    said = [part.split(" by ")[0] for part in rows["film_abrupt"]["sha256"].split(", ")]
+    assert said == ["0-10", "10-20", "20-25"]
+    assert rows["film_abrupt"]["tries"] == 2
+    assert rows["film_broken"]["error_message"] == f"{tmp_path}/film_broken is damaged"
+    assert not list((tmp_path / "pieces").iterdir())
+
+
+def test_streams_for_training_are_extracted_by_workers_once(tmp_path, make_clip):
+    good = [make_clip(f"{n}.wav", 0.5 + 0.1 * n, picture=False) for n in range(2)]
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"nothing")
+    seen: list[tuple[int, int]] = []
+    failed = fill_cache(tmp_path / "cache", [bad, *good], 2, lambda *now: seen.append(now))
+    assert list(failed) == [bad]
+    assert "bad.mp4" in failed[bad]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert [StreamCache(tmp_path / "cache").get(path).blocks[0].steps for path in good] == [12, 15]
+    again: list[tuple[int, int]] = []
+    fill_cache(tmp_path / "cache", good, 2, lambda *now: again.append(now))
+    assert again == []
+
+
+def test_more_training_workers_than_cores_are_refused_with_the_numbers(tmp_path):
+    with pytest.raises(PlanError, match=r"--workers 999: the cluster has \d+ cores"):
+        train_together(lambda team: None, 999, False, tmp_path, None)
 
 
 def test_a_worker_with_other_weights_does_not_take_part(tmp_path):

@@ -102,14 +102,19 @@ def test_other_libraries_read_the_parts(tmp_path, library):
         results.add(row("a.mp4"))
         results.add(error_row("b.mp4"))
     files = results.folder / "results"
+    names = ["path", "score", "segments"]
     if library == "pandas":
-        paths = list(module.read_parquet(files)["path"])
+        table = module.read_parquet(files).sort_values("path")
+        rows = list(table[names].itertuples(index=False, name=None))
     elif library == "polars":
-        paths = module.read_parquet(files / "*.parquet")["path"].to_list()
+        rows = module.read_parquet(files / "*.parquet").select(names).rows()
     else:
-        query = f"SELECT path FROM '{files}/*.parquet' ORDER BY path"
-        paths = [name for (name,) in module.sql(query).fetchall()]
-    assert paths == ["a.mp4", "b.mp4"]
+        query = f"SELECT {', '.join(names)} FROM '{files}/*.parquet' ORDER BY path"
+        rows = module.sql(query).fetchall()
+    (path, score, segments), (broken, none, _) = rows
+    assert (path, score, broken) == ("a.mp4", 0.93, "b.mp4")
+    assert none is None or none != none
+    assert [dict(segment) for segment in segments] == RESULT["segments"]
 
 
 def test_a_path_is_kept_once(tmp_path):

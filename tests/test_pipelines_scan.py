@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from pipelines.agenda import Outcome
+from pipelines.pieces import PieceStore, Task
 from pipelines.results import ResultSet
-from pipelines.scan import Outcome, Progress, judged_rows, run, todo
+from pipelines.scan import Progress, judged_rows, run, todo
 from pipelines.scan_plan import PlanError, Resources, plan_scan
 from pipelines.sources import SourceError, Video
 
@@ -22,29 +24,29 @@ class FakePool:
     def __init__(self, deadly: dict[str, int] | None = None, starting: int = 0) -> None:
         self.deadly = deadly or {}
         self.starting = starting  # looks until a worker is there
-        self.busy: list[str] = []
+        self.busy: list[Task] = []
         self.given: list[str] = []
 
     def free(self) -> bool:
         return not self.starting and len(self.busy) < 2
 
-    def submit(self, path: str) -> None:
-        self.busy.append(path)
-        self.given.append(path)
+    def submit(self, task: Task) -> None:
+        self.busy.append(task)
+        self.given.append(task.path)
 
     def wait(self, seconds: float) -> list[Outcome]:
         self.starting = max(self.starting - 1, 0)
         if not self.busy:
             return []
-        path = self.busy.pop(0)
-        name = Path(path).name
+        task = self.busy.pop(0)
+        path, name = task.path, Path(task.path).name
         if self.deadly.get(name, 0) > 0:
             self.deadly[name] -= 1
-            return [Outcome(path, None, "ended its worker")]
+            return [Outcome(task, None, "ended its worker")]
         if "bad" in name:
             error = {"type": "MediaError", "message": f"{path} is empty"}
-            return [Outcome(path, {"path": path, "status": "error", "error": error})]
-        return [Outcome(path, {"path": path, "status": "ok", "verdict": "real"})]
+            return [Outcome(task, {"path": path, "status": "error", "error": error})]
+        return [Outcome(task, {"path": path, "status": "ok", "verdict": "real"})]
 
     def close(self) -> None:
         pass
@@ -52,7 +54,7 @@ class FakePool:
 
 def rows_of(names: list[str], pool: FakePool, source: str) -> list[dict[str, Any]]:
     videos: Iterator[Video] = (Video(name) for name in names)
-    return list(judged_rows(source, videos, pool))
+    return list(judged_rows(source, videos, pool, PieceStore(Path(source) / "pieces")))
 
 
 @pytest.fixture
@@ -100,7 +102,7 @@ def test_an_empty_source_ends_at_once(source):
 def test_a_source_that_vanishes_is_no_heap_of_error_rows(source, tmp_path):
     with ResultSet(tmp_path / "out", IDENTITY) as results:
         videos = todo(source, results)
-        rows = judged_rows(source, videos, FakePool())
+        rows = judged_rows(source, videos, FakePool(), PieceStore(tmp_path))
         assert next(rows)["path"] == f"{source}/a.mp4"
         for path in Path(source).iterdir():
             path.unlink()
@@ -140,7 +142,7 @@ def test_the_plan_leaves_memory_for_every_worker():
 
 
 def test_the_plan_shares_gpus():
-    plan = plan_scan(CLUSTER, "cuda")
+    plan = plan_scan(CLUSTER, "cuda", judges=0)
     assert (plan.workers, plan.gpus) == (32, 0.25)
     assert "0.25 of a GPU" in str(plan)
 
@@ -150,3 +152,23 @@ def test_a_plan_that_the_cluster_cannot_carry_is_refused_with_the_numbers():
         plan_scan(LAPTOP, "cuda")
     with pytest.raises(PlanError, match=r"--workers 3: .* 2 cores"):
         plan_scan(LAPTOP, "cpu", workers=3)
+
+
+def test_a_gpu_with_many_cores_gets_stages_of_their_own():
+    one = Resources(nodes=1, cpus=16, gpus=1, memory=128 * 2**30)
+    plan = plan_scan(one, "cuda")
+    assert (plan.workers, plan.judges, plan.gpus, plan.judge_gpus) == (15, 1, 0.0, 1.0)
+    assert "15 workers, each on 1 core, that extract, and 1 that judges" in str(plan)
+    few = Resources(nodes=1, cpus=4, gpus=1, memory=128 * 2**30)
+    assert plan_scan(few, "cuda").judges == 0  # four workers fit on the GPU as they are
+    assert plan_scan(one, "cuda", judges=0).workers == 4
+
+
+def test_stages_can_be_asked_for_without_a_gpu():
+    plan = plan_scan(CLUSTER, "cpu", workers=10, judges=2)
+    assert (plan.workers, plan.judges, plan.judge_gpus) == (10, 2, 0.0)
+    assert plan_scan(CLUSTER, "cpu", judges=2).workers == 638
+    with pytest.raises(PlanError, match=r"--workers 2 and --judges 1: .* 2 cores"):
+        plan_scan(LAPTOP, "cpu", workers=2, judges=1)
+    with pytest.raises(PlanError, match=r"--judges 9: the cluster has 8 GPUs"):
+        plan_scan(CLUSTER, "cuda", judges=9)

@@ -144,28 +144,45 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_all_stages_end_in_weights_that_judge(corpus: Path) -> None:
+def recipe(corpus: Path, out: str) -> Path:
+    """Write how to train on the corpus, a few updates a stage."""
     stage = "{updates: 4, batch: 2, length: 50, evaluate_every: 2}"
     names = ("lips", "flow", "depth", "mel", "voice")
     sizes = "{dim: 16, appearance: 8, " + ", ".join(f"{name}: [4, 8]" for name in names) + "}"
-    (corpus / "tiny.yaml").write_text(
-        f"out: {corpus / 'run'}\nthreads: 1\nprecision: bfloat16\n"
+    path = corpus / f"{out}.yaml"
+    path.write_text(
+        f"out: {corpus / out}\nthreads: 1\nprecision: bfloat16\n"
         f"data: {{videos: {corpus / 'manifest.csv'}, splits: {corpus / 'splits.yaml'}, "
         f"cache: {corpus / 'cache'}, workers: 1}}\n"
         f"detector: {{name: tiny, experts: {sizes}}}\n"
         + "".join(f"{s}: {stage}\n" for s in ("appearance", "flow", "depth", "mel", "fusion"))
         + "sync: {updates: 4, batch: 2, length: 64, evaluate_every: 2}\n"
     )
-    weights = train(corpus / "tiny.yaml")
-    assert weights == corpus / "run" / "tiny.safetensors"
-    log = [json.loads(line) for line in (corpus / "run" / "log.jsonl").read_text().splitlines()]
+    return path
+
+
+def check_run(corpus: Path, out: str, weights: Path) -> int:
+    """See that all stages were trained and the weights judge; return the length of the log."""
+    assert weights == corpus / out / "tiny.safetensors"
+    log = [json.loads(line) for line in (corpus / out / "log.jsonl").read_text().splitlines()]
     assert {row["stage"] for row in log if "loss" in row} == {
         "appearance", "flow", "depth", "mel", "sync", "fusion",
     }  # fmt: skip
     verdict = load(weights).detect(corpus / "0.mp4")
     assert verdict.score is not None
     assert verdict.model["name"] == "tiny"
-    before = len(log)
-    assert train(corpus / "tiny.yaml") == weights  # every stage is found finished
+    return len(log)
+
+
+def test_all_stages_end_in_weights_that_judge(corpus: Path) -> None:
+    weights = train(recipe(corpus, "run"))
+    before = check_run(corpus, "run", weights)
+    assert train(recipe(corpus, "run")) == weights  # every stage is found finished
     again = (corpus / "run" / "log.jsonl").read_text().splitlines()[before:]
     assert not any("loss" in json.loads(line) for line in again)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_two_workers_train_all_stages_too(corpus: Path) -> None:
+    check_run(corpus, "two", train(recipe(corpus, "two"), workers=2))

@@ -1,0 +1,59 @@
+"""Stages of a walk through a file in, seconds that each took and steps that are done out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
+
+from extractors.media import Clip, MediaInfo
+
+OnStep = Callable[[int, int], None]
+Item = TypeVar("Item")
+
+
+def reported(chunks: Iterable[Clip], info: MediaInfo, on_step: OnStep | None) -> Iterator[Clip]:
+    """Yield the chunks and tell how far they have come."""
+    total, done = round(info.duration * 25), 0
+    for clip in chunks:
+        yield clip
+        done += clip.steps
+        if on_step is not None:
+            on_step(done, total)
+
+
+class Stopwatch:
+    """Seconds spent in each stage of a chain of generators."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._spent = {"decode": 0.0, "extract": 0.0}
+
+    def decode(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield the items and count the time that their making takes as decoding."""
+        return self._timed("decode", iter(items))
+
+    def extract(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield the items and count the time that their making takes as extraction."""
+        return self._timed("extract", iter(items))
+
+    def _timed(self, stage: str, items: Iterator[Item]) -> Iterator[Item]:
+        while True:
+            begin = time.perf_counter()
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            finally:
+                self._spent[stage] += time.perf_counter() - begin
+            yield item
+
+    def elapsed(self, before: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Return seconds of decode, extract, judge and total; extraction waits for decoding.
+
+        before: seconds that were spent earlier and are added.
+        """
+        total = time.perf_counter() - self._start
+        decode, both = self._spent["decode"], self._spent["extract"]
+        times = {"decode": decode, "extract": both - decode, "judge": total - both, "total": total}
+        return {stage: round(t + (before or {}).get(stage, 0.0), 3) for stage, t in times.items()}
