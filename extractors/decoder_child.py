@@ -4,7 +4,7 @@ A stranger's file may crash or hang the libraries that decode it; here it takes 
 along. ``decoder_process`` starts it, reads from it and ends it. A message is a kind, one letter,
 and a length, followed by that many bytes:
 
-- ``i``  JSON: what the file holds and what will be sent
+- ``i``  JSON: what the file holds and what will be sent, or what it says of itself
 - ``f``  the pixels of the next step's frame, (H, W, 3) uint8
 - ``c``  end of a chunk: its sound, (S,) float32, of no length where the file has none
 - ``t``  nothing: still at work
@@ -26,6 +26,7 @@ from typing import Any
 
 from extractors.clock import SAMPLES_PER_STEP, STEP_RATE, count_steps
 from extractors.container import UnfitFileError, open_source
+from extractors.facts import file_facts
 from extractors.picture import decord_frames, pyav_frames, scaled_size, suits_decord
 from extractors.sound import SoundReader
 from extractors.tracks import Tracks, find_tracks
@@ -107,8 +108,11 @@ def _limit_memory() -> None:
 
 
 def _serve(request: dict[str, Any], channel: Channel) -> None:
-    """Send the plan and then, unless it was only a probe, chunk after chunk."""
+    """Send the plan and then, unless it was only a probe, chunk after chunk; or only facts."""
     source = open_source(request["path"])
+    if request["facts"]:
+        channel.send_json(b"i", file_facts(source, channel.tick))
+        return
     tracks = find_tracks(source, channel.tick)
     plan = _plan(request, tracks)
     channel.send_json(b"i", plan)

@@ -28,6 +28,10 @@ from extractors.media import Clip
 from extractors.spectrogram import MelExtractor
 from extractors.streams import StreamConfig, Streams
 
+# Is told of a face's steps as they are cut out: its track, the first step, the squares (T, 4) and
+# the landmarks (T, 478, 3) in pixels of the frame.
+OnFace = Callable[[int, int, Array, Array], None]
+
 
 @dataclass(eq=False)
 class _Source:
@@ -84,11 +88,14 @@ class StreamExtractor:
         self._tracker: FaceTracker | None = None  # made at the first frame: sound needs none
         self._pair_flow: PairFlow | None = None
 
-    def __call__(self, chunks: Iterable[Clip]) -> Iterator[Streams]:
-        """Yield blocks of streams: each face's, those of scenes without a face, and the sound's."""
+    def __call__(self, chunks: Iterable[Clip], on_face: OnFace | None = None) -> Iterator[Streams]:
+        """Yield blocks of streams: each face's, those of scenes without a face, and the sound's.
+
+        `on_face`, where given, is told of every face as it is cut out.
+        """
         cv2.setNumThreads(1)  # DIS is six times slower with OpenCV's own threads
         with ThreadPoolExecutor(1) as pool:
-            file = _File(self, self._fresh_tracker(), pool)
+            file = _File(self, self._fresh_tracker(), pool, on_face)
             for clip in chunks:
                 yield from file.push(clip)
             yield from file.finish()
@@ -122,9 +129,14 @@ class _File:
     """
 
     def __init__(
-        self, extractor: StreamExtractor, tracker: FaceTracker, pool: ThreadPoolExecutor
+        self,
+        extractor: StreamExtractor,
+        tracker: FaceTracker,
+        pool: ThreadPoolExecutor,
+        on_face: OnFace | None,
     ) -> None:
         self.extractor, self.tracker, self.pool = extractor, tracker, pool
+        self.on_face = on_face
         self.pending: list[Future[dict[str, Tensor]]] = []  # crops that are still being cut
         self.config, self.faces = extractor.config, extractor.faces
         self.waiting: list[Frames] = []  # single frames, from step self.done on
@@ -213,7 +225,10 @@ class _File:
         around = sighting.between(first - radius, last + radius)
         squares = crop_squares(around, self.faces)
         source.sizes.extend(squares[:, 2] / self.faces.margin)
-        source.yaws.extend(_yaw(around[radius : len(around) - radius]))
+        landmarks = around[radius : len(around) - radius]
+        source.yaws.extend(_yaw(landmarks))
+        if self.on_face is not None:
+            self.on_face(sighting.track, first, squares, landmarks)
         heard = None if mel is None else mel[part]
         streams = partial(self._face_streams, source, around, squares, frames[part], heard)
         self._later(source, last - first, streams)
