@@ -7,22 +7,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from extractors.faces import FaceConfig
-from extractors.media import MediaConfig, MediaInfo, file_sha256, open_media
+from extractors.faces import Array, FaceConfig
+from extractors.media import Clip, MediaConfig, MediaInfo, file_sha256, open_media
 from extractors.stream_extractor import StreamExtractor
-from extractors.streams import STREAMS, StreamConfig
+from extractors.streams import STREAMS, StreamConfig, Streams
 from pipelines.config import with_overrides
 from pipelines.detector import Detector, load_detector
 from pipelines.judge import JudgeConfig, Judgement, judge
-from pipelines.timelines import join_timelines, judge_block
+from pipelines.timelines import Timeline, join_timelines, judge_block
 from temporal.localization import MODALITIES, LocalizationConfig, Segment, decode_segments
-from temporal.windows import WindowConfig
+from temporal.windows import WindowConfig, Windows
 
 SCHEMA = 1
 STARTER = Path(__file__).parent.parent / "avdetect" / "weights" / "starter.safetensors"
@@ -95,6 +95,24 @@ def error_dict(path: str | PathLike[str], error: Exception) -> dict[str, Any]:
     }  # fmt: skip
 
 
+class Witness(Protocol):
+    """Is shown what passes through a detection, to explain it afterwards."""
+
+    def begin(self, info: MediaInfo) -> None:
+        """See what the file holds, before anything else."""
+
+    def chunk(self, clip: Clip) -> None:
+        """See frames and sound as they were decoded."""
+
+    def face(self, track: int, first: int, squares: Array, landmarks: Array) -> None:
+        """See where a face is: squares (T, 4) and landmarks (T, 478, 3) in pixels."""
+
+    def block(
+        self, block: Streams, windows: Windows, tokens: dict[str, torch.Tensor], said: Timeline
+    ) -> None:
+        """See a block of streams, the experts' tokens of it, and what the detector says of it."""
+
+
 class Session:
     """A detector and its extractors, loaded once, for one file after the other."""
 
@@ -103,21 +121,30 @@ class Session:
         self.extractor = StreamExtractor(config.streams, config.faces)
         self.precision = precision_of(config.precision, detector.calibration.device)
 
-    def detect(self, path: str | PathLike[str], on_step: OnStep | None = None) -> Verdict:
+    def detect(
+        self,
+        path: str | PathLike[str],
+        on_step: OnStep | None = None,
+        witness: Witness | None = None,
+    ) -> Verdict:
         """Return the verdict on one file.
 
         Args:
             path: any video or sound file.
             on_step: is told the steps read so far and their expected number.
+            witness: is shown what the verdict rests on; its time counts as the detection's.
 
         Raises:
             MediaError: the file cannot be read.
         """
         config, clock = self.config, Stopwatch()
+        on_face = None if witness is None else witness.face
+        on_block = None if witness is None else witness.block
         with open_media(path, config.media) as reader:
-            chunks = clock.decode(reported(reader, reader.info, on_step))
-            blocks = clock.extract(self.extractor(chunks))
-            pieces = [judge_block(b, self.detector, config.windows, self.precision) for b in blocks]
+            chunks = clock.decode(reported(reader, reader.info, on_step, witness))
+            blocks = clock.extract(self.extractor(chunks, on_face))
+            judging = self.detector, config.windows, self.precision, on_block
+            pieces = [judge_block(block, *judging) for block in blocks]
             timelines = join_timelines(pieces)
             judgement = judge(timelines, self.detector, config.judge)
             segments = decode_segments(*judgement.curves, config.localization)
@@ -183,12 +210,18 @@ def verdict_of(
     )
 
 
-def reported(chunks: Iterable[Item], info: MediaInfo, on_step: OnStep | None) -> Iterator[Item]:
-    """Yield the chunks and tell how far they have come."""
+def reported(
+    chunks: Iterable[Clip], info: MediaInfo, on_step: OnStep | None, witness: Witness | None
+) -> Iterator[Clip]:
+    """Yield the chunks, show them to the witness, and tell how far they have come."""
     total, done = round(info.duration * 25), 0
+    if witness is not None:
+        witness.begin(info)
     for clip in chunks:
+        if witness is not None:
+            witness.chunk(clip)
         yield clip
-        done += clip.steps  # type: ignore[attr-defined]
+        done += clip.steps
         if on_step is not None:
             on_step(done, total)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from extractors.spectrogram import loudness
 from extractors.streams import Streams
 from pipelines.detector import Detector
-from temporal.windows import WindowConfig, cut_windows, stitch_windows
+from temporal.windows import WindowConfig, Windows, cut_windows, stitch_windows
 
 BATCH = 2  # windows that the networks take at once: bounds memory
 
@@ -38,9 +38,17 @@ class Timeline:
         return self.start + len(self.logits)
 
 
+# Is told of a block, its windows, the experts' tokens (N, L, D) in them, and what came of it.
+Observer = Callable[[Streams, Windows, dict[str, Tensor], Timeline], None]
+
+
 @torch.inference_mode()
 def judge_block(
-    block: Streams, detector: Detector, config: WindowConfig, precision: torch.dtype
+    block: Streams,
+    detector: Detector,
+    config: WindowConfig,
+    precision: torch.dtype,
+    observe: Observer | None = None,
 ) -> Timeline:
     """Return the timeline of a block, without the steps that its neighbours hold as well.
 
@@ -48,18 +56,21 @@ def judge_block(
     """
     windows = cut_windows(block.present(), config, block.lead, block.trail)
     device = next(detector.parameters()).device
-    parts = []
+    parts, heard = [], []
     for begin in range(0, len(windows.starts), BATCH):
         streams = {n: s[begin : begin + BATCH].to(device) for n, s in windows.streams.items()}
         mask = windows.mask[begin : begin + BATCH].to(device)
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             tokens = detector.tokens(streams, mask)
-        parts.append(detector.fuse({name: t.float() for name, t in tokens.items()}, mask))
+        tokens = {name: t.float() for name, t in tokens.items()}
+        parts.append(detector.fuse(tokens, mask))
+        if observe is not None:
+            heard.append(tokens)
     logits = torch.cat([part.logits for part in parts])
     proposals = torch.cat([part.proposal_logits for part in parts]).sigmoid()
     reach = torch.cat([part.reach for part in parts])
     sound = None if block.mel is None else loudness(block.mel)
-    return Timeline(
+    timeline = Timeline(
         track=block.track,
         scene=block.scene,
         start=block.start + block.lead,
@@ -71,6 +82,10 @@ def judge_block(
         reach=stitch_windows(reach, windows).cpu(),
         loudness=None if sound is None else sound[block.lead : block.steps - block.trail],
     )
+    if observe is not None:
+        joined = {name: torch.cat([tokens[name] for tokens in heard]) for name in heard[0]}
+        observe(block, windows, joined, timeline)
+    return timeline
 
 
 def join_timelines(pieces: Iterable[Timeline]) -> list[Timeline]:
