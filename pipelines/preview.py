@@ -17,7 +17,7 @@ from extractors.media import STEP_RATE, Clip, MediaInfo
 SIDE = 640  # pixels of the longer side at most
 SOUND_RATE = 32_000  # bits a second
 PICTURE_RATE = 500_000  # bits a second at most
-PICTURE_FLOOR = 50_000  # below, nothing is to be seen: no copy is made
+PICTURE_FLOOR = 40_000  # below, nothing is to be seen: no copy is made
 BYTES = 3_300_000  # of a copy of up to a minute
 MAX_BYTES = 12_000_000  # of any copy: what bounds memory
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -151,6 +152,7 @@ def page_values(
         "preview": evidence.preview and data_uri(evidence.preview, "video/mp4"),
         "facts": _facts(video),
         "origin": origin,
+        "nonce": secrets.token_hex(16),  # no script but the page's own runs, whatever gets in
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "data": {
             "duration": duration,
