@@ -76,14 +76,15 @@ def annotated(
 
     picture = np.ascontiguousarray(frame)
     height, width = picture.shape[:2]
-    thick = max(1, round(height / 360))
+    thick, bar = max(1, round(height / 360)), max(8, height // 16)
     for track, (first, squares) in boxes.items():
         if first <= step < first + len(squares):
             corners = _corners(squares[step - first], width)
             cv2.polylines(picture, [corners], True, BLACK, 3 * thick, cv2.LINE_AA)
             cv2.polylines(picture, [corners], True, WHITE, thick, cv2.LINE_AA)
-            _write(picture, f"face {track}", tuple(corners.min(axis=0)), thick)
-    _draw_bar(picture, step, curve, thick)
+            left, bottom = corners[:, 0].min(), corners[:, 1].max()
+            _write(picture, f"face {track}", (left + 4 * thick, min(bottom, height - bar)), thick)
+    _draw_bar(picture[height - bar :], step, curve, thick)
     for line, text in enumerate(_lines(step, result)):
         _write(picture, text, (4 * thick, (line + 1) * 20 * thick), thick)
     return picture
@@ -99,10 +100,9 @@ def _corners(square: Array, width: int) -> npt.NDArray[np.int32]:
     return corners
 
 
-def _draw_bar(picture: Pixels, step: int, curve: npt.NDArray[np.floating[Any]], thick: int) -> None:
-    height, width = picture.shape[:2]
-    bar = max(8, height // 16)
-    strip = picture[height - bar :]
+def _draw_bar(strip: Pixels, step: int, curve: npt.NDArray[np.floating[Any]], thick: int) -> None:
+    """Draw the scores (T,) into a strip (h, W, 3) of a frame, and a line at the step."""
+    bar, width = strip.shape[:2]
     strip[:] = strip // 3
     columns = curve[(np.arange(width) * len(curve)) // width]
     rows = np.arange(bar)[:, None] >= bar * (1 - columns)[None]

@@ -40,6 +40,7 @@ def finding(name: str, value: float, track: int | None) -> dict[str, Any]:
 
     `fired`: beyond the 95th percentile of genuine clips (below the 5th, where fakes have the
     smaller values). `reliable`: the interval of its AUC is clear of chance. Both None: unknown.
+    `pairs`: in how many of a hundred pairs of a fake and a genuine clip it tells which is which.
     """
     measure, known = MEASURES[name], known_ranges().get(name)
     row: dict[str, Any] = {
@@ -51,12 +52,14 @@ def finding(name: str, value: float, track: int | None) -> dict[str, Any]:
         return row
     lower, upper = known["auc_interval"]
     larger = known["auc"] >= 0.5
+    better = (lower, upper) if larger else (1 - upper, 1 - lower)
     low, high = round(known["low"], measure.digits), round(known["high"], measure.digits)
     return row | known | {
         "low": low, "high": high, "larger_in_fakes": larger,
         "pairs": round(100 * (known["auc"] if larger else 1 - known["auc"])),
+        "pairs_interval": [round(100 * share) for share in better],
         "fired": row["value"] > high if larger else row["value"] < low,
-        "reliable": lower > STRONG if larger else upper < 1 - STRONG,
+        "reliable": better[0] > STRONG,
     }  # fmt: skip
 
 
