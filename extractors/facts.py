@@ -101,19 +101,31 @@ def _credentials(source: str, formats: list[str]) -> dict[str, Any]:
 
 
 def _summary(store: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts of a manifest store that a person asks for first."""
+    """Return the facts of a manifest store that a person asks for first.
+
+    `state` is the library's: `Valid` means unchanged since signing, by whomever; only `Trusted`
+    means a signer on a trust list.
+    """
     manifest = store.get("manifests", {}).get(store.get("active_manifest"), {})
     actions = [
-        str(action.get("action"))
+        _action(action)
         for assertion in manifest.get("assertions", [])
         if str(assertion.get("label", "")).startswith("c2pa.actions")
         for action in assertion.get("data", {}).get("actions", [])
     ]
     signature = manifest.get("signature_info") or {}
+    makers = manifest.get("claim_generator_info") or [{}]
     return {
         "state": str(store.get("validation_state", "unknown")),
-        "generator": str(manifest.get("claim_generator", ""))[:MAX_TEXT],
+        "generator": str(makers[0].get("name") or manifest.get("claim_generator", ""))[:MAX_TEXT],
         "issuer": str(signature.get("issuer", ""))[:MAX_TEXT],
         "signed": str(signature.get("time", ""))[:MAX_TEXT],
-        "actions": [action[:MAX_TEXT] for action in actions[:MAX_TAGS]],
+        "actions": actions[:MAX_TAGS],
     }
+
+
+def _action(action: Mapping[str, Any]) -> str:
+    """Return what was done, and what kind of source it was done to, as the manifest claims."""
+    source = str(action.get("digitalSourceType", "")).rpartition("/")[2]
+    words = f"{action.get('action')} ({source})" if source else str(action.get("action"))
+    return words[:MAX_TEXT]

@@ -74,8 +74,9 @@ def _sentence(row: Mapping[str, Any]) -> str:
     unit = f" {row['unit']}" if row["unit"] else ""
     return (
         f"The {row['title']}{where}, {row['value']}{unit}, lies {side} the range of genuine clips, "
-        f"{row['low']} to {row['high']}{unit}. Taken alone, it tells which is the fake in "
-        f"{row['pairs']} of a hundred pairs of a fake and a genuine clip; guessing does in fifty."
+        f"{row['low']} to {row['high']}{unit}, as one genuine clip in twenty does. Taken alone, it "
+        f"tells which is the fake in {row['pairs']} of a hundred pairs of a fake and a genuine "
+        f"clip; guessing does in fifty."
     )
 
 
