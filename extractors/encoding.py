@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -93,13 +94,15 @@ class ClipWriter:
         self._samples = 0
 
     def write(
-        self, frames: npt.NDArray[np.uint8] | None, waveform: npt.NDArray[np.float32] | None
+        self,
+        frames: Sequence[npt.NDArray[np.uint8]] | None,
+        waveform: npt.NDArray[np.float32] | None,
     ) -> None:
-        """Append frames (T, H, W, 3) and samples (S,); the first piece tells what there will be."""
+        """Append frames (H, W, 3) and samples (S,); the first piece tells what there will be."""
         import av
 
         if self._container is None:
-            self._open(frames, waveform)
+            self._open(None if frames is None else frames[0], waveform is not None)
         for pixels in () if frames is None else frames:
             pixels = np.ascontiguousarray(pixels[: self._picture.height, : self._picture.width])
             self._mux(self._picture, av.VideoFrame.from_ndarray(pixels, "rgb24"))
@@ -126,17 +129,15 @@ class ClipWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(
-        self, frames: npt.NDArray[np.uint8] | None, waveform: npt.NDArray[np.float32] | None
-    ) -> None:
+    def _open(self, frame: npt.NDArray[np.uint8] | None, sounds: bool) -> None:
         import av
 
         self._container = av.open(self._target, "w", format="mp4")
-        if frames is not None:
+        if frame is not None:
             self._picture = _add_video(
-                self._container, "libx264", frames, float(STEP_RATE), self._options
+                self._container, "libx264", frame[None], float(STEP_RATE), self._options
             )
-        if waveform is not None:
+        if sounds:
             self._sound = _add_audio(self._container, "aac", SAMPLE_RATE, self._bit_rate)
 
     def _mux(self, stream: Any, frame: Any) -> None:

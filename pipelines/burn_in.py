@@ -55,7 +55,7 @@ def burn_in(
                     annotated(frame, clip.start + i, result, known, curve)
                     for i, frame in enumerate(frames)
                 ]
-                writer.write(np.stack(drawn), clip.waveform)
+                writer.write(drawn, clip.waveform)
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pipelines.detect import OnStep, Session, Verdict
 
 COLUMNS = 2000  # of the spectrogram that is kept, at most
+FACES = 8  # that are measured: the most suspicious ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,11 +133,12 @@ class Recorder:
         longest = faces.most_common(1)[0][0] if faces else None
         lips, heard = self._measurements.curves(longest)
         detector = self._session.detector
+        suspects = sorted(result["faces"], key=lambda face: -face["score"])[:FACES]
         with torch.inference_mode(False):
             moments = [(moment, moment_maps(detector, moment)) for moment in self._moments.found()]
         return Evidence(
             contributions=self._removals.contributions(result, self._session.config.judge),
-            measurements=measured(self._measurements, [face["track"] for face in result["faces"]]),
+            measurements=measured(self._measurements, [face["track"] for face in suspects]),
             off_face=share_off_face(moments),
             moments=moments,
             boxes={

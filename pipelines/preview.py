@@ -69,11 +69,11 @@ class Preview:
         writer.write(None if clip.frames is None else shrunk(clip.frames), clip.waveform)
 
 
-def shrunk(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return frames (T, H, W, 3) with even sides, the longer one of `SIDE` pixels at most."""
+def shrunk(frames: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
+    """Return T frames (H, W, 3) with even sides, the longer one of `SIDE` pixels at most."""
     import cv2
 
     scale = min(1.0, SIDE / max(frames.shape[1:3]))
     height, width = (max(round(side * scale) // 2 * 2, 2) for side in frames.shape[1:3])
-    small = [cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in frames]
-    return np.stack(small).astype(np.uint8, copy=False)
+    small = (cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in frames)
+    return [frame.astype(np.uint8, copy=False) for frame in small]

@@ -27,7 +27,8 @@ from pipelines.words import MODALITIES, VERDICTS, clock, why_not
 
 TEMPLATES = Path(__file__).parent / "templates"
 PRIORS = (0.5, 0.1, 0.01)  # shares of manipulated clips for which the score is spelt out
-BOXES = 1500  # of a face that the page draws, at most
+BOXES = 6000  # of all faces together that the page draws, about
+FACES = 20  # that are listed one by one
 OFF_FACE = 0.5  # share of an expert's evidence off the face from which on the page warns
 
 
@@ -132,6 +133,7 @@ def page_values(
         "verdict": VERDICTS[result["verdict"]],
         "modalities": MODALITIES,
         "judged": _judged(result),
+        "faces": sorted(result["faces"], key=lambda face: -face["score"])[:FACES],
         "priors": _priors(result["score"]),
         "duration": duration,
         "ticks": ticks(duration),
@@ -257,10 +259,11 @@ def _off_face(shares: Mapping[str, float]) -> list[str]:
 def _boxes(result: Mapping[str, Any], evidence: Evidence) -> list[dict[str, Any]]:
     """Return the boxes of the faces that were judged, thinned for long files."""
     scores = {face["track"]: face["score"] for face in result["faces"]}
+    total = sum(len(squares) for track, (_, squares) in evidence.boxes.items() if track in scores)
+    stride = max(1, -(-total // BOXES))
     rows = []
     for track, (first, squares) in evidence.boxes.items():
         if track in scores:
-            stride = max(1, -(-len(squares) // BOXES))
             rows.append({
                 "track": track, "score": scores[track], "first": first, "stride": stride,
                 "steps": len(squares),

@@ -240,6 +240,21 @@ def test_a_long_curve_keeps_its_peaks() -> None:
     assert np.isnan(y[-1])
 
 
+def test_a_film_of_many_faces_stays_a_page(tmp_path: Path) -> None:
+    tracks = range(300)
+    faces = [{"track": t, "start": 0.0, "end": 9.0, "score": t / 300} for t in tracks]
+    square = np.array([0.5, 0.4, 0.3, 0.0], np.float32)
+    boxes = {t: (0, np.tile(square, (225, 1))) for t in tracks}
+    page = page_of(tmp_path, result_of(faces=faces), boxes=boxes)
+    drawn = json.loads(page.data)["boxes"]
+    assert len(drawn) == 300
+    assert sum(len(face["squares"]) for face in drawn) <= 8000
+    assert {face["steps"] for face in drawn} == {225}
+    words = " ".join(page.text.split())
+    assert "300 faces followed. Face 299: 0:00.00 to 0:09.00, score 1.00." in words
+    assert "The others are less suspicious." in words
+
+
 def test_a_lane_is_drawn_in_the_pages_own_colours() -> None:
     svg = lane({"visual": np.linspace(0, 1, 50)}, 0.0, 1.0, 0.5)
     assert svg.startswith('<svg class="plot" aria-hidden="true" viewBox=')
