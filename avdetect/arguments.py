@@ -27,6 +27,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"avdetect {avdetect.__version__}")
     verbs = parser.add_subparsers(title="commands", dest="verb", metavar="COMMAND", required=True)
     _add_detect(verbs)
+    _add_report(verbs)
     _add_scan(verbs)
     _add_forge(verbs)
     _add_train(verbs)
@@ -52,6 +53,28 @@ def _add_detect(verbs: Verbs) -> None:
         metavar="FILE",
         help="write results here, a JSON object a line; - prints them instead of the tables",
     )
+    verb.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="also write a page for each video here, which shows why, where and how sure",
+    )
+    _add_export_options(verb)
+    _add_model_options(verb)
+
+
+def _add_report(verbs: Verbs) -> None:
+    verb = verbs.add_parser(
+        "report",
+        help="write a page about a result: why, where and how sure",
+        description="Writes one HTML page about a result that `avdetect detect --json` wrote: it "
+        "opens from disk, asks no network and prints. The video is judged once more for the "
+        "evidence, by the weights that the result names.",
+    )
+    verb.add_argument("result", type=Path, metavar="RESULT.json", help="result, or JSON lines")
+    verb.add_argument("--video", type=Path, metavar="VIDEO", required=True, help="its video")
+    verb.add_argument("--out", type=Path, metavar="PAGE.html", required=True, help="the page")
+    _add_export_options(verb)
     _add_model_options(verb)
 
 
@@ -258,6 +281,17 @@ def _add_address(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--address", metavar="ADDRESS", help="a Ray cluster; auto: the one this machine is in"
     )
+
+
+def _add_export_options(verb: argparse.ArgumentParser) -> None:
+    kinds = {
+        "vtt": "the segments as WebVTT, for players",
+        "csv": "the segments as CSV",
+        "labels": "the segments as a label track of Audacity",
+        "burn-in": "a copy of the video with boxes and a bar drawn into it",
+    }
+    for kind, words in kinds.items():
+        verb.add_argument(f"--{kind}", type=Path, metavar="DIR", help=f"also write {words} here")
 
 
 def _add_model_options(verb: argparse.ArgumentParser) -> None:

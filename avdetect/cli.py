@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from avdetect.arguments import parse
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from pipelines.detect import Session
+    from pipelines.outputs import Outputs
+    from pipelines.report import Origin
+    from pipelines.stopwatch import OnStep
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -52,7 +55,7 @@ def detect(options: Namespace) -> int:
     from extractors.media import MediaError
     from pipelines.detect import error_dict
 
-    session = _load(options)
+    judge = _judge(options)
     failed = False
     try:
         lines = json_lines(options.json)
@@ -64,16 +67,73 @@ def detect(options: Namespace) -> int:
                 if os.path.isdir(video):  # noqa: PTH112  unlike Path's, raises for no name
                     raise MediaError(f"{video}: is a folder, not a video; name the files in it")
                 with progress(video) as on_step:
-                    result = session.detect(video, on_step=on_step).to_dict()
+                    result = judge(video, on_step)
             except MediaError as error:
                 failed = True
                 complain(str(error))
                 write(error_dict(video, error))
                 continue
+            except OSError as error:
+                raise UsageError(f"{error.filename}: {error.strerror}") from error
             write(result)
             if options.json != "-":
                 print_verdict(result)
     return FAILED if failed else OK
+
+
+def _judge(options: Namespace) -> Callable[[str, OnStep], dict[str, Any]]:
+    """Return what makes a file's result, and writes whatever else was asked for."""
+    if not any((options.report, options.burn_in, options.vtt, options.csv, options.labels)):
+        session = _load(options)
+        return lambda video, on_step: session.detect(video, on_step=on_step).to_dict()
+    from pipelines.outputs import judge_and_write
+
+    outputs, origin = _outputs(options), _origin(options)
+    session = _load(options)
+    return lambda video, on_step: judge_and_write(video, session, outputs, origin, on_step)
+
+
+def report(options: Namespace) -> int:
+    """Write the page of a result that is there already."""
+    from avdetect.terminal import complain, progress, quiet_libraries
+    from extractors.media import MediaError
+    from pipelines.outputs import write_about
+    from pipelines.report import ResultError, read_result
+
+    try:
+        result = read_result(options.result, options.video)
+        outputs, origin = _outputs(options), _origin(options)
+        session = _load(options)
+        with progress(str(options.video)) as on_step, quiet_libraries():
+            write_about(result, options.video, options.out, session, outputs, origin, on_step)
+    except ResultError as error:
+        raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}") from error
+    except MediaError as error:
+        complain(str(error))
+        return FAILED
+    return OK
+
+
+def _origin(options: Namespace) -> Origin:
+    from avdetect import __version__
+    from pipelines.report import Origin
+
+    return Origin(shlex.join(["avdetect", *options.words]), __version__)
+
+
+def _outputs(options: Namespace) -> Outputs:
+    """Return what to write about each file; its folders are made."""
+    from pipelines.outputs import Outputs
+
+    pages = options.report if options.verb == "detect" else None
+    outputs = Outputs(pages, options.burn_in, options.vtt, options.csv, options.labels)
+    try:
+        outputs.make_folders()
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}") from error
+    return outputs
 
 
 def scan(options: Namespace) -> int:
@@ -258,6 +318,7 @@ def _load(options: Namespace) -> Session:
 
 VERBS = {
     "detect": detect,
+    "report": report,
     "scan": scan,
     "forge": forge,
     "train": train,

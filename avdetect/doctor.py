@@ -199,6 +199,13 @@ def _librosa() -> str:
     return "resampling right"
 
 
+def _c2pa() -> str:
+    import c2pa
+
+    _expect("video/mp4" in c2pa.Reader.get_supported_mime_types(), "cannot read MP4")
+    return "reads content credentials"
+
+
 def _weights() -> str:
     from safetensors import safe_open
 
@@ -237,6 +244,7 @@ CHECKS = (
     Check("OpenCV", _opencv, "opencv-contrib-python-headless"),
     Check("MediaPipe", _mediapipe, "mediapipe"),
     Check("librosa", _librosa, "librosa"),
+    Check("C2PA", _c2pa, "c2pa-python"),
     Check("weights", _weights, "safetensors"),
     Check("CUDA", _cuda, required=False),
     Check("pyworld", _pyworld, "pyworld", required=False),

@@ -15,10 +15,11 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from avdetect.table import VERDICTS, clock, printable
+from avdetect.table import STYLES, printable
 from pipelines.corpus import Beginning
 from pipelines.scan import Progress
 from pipelines.scan_plan import Plan
+from pipelines.words import VERDICTS, clock
 
 LINE_SECONDS = 30.0  # between two lines, where nobody watches
 
@@ -77,7 +78,7 @@ def summary_table(summary: dict[str, Any]) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_row("videos", str(summary["videos"]))
     for verdict, count in summary["verdicts"].items():
-        words, style = VERDICTS[verdict]
+        words, style = VERDICTS[verdict], STYLES[verdict]
         table.add_row(Text(words, style), str(count))
     for cause, count in summary["causes"].items():
         table.add_row(Text(f"failed: {printable(cause)}", "yellow"), str(count))

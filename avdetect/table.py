@@ -10,23 +10,17 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-VERDICTS = {
-    "real": ("no manipulation found", "bold green"),
-    "fake": ("manipulated", "bold red"),
-    "inconclusive": ("inconclusive", "bold yellow"),
-}
-MODALITIES = {
-    "visual": "picture",
-    "audio": "sound",
-    "sync": "lips and sound together",
-}
+from pipelines.words import MODALITIES, VERDICTS, clock, why_not
+
+STYLES = {"real": "bold green", "fake": "bold red", "inconclusive": "bold yellow"}
 MAX_SEGMENTS = 20  # a longer list belongs in the JSON
 
 
 def verdict_table(result: dict[str, Any]) -> RenderableType:
     """Return one file's verdict, scores and segments, and what could not be judged and why."""
-    words, style = VERDICTS[result["verdict"]]
-    head = Text.assemble((printable(result["path"]), "bold"), ": ", (words, style))
+    verdict = result["verdict"]
+    words = (VERDICTS[verdict], STYLES[verdict])
+    head = Text.assemble((printable(result["path"]), "bold"), ": ", words)
     if result["score"] is not None:
         head.append(f", score {result['score']:.2f}")
     parts: list[RenderableType] = [_score_table(result)]
@@ -42,7 +36,8 @@ def _score_table(result: dict[str, Any]) -> Table:
     table = Table.grid(padding=(0, 2))
     for modality, words in MODALITIES.items():
         score = result[f"{modality}_score"]
-        table.add_row(words, _why_not(modality, result) if score is None else _bar(score))
+        why = Text(f"not judged: {why_not(modality, result)}", style="dim")
+        table.add_row(words, why if score is None else _bar(score))
     return table
 
 
@@ -78,36 +73,11 @@ def _judged(result: dict[str, Any]) -> Iterator[str]:
         yield f"not seen: {', '.join(unused)}"
 
 
-def _why_not(modality: str, result: dict[str, Any]) -> Text:
-    """Return why a modality has no score, as far as the result tells."""
-    media = result["media"]
-    why = "too little evidence"
-    if modality != "audio" and media["video_codec"] is None:
-        why = "no picture in the file"
-    elif modality != "visual" and media["audio_codec"] is None:
-        why = "no sound in the file"
-    elif modality == "sync" and not result["faces"]:
-        why = "no face found"
-    return Text(f"not judged: {why}", style="dim")
-
-
 def _bar(score: float) -> Text:
     """Return a score as a number and a bar of ten."""
     filled = round(10 * score)
     style = "red" if score >= 0.5 else "green"
     return Text.assemble(f"{score:.2f}  ", ("━" * filled, style), ("┄" * (10 - filled), "dim"))
-
-
-def clock(seconds: float) -> str:
-    """Return a time as m:ss.ss, from an hour on as h:mm:ss.ss.
-
-    >>> clock(59.996), clock(3725.5)
-    ('1:00.00', '1:02:05.50')
-    """
-    minutes, hundredths = divmod(round(100 * seconds), 6000)
-    hours, minutes = divmod(minutes, 60)
-    tail = f"{hundredths // 100:02d}.{hundredths % 100:02d}"
-    return f"{hours}:{minutes:02d}:{tail}" if hours else f"{minutes}:{tail}"
 
 
 def printable(text: str) -> str:

@@ -5,7 +5,7 @@ along. ``decoder_process`` starts it, lends it memory for the frames of each chu
 socket that is its standard input, reads from it and ends it. A message is a kind, one letter,
 and a length, followed by that many bytes:
 
-- ``i``  JSON: what the file holds and what will be sent
+- ``i``  JSON: what the file holds and what will be sent, or what it says of itself
 - ``f``  JSON: how many frames, (H, W, 3) uint8 each, lie in the memory lent for this chunk
 - ``c``  end of a chunk: its sound, (S,) float32, of no length where the file has none
 - ``t``  nothing: still at work
@@ -29,6 +29,7 @@ from typing import Any
 
 from extractors.clock import SAMPLES_PER_STEP, STEP_RATE, count_steps
 from extractors.container import INDEXED_FORMATS, UnfitFileError, open_source
+from extractors.facts import file_facts
 from extractors.picture import decord_frames, pyav_frames, scaled_size, suits_decord
 from extractors.sound import SoundReader
 from extractors.tracks import Tracks, find_tracks
@@ -117,8 +118,11 @@ def _limit_memory() -> None:
 
 
 def _serve(request: dict[str, Any], channel: Channel) -> None:
-    """Send the plan and then, unless it was only a probe, chunk after chunk."""
+    """Send the plan and then, unless it was only a probe, chunk after chunk; or only facts."""
     source = open_source(request["path"])
+    if request["facts"]:
+        channel.send_json(b"i", file_facts(source, channel.tick))
+        return
     tracks = find_tracks(source, channel.tick)
     plan = _plan(request, tracks)
     channel.send_json(b"i", plan)

@@ -1,17 +1,18 @@
-"""Clips written to files, and sound sent through a lossy codec and back, by PyAV."""
+"""Clips written to files, whole or piece by piece; sound sent through a lossy codec and back."""
 
 from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from extractors.clock import SAMPLE_RATE
+from extractors.clock import SAMPLE_RATE, STEP_RATE
 
 # suffix -> the picture's and the sound's codec; None: the container has no picture
 CODECS: dict[str, tuple[str | None, str]] = {
@@ -77,6 +78,70 @@ def write_clip(
             _encode_frames(container, video, frames)
         if waveform is not None:
             _encode_waveform(container, audio, waveform, sample_rate)
+
+
+class ClipWriter:
+    """Writes frames at 25 a second and mono sound at 16 kHz piece by piece: H.264 and AAC in MP4.
+
+    ``options`` go to the picture's encoder. Close it, or use it in a ``with``.
+    """
+
+    def __init__(self, file: str | BinaryIO, options: dict[str, str], bit_rate: int) -> None:
+        self._target, self._options, self._bit_rate = file, options, bit_rate
+        self._container: Any = None
+        self._picture: Any = None
+        self._sound: Any = None
+        self._samples = 0
+
+    def write(
+        self,
+        frames: Sequence[npt.NDArray[np.uint8]] | None,
+        waveform: npt.NDArray[np.float32] | None,
+    ) -> None:
+        """Append frames (H, W, 3) and samples (S,); the first piece tells what there will be."""
+        import av
+
+        if self._container is None:
+            self._open(None if frames is None else frames[0], waveform is not None)
+        for pixels in () if frames is None else frames:
+            pixels = np.ascontiguousarray(pixels[: self._picture.height, : self._picture.width])
+            self._mux(self._picture, av.VideoFrame.from_ndarray(pixels, "rgb24"))
+        if waveform is not None:
+            samples = np.ascontiguousarray(waveform[None], dtype=np.float32)
+            sound = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
+            sound.sample_rate, sound.pts = SAMPLE_RATE, self._samples
+            sound.time_base = Fraction(1, SAMPLE_RATE)
+            self._samples += len(waveform)
+            self._mux(self._sound, sound)
+
+    def close(self) -> None:
+        """Write what the encoders still hold, and the file's index."""
+        if self._container is not None:
+            for stream in (self._picture, self._sound):
+                if stream is not None:
+                    self._mux(stream, None)
+            self._container.close()
+            self._container = None
+
+    def __enter__(self) -> ClipWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self, frame: npt.NDArray[np.uint8] | None, sounds: bool) -> None:
+        import av
+
+        self._container = av.open(self._target, "w", format="mp4")
+        if frame is not None:
+            self._picture = _add_video(
+                self._container, "libx264", frame[None], float(STEP_RATE), self._options
+            )
+        if sounds:
+            self._sound = _add_audio(self._container, "aac", SAMPLE_RATE, self._bit_rate)
+
+    def _mux(self, stream: Any, frame: Any) -> None:
+        self._container.mux(stream.encode(frame))
 
 
 def _quality(codec: str, crf: int, preset: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from extractors.clock import SAMPLE_RATE, SAMPLES_PER_STEP, STEP_RATE
-from extractors.decoder_process import DecoderError, Decoding
+from extractors.decoder_process import DecoderError, DecoderProcess, Decoding, check_file
 from extractors.encoding import reencode_frames, reencode_waveform, write_clip
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "probe",
     "read_chunks",
     "read_clip",
+    "read_facts",
     "reencode_frames",
     "reencode_waveform",
     "write_clip",
@@ -187,7 +188,8 @@ def _start(
     """What the file holds, and its decoding under way."""
     name = os.fspath(path)
     start, stop = (0, None) if span is None else (span.start, span.stop)
-    request = asdict(config) | {"path": name, "probe": probe, "start": start, "stop": stop}
+    request = asdict(config) | {"path": name, "probe": probe, "facts": False}
+    request |= {"start": start, "stop": stop}
     try:
         decoding = Decoding(request, config.timeout)
     except DecoderError as failure:
@@ -234,6 +236,21 @@ def probe(path: PathLike, config: MediaConfig = MediaConfig()) -> MediaInfo:
     info, decoding = _start(path, config, probe=True)
     decoding.close()
     return info
+
+
+def read_facts(path: PathLike, config: MediaConfig = MediaConfig()) -> dict[str, Any]:
+    """What the file at ``path`` says of itself, see ``extractors.facts``, for people to read."""
+    name = os.fspath(path)
+    request = asdict(config) | {"path": str(Path(name).absolute()), "facts": True}
+    try:
+        check_file(name)
+        process = DecoderProcess(request, config.timeout)
+        try:
+            return process.read_json(process.receive()[1])
+        finally:
+            process.close()
+    except DecoderError as failure:
+        raise MediaError(f"{name} {failure}") from None
 
 
 def read_chunks(path: PathLike, config: MediaConfig = MediaConfig()) -> Iterator[Clip]:

@@ -30,6 +30,9 @@ from extractors.spectrogram import MelExtractor
 from extractors.streams import StreamConfig, Streams
 
 ALL = range(sys.maxsize)
+# Is told of a face's steps as they are cut out: its track, the first step, the squares (T, 4) and
+# the landmarks (T, 478, 3) in pixels of the frame.
+OnFace = Callable[[int, int, Array, Array], None]
 
 
 @dataclass(eq=False)
@@ -96,17 +99,20 @@ class StreamExtractor:
         self._tracker: FaceTracker | None = None  # made at the first frame: sound needs none
         self._pair_flow: PairFlow | None = None
 
-    def __call__(self, chunks: Iterable[Clip], span: range = ALL) -> Iterator[Streams]:
+    def __call__(
+        self, chunks: Iterable[Clip], span: range = ALL, on_face: OnFace | None = None
+    ) -> Iterator[Streams]:
         """Yield blocks of streams: each face's, those of scenes without a face, and the sound's.
 
         span: the steps that are wanted of a part of a file; chunks may have more on either side,
         which are then the lead of the first blocks and the trail of the last ones.
+        on_face: is told of every face as it is cut out.
         """
         cv2.setNumThreads(1)  # DIS is six times slower with OpenCV's own threads
         with ThreadPoolExecutor(1) as pool:
             file: _File | None = None
             for clip in chunks:
-                file = file or _File(self, self._fresh_tracker(), pool, span, clip.start)
+                file = file or _File(self, self._fresh_tracker(), pool, span, clip.start, on_face)
                 yield from file.push(clip)
             if file is not None:
                 yield from file.finish()
@@ -146,8 +152,10 @@ class _File:
         pool: ThreadPoolExecutor,
         span: range,
         start: int,
+        on_face: OnFace | None,
     ) -> None:
         self.extractor, self.tracker, self.pool, self.span = extractor, tracker, pool, span
+        self.on_face = on_face
         self.pending: list[Future[dict[str, Tensor]]] = []  # crops that are still being cut
         self.config, self.faces = extractor.config, extractor.faces
         self.waiting: list[Frames] = []  # single frames, from step self.done on
@@ -236,7 +244,10 @@ class _File:
         around = sighting.between(first - radius, last + radius)
         squares = crop_squares(around, self.faces)
         source.places.extend((squares[:, :3] / (1, 1, self.faces.margin)).tolist())
-        source.yaws.extend(_yaw(around[radius : len(around) - radius]))
+        landmarks = around[radius : len(around) - radius]
+        source.yaws.extend(_yaw(landmarks))
+        if self.on_face is not None:
+            self.on_face(sighting.track, first, squares, landmarks)
         heard = None if mel is None else mel[part]
         streams = partial(self._face_streams, source, around, squares, frames[part], heard)
         self._later(source, last - first, streams)

@@ -129,7 +129,7 @@ def _calibrated(
     column = MODALITIES.index(modality)
     device = detector.calibration.device
     given, there = {name: s.to(device) for name, s in streams.items()}, mask.to(device)
-    clip = detector.clip_logits(detector(given, there).logits, there)[0, column]
+    clip = detector.clip_logits(detector(given, there).opinions, there)[0, column]
     scale, shift = detector.calibration[0, column]
     return (scale * clip + shift).cpu()
 

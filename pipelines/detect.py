@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from extractors.faces import FaceConfig
+from extractors.faces import Array, FaceConfig
 from extractors.media import Clip, MediaConfig, MediaInfo, file_sha256, open_media
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import STREAMS, StreamConfig, Streams
@@ -22,10 +22,10 @@ from pipelines.judge import JudgeConfig, judge
 from pipelines.shards import Piece, join_pieces, pack, unpack
 from pipelines.spans import LongVideoError, plan_shards, with_context
 from pipelines.stopwatch import OnStep, Stopwatch, reported
-from pipelines.timelines import Timeline, judge_blocks
+from pipelines.timelines import Observer, Timeline, judge_blocks
 from temporal.experts import fold_norms
 from temporal.localization import MODALITIES, LocalizationConfig, Segment, decode_segments
-from temporal.windows import WindowConfig
+from temporal.windows import WindowConfig, Windows
 
 SCHEMA = 1
 STARTER = Path(__file__).parent.parent / "avdetect" / "weights" / "starter.safetensors"
@@ -95,6 +95,24 @@ def error_dict(path: str | PathLike[str], error: Exception) -> dict[str, Any]:
     }  # fmt: skip
 
 
+class Witness(Protocol):
+    """Is shown what passes through a detection, to explain it afterwards."""
+
+    def begin(self, info: MediaInfo) -> None:
+        """See what the file holds, before anything else."""
+
+    def chunk(self, clip: Clip) -> None:
+        """See frames and sound as they were decoded."""
+
+    def face(self, track: int, first: int, squares: Array, landmarks: Array) -> None:
+        """See where a face is: squares (T, 4) and landmarks (T, 478, 3) in pixels."""
+
+    def block(
+        self, block: Streams, windows: Windows, tokens: dict[str, torch.Tensor], said: Timeline
+    ) -> None:
+        """See a block of streams, the experts' tokens of it, and what the detector says of it."""
+
+
 class Session:
     """A detector and its extractors, loaded once, for one file after the other."""
 
@@ -111,6 +129,7 @@ class Session:
         path: str | PathLike[str],
         on_step: OnStep | None = None,
         change: Callable[[Iterable[Clip]], Iterable[Clip]] = iter,
+        witness: Witness | None = None,
     ) -> Verdict:
         """Return the verdict on one file.
 
@@ -118,12 +137,13 @@ class Session:
             path: any video or sound file.
             on_step: is told the steps read so far and their expected number.
             change: the file's chunks -> the chunks that are judged (see `pipelines.perturb`).
+            witness: is shown what the verdict rests on; its time counts as the detection's.
 
         Raises:
             MediaError: the file cannot be read.
             LongVideoError: it is to be judged in shards.
         """
-        return self._verdict(path, [self._piece(path, None, on_step, change)])
+        return self._verdict(path, [self._piece(path, None, on_step, change, witness)])
 
     def judge_shard(
         self, path: str | PathLike[str], span: range, on_step: OnStep | None = None
@@ -133,7 +153,7 @@ class Session:
         Raises:
             MediaError: the file cannot be read.
         """
-        return pack(self._piece(path, span, on_step, iter))
+        return pack(self._piece(path, span, on_step, iter, None))
 
     def join(self, path: str | PathLike[str], shards: Iterable[bytes]) -> Verdict:
         """Return the verdict on a file of which all shards were judged; reads no file."""
@@ -145,6 +165,7 @@ class Session:
         span: range | None,
         on_step: OnStep | None,
         change: Callable[[Iterable[Clip]], Iterable[Clip]],
+        witness: Witness | None,
     ) -> Piece:
         config, clock = self.config, Stopwatch()
         with open_media(path, config.media, None if span is None else with_context(span)) as reader:
@@ -152,16 +173,22 @@ class Session:
                 span = range(reader.steps)
                 if self.shard and len(shards := plan_shards(reader.steps, self.shard)) > 1:
                     raise LongVideoError(shards)
-            chunks = clock.decode(reported(reader, reader.info, on_step))
-            blocks = clock.extract(self.extractor(change(chunks), span))
-            timelines = self.judge_blocks(blocks)
+            chunks = change(clock.decode(reported(reader, reader.info, on_step)))
+            if witness is None:
+                timelines = self.judge_blocks(clock.extract(self.extractor(chunks, span)))
+            else:
+                seen = watched(chunks, reader.info, witness)
+                blocks = clock.extract(self.extractor(seen, span, witness.face))
+                timelines = self._judge_here(blocks, witness.block)
             reached, warnings = reader.reached, reader.warnings
         sha256 = None if span.start else file_sha256(path)
         return Piece(span, reached, reader.info, sha256, timelines, warnings, clock.elapsed())
 
-    def _judge_here(self, blocks: Iterable[Streams]) -> list[Timeline]:
-        windows, precision = self.config.windows, self.precision
-        return [t for b in blocks for t in judge_blocks([b], self.detector, windows, precision)]
+    def _judge_here(
+        self, blocks: Iterable[Streams], observe: Observer | None = None
+    ) -> list[Timeline]:
+        judging = self.detector, self.config.windows, self.precision
+        return [t for b in blocks for t in judge_blocks([b], *judging, observe=observe)]
 
     def _verdict(self, path: str | PathLike[str], pieces: Iterable[Piece]) -> Verdict:
         config, clock = self.config, Stopwatch()
@@ -215,3 +242,11 @@ def precision_of(name: str, device: torch.device) -> torch.dtype:
         else torch.cpu._is_avx512_bf16_supported()
     )
     return torch.bfloat16 if name == "bfloat16" or (name == "auto" and native) else torch.float32
+
+
+def watched(chunks: Iterable[Clip], info: MediaInfo, witness: Witness) -> Iterator[Clip]:
+    """Yield the chunks and show them to the witness."""
+    witness.begin(info)
+    for clip in chunks:
+        witness.chunk(clip)
+        yield clip

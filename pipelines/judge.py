@@ -161,7 +161,7 @@ def _clip_logit(
     return float(logits[0, modality])
 
 
-def _step_probabilities(timeline: Timeline, detector: Detector) -> Tensor:
+def step_probabilities(timeline: Timeline, detector: Detector) -> Tensor:
     """Return what all judges together say of a timeline's steps (T, 3)."""
     with torch.inference_mode():
         opinions = timeline.opinions[None].to(detector.calibration.device)
@@ -189,7 +189,7 @@ def _curves(
     judged += [(sound, AUDIO)] if sound is not None else []
     judged += [(speaker, SYNC)] if speaker is not None else []
     for timeline, m in judged:
-        mine = _step_probabilities(timeline, detector)[:, m]
+        mine = step_probabilities(timeline, detector)[:, m]
         span = slice(timeline.start, timeline.stop)
         take = ~(probs[span, m] >= mine)  # also where nothing was judged yet: NaN
         probs[span, m] = torch.where(take, mine, probs[span, m])

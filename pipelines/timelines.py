@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from extractors.spectrogram import loudness
 from extractors.streams import Streams
 from pipelines.detector import Detector
-from temporal.windows import WindowConfig, WindowPlan, cut_windows, stitch_windows
+from temporal.windows import WindowConfig, WindowPlan, Windows, cut_windows, stitch_windows
 
 BATCH = 2  # windows that the networks take at once: bounds memory
 
@@ -40,6 +40,10 @@ class Timeline:
         return self.start + len(self.opinions)
 
 
+# Is told of a block, its windows, the experts' tokens (N, L, D) in them, and what came of it.
+Observer = Callable[[Streams, Windows, dict[str, Tensor], Timeline], None]
+
+
 @torch.inference_mode()
 def judge_blocks(
     blocks: Sequence[Streams],
@@ -47,6 +51,7 @@ def judge_blocks(
     config: WindowConfig,
     precision: torch.dtype,
     batch: int = BATCH,
+    observe: Observer | None = None,
 ) -> list[Timeline]:
     """Return the timeline of each block, without the steps that its neighbours hold as well.
 
@@ -60,6 +65,7 @@ def judge_blocks(
             alike[windows.length, *windows.streams].append((i, n))
     device = next(detector.parameters()).device
     said: list[list[tuple[Tensor, ...]]] = [[] for _ in blocks]  # of each block, a window each
+    heard: list[list[dict[str, Tensor]]] = [[] for _ in blocks]  # tokens, where they are observed
     for places in alike.values():
         for begin in range(0, len(places), batch):
             some = places[begin : begin + batch]
@@ -70,14 +76,22 @@ def judge_blocks(
             mask = torch.stack([cut[i].mask[n] for i, n in some]).to(device)
             with torch.autocast(device.type, precision, enabled=precision != torch.float32):
                 tokens = detector.tokens(streams, mask)
-            out = detector.fuse({name: t.float() for name, t in tokens.items()}, mask)
+            tokens = {name: t.float() for name, t in tokens.items()}
+            out = detector.fuse(tokens, mask)
             curves = (out.opinions, out.proposal_logits.sigmoid(), out.reach)
             for place, window in enumerate(some):
                 said[window[0]].append(tuple(curve[place] for curve in curves))
-    return [
+                if observe is not None:
+                    heard[window[0]].append({name: t[place] for name, t in tokens.items()})
+    timelines = [
         _timeline(block, windows, *map(torch.stack, zip(*mine, strict=True)))
         for block, windows, mine in zip(blocks, cut, said, strict=True)
     ]
+    if observe is not None:
+        for block, windows, mine, timeline in zip(blocks, cut, heard, timelines, strict=True):
+            joined = {name: torch.stack([tokens[name] for tokens in mine]) for name in mine[0]}
+            observe(block, windows, joined, timeline)
+    return timelines
 
 
 def _timeline(

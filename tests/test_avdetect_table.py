@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from avdetect.table import MAX_SEGMENTS, clock, printable, verdict_table
+from avdetect.table import MAX_SEGMENTS, printable, verdict_table
+from pipelines.words import clock
 
 MEDIA = {
     "duration": 9.6,
