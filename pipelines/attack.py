@@ -64,7 +64,8 @@ def _rates(name: str, rows: Sequence[Sequence[bool]]) -> dict[str, Any]:
         held = torch.tensor(rows, dtype=torch.float64)
         clean = held[:, :1]
         found["accuracy"] = held.mean(dim=0).tolist()
-        found["success"] = ((clean * (1 - held)).sum(dim=0) / clean.sum().clamp(min=1)).tolist()
+        flipped = (clean * (1 - held)).sum(dim=0)
+        found["success"] = (flipped / clean.sum()).tolist() if clean.sum() else None
     return found
 
 

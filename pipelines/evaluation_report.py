@@ -159,7 +159,7 @@ def _attack(found: Row) -> list[str]:
     for name, unit in (("visual", "of 255"), ("audio", "of full scale")):
         row = found[name]
         for place, bound in enumerate(row["bounds"] if row["clips"] else ()):
-            cells = [f"{row[key][place]:.3f}" for key in ("accuracy", "success")]
+            cells = [_text(row[key] and row[key][place]) for key in ("accuracy", "success")]
             lines.append(_line([name, f"{bound:g} {unit}", row["clips"], *cells]))
     return lines
 

@@ -38,15 +38,17 @@ def pgd(
         bounds: that the values must stay in.
     """
     best, adversarial = x.detach(), x.detach()
-    history = [float(loss(best).detach())]
-    for _ in range(steps if epsilon else 0):
+    history: list[float] = []
+    for step in range((steps if epsilon else 0) + 1):
         given = adversarial.clone().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(loss(given), given)
-        moved = adversarial + epsilon / 4 * gradient.sign()
-        adversarial = moved.clamp(x - epsilon, x + epsilon).clamp(*bounds).detach()
-        value = float(loss(adversarial).detach())
-        best = adversarial if value > history[-1] else best
-        history.append(max(value, history[-1]))
+        value = loss(given)
+        if not history or float(value.detach()) > history[-1]:
+            best = adversarial
+        history.append(max([float(value.detach()), *history[-1:]]))
+        if epsilon and step < steps:
+            (gradient,) = torch.autograd.grad(value, given)
+            moved = adversarial + epsilon / 4 * gradient.sign()
+            adversarial = moved.clamp(x - epsilon, x + epsilon).clamp(*bounds).detach()
     return best, history
 
 
