@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import avdetect
+from avdetect.arguments_datasets import add_datasets
 
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -30,6 +31,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add_forge(verbs)
     _add_train(verbs)
     _add_evaluate(verbs)
+    add_datasets(verbs)
     _add_doctor(verbs)
     _add_benchmark(verbs)
     options = parser.parse_args(arguments)
@@ -192,6 +194,28 @@ def _add_evaluate(verbs: Verbs) -> None:
         action="store_true",
         help="read the clips too: how far do length, codec, size and loudness alone get?",
     )
+    verb.add_argument(
+        "--timelines",
+        action="store_true",
+        help="also measure along time (AUPIMO); the results must have their timelines",
+    )
+    verb.add_argument(
+        "--perturb",
+        nargs="+",
+        metavar="OPERATOR",
+        help="perturb the clips and judge them again: operators such as jpeg, or all",
+    )
+    verb.add_argument(
+        "--severities", nargs="+", type=_count, default=[1, 3, 5], metavar="N",
+        help="of --perturb, 1 to 5 (default 1 3 5)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--attack", type=_count, metavar="N", help="attack the detector's weights on N clips"
+    )
+    verb.add_argument(
+        "--clips", type=_count, metavar="N", help="perturb so many clips (default all)"
+    )
+    _add_model_options(verb)
     verb.add_argument("--out", type=Path, metavar="DIR", help="write report and plots here")
     verb.add_argument(
         "--splits",

@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from avdetect.arguments import parse
 
@@ -159,17 +159,49 @@ def train(options: Namespace) -> int:
 
 def evaluate(options: Namespace) -> int:
     """Compare predictions with the truth and print the metrics as JSON."""
+    from avdetect.terminal import progress, quiet_libraries
     from pipelines.evaluate import evaluate_files
 
     try:
-        metrics = evaluate_files(
-            options.predictions, options.truth, options.protocol, options.out, options.splits,
-            options.fps, options.against, options.audit, shlex.join(["avdetect", *options.words]),
-        )  # fmt: skip
+        with quiet_libraries(), progress(str(options.predictions), long=1) as on_step:
+            metrics = evaluate_files(
+                options.predictions, options.truth, options.protocol, options.out, options.splits,
+                options.fps, options.against, options.audit,
+                shlex.join(["avdetect", *options.words]),
+                timelines=options.timelines, on_step=on_step, **_perturbing(options),
+            )  # fmt: skip
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
     print(json.dumps(metrics, indent=2))
     return OK
+
+
+def _perturbing(options: Namespace) -> dict[str, Any]:
+    """Return how clips are to be perturbed or attacked and by whom judged, if they are."""
+    if options.perturb is None and options.attack is None:
+        return {}
+    from pipelines.perturb import OPERATORS
+    from pipelines.robustness import Perturbing
+    from pipelines.scan_worker import Model
+
+    named = options.perturb or ()
+    operators = OPERATORS if named == ["all"] else tuple(named)
+    perturbing = Perturbing(operators, tuple(options.severities), options.clips)
+    return {
+        "perturbing": perturbing if named else None,
+        "attacked": options.attack,
+        "model": Model(options.weights, options.device, tuple(options.set)),
+    }
+
+
+def datasets(options: Namespace) -> int:
+    """List, read, check or split data sets."""
+    from avdetect.datasets_view import run_datasets
+
+    try:
+        return OK if run_datasets(options) else FAILED
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
 
 
 def doctor(options: Namespace) -> int:
@@ -230,6 +262,7 @@ VERBS = {
     "forge": forge,
     "train": train,
     "evaluate": evaluate,
+    "datasets": datasets,
     "doctor": doctor,
     "benchmark": benchmark,
 }

@@ -159,3 +159,22 @@ def reencode_waveform(
                 decoded[position : position + len(piece)] = piece
                 position += len(piece)
     return decoded
+
+
+def reencode_frames(frames: npt.NDArray[np.uint8], crf: int) -> npt.NDArray[np.uint8]:
+    """The frames (T, H, W, 3) after a trip through H.264 at ``crf``, in memory.
+
+    Odd sides are made even by repeating the last row or column, which is cut off again.
+    """
+    import av
+
+    height, width = frames.shape[1:3]
+    even = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as output:
+        stream = _add_video(output, "libx264", even, 25.0, _quality("libx264", crf, "veryfast"))
+        _encode_frames(output, stream, even)
+    file.seek(0)
+    with av.open(file, "r") as source:
+        decoded = np.stack([f.to_ndarray(format="rgb24") for f in source.decode(video=0)])
+    return decoded[:, :height, :width].astype(np.uint8, copy=False)

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from extractors.clock import SAMPLE_RATE, SAMPLES_PER_STEP, STEP_RATE
 from extractors.decoder_process import DecoderError, Decoding
-from extractors.encoding import reencode_waveform, write_clip
+from extractors.encoding import reencode_frames, reencode_waveform, write_clip
 
 __all__ = [
     "SAMPLES_PER_STEP",
@@ -41,6 +41,7 @@ __all__ = [
     "probe",
     "read_chunks",
     "read_clip",
+    "reencode_frames",
     "reencode_waveform",
     "write_clip",
 ]

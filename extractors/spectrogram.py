@@ -31,16 +31,21 @@ class MelExtractor:
         )
         self._tail = torch.zeros(WINDOW - HOP)
 
-    def __call__(self, waveform: Array) -> Tensor:
+    def __call__(self, waveform: Array | Tensor) -> Tensor:
         """Return log-mel power (T, 80, 4) of whole steps of waveform (T * 640,)."""
-        samples = torch.cat([self._tail, torch.from_numpy(np.ascontiguousarray(waveform))])
+        if not isinstance(waveform, Tensor):
+            waveform = torch.from_numpy(np.ascontiguousarray(waveform))
+        samples = torch.cat([self._tail, waveform])
         self._tail = samples[len(samples) - (WINDOW - HOP) :].clone()
         columns = (self._mel(samples) + FLOOR).log()  # (80, T * 4)
         return columns.unflatten(1, (-1, COLUMNS)).transpose(0, 1).contiguous()  # (T, 80, 4)
 
 
-def log_mel(waveform: Array) -> Tensor:
-    """Return log-mel power (T, 80, 4) of a whole waveform (T * 640,) at 16 kHz."""
+def log_mel(waveform: Array | Tensor) -> Tensor:
+    """Return log-mel power (T, 80, 4) of a whole waveform (T * 640,) at 16 kHz.
+
+    Of a tensor it can be differentiated.
+    """
     return MelExtractor()(waveform)
 
 

@@ -34,7 +34,7 @@ def compare(
     columns = []
     missing = []
     for found in (results, others):
-        scores = [found.get(sample.path.name, {}).get("score") for sample in samples]
+        scores = [found.get(str(sample.path), {}).get("score") for sample in samples]
         missing.append(sum(score is None for score in scores))
         columns.append([FAILED if score is None else score for score in scores])
     if len(samples) in missing:

@@ -28,11 +28,11 @@ from extractors.streams import (
     load_streams,
     save_streams,
 )
+from pipelines.dataset_records import MARK, WHOLE, Spans, read_records
 from temporal.localization import MODALITIES
 
-Spans = tuple[tuple[float, float], ...]  # seconds
-WHOLE: Spans = ((0.0, float("inf")),)
 OnStep = Callable[[int, int], None]
+OWN_SPLITS = {"test": "dev", "": "train"}  # of data sets, in the words of Sample.split
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,14 @@ class Sample:
     visual: Spans | None
     audio: Spans | None
     sync: Spans | None
+    label: bool | None = None  # fake or not, where that is known but not the track
+    groups: tuple[tuple[str, str], ...] = ()  # such as ("gender", "female")
 
     @property
     def fake(self) -> bool:
         """Whether any track is forged anywhere."""
+        if self.label is not None:
+            return self.label
         return any(getattr(self, modality) for modality in MODALITIES)
 
     def targets(self, start: int, steps: int) -> Tensor:
@@ -148,10 +152,32 @@ def read_audio_manifest(path: Path, splits: Splits) -> list[Sample]:
     ]
 
 
+def read_dataset_manifest(path: Path, splits: Splits) -> list[Sample]:
+    """Return the samples of a manifest that `avdetect datasets` wrote.
+
+    Its own test split is dev here. Where `splits` names the data set, that goes before.
+    """
+    return [
+        Sample(
+            path=path.parent / record.path,
+            split=splits.of(record.source, OWN_SPLITS.get(record.split, record.split)),
+            method=record.method,
+            source=record.source,
+            person=";".join(record.persons),
+            **record.spans,
+            label=record.fake,
+            groups=tuple(record.groups.items()),
+        )
+        for record in read_records(path)
+    ]
+
+
 def read_manifest(path: Path, splits: Splits) -> list[Sample]:
-    """Return the samples of a manifest of clips or of speech; its columns tell which it is."""
-    with path.open(encoding="utf-8") as file:
+    """Return the samples of a manifest of any of the three kinds; its columns tell which it is."""
+    with path.open(encoding="utf-8-sig") as file:
         columns = file.readline()
+    if MARK in columns:
+        return read_dataset_manifest(path, splits)
     read = read_video_manifest if "modality" in columns else read_audio_manifest
     return read(path, splits)
 

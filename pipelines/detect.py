@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from extractors.faces import FaceConfig
-from extractors.media import MediaConfig, MediaInfo, file_sha256, open_media
+from extractors.media import Clip, MediaConfig, MediaInfo, file_sha256, open_media
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import STREAMS, StreamConfig, Streams
 from pipelines.config import with_overrides
@@ -28,6 +28,7 @@ from temporal.localization import MODALITIES, LocalizationConfig, Segment, decod
 from temporal.windows import WindowConfig
 
 SCHEMA = 1
+Change = Callable[[Iterable[Clip]], Iterable[Clip]]
 STARTER = Path(__file__).parent.parent / "avdetect" / "weights" / "starter.safetensors"
 
 
@@ -106,18 +107,24 @@ class Session:
         # what turns blocks into timelines: here, or in the judging stage of a scan
         self.judge_blocks: Callable[[Iterable[Streams]], list[Timeline]] = self._judge_here
 
-    def detect(self, path: str | PathLike[str], on_step: OnStep | None = None) -> Verdict:
+    def detect(
+        self,
+        path: str | PathLike[str],
+        on_step: OnStep | None = None,
+        change: Change = iter,
+    ) -> Verdict:
         """Return the verdict on one file.
 
         Args:
             path: any video or sound file.
             on_step: is told the steps read so far and their expected number.
+            change: the file's chunks -> the chunks that are judged (see `pipelines.perturb`).
 
         Raises:
             MediaError: the file cannot be read.
             LongVideoError: it is to be judged in shards.
         """
-        return self._verdict(path, [self._piece(path, None, on_step)])
+        return self._verdict(path, [self._piece(path, None, on_step, change)])
 
     def judge_shard(
         self, path: str | PathLike[str], span: range, on_step: OnStep | None = None
@@ -134,7 +141,11 @@ class Session:
         return self._verdict(path, map(unpack, shards))
 
     def _piece(
-        self, path: str | PathLike[str], span: range | None, on_step: OnStep | None
+        self,
+        path: str | PathLike[str],
+        span: range | None,
+        on_step: OnStep | None,
+        change: Change = iter,
     ) -> Piece:
         config, clock = self.config, Stopwatch()
         with open_media(path, config.media, None if span is None else with_context(span)) as reader:
@@ -143,7 +154,7 @@ class Session:
                 if self.shard and len(shards := plan_shards(reader.steps, self.shard)) > 1:
                     raise LongVideoError(shards)
             chunks = clock.decode(reported(reader, reader.info, on_step))
-            blocks = clock.extract(self.extractor(chunks, span))
+            blocks = clock.extract(self.extractor(change(chunks), span))
             timelines = self.judge_blocks(blocks)
             reached, warnings = reader.reached, reader.warnings
         sha256 = None if span.start else file_sha256(path)

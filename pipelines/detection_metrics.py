@@ -54,14 +54,16 @@ def detection_metrics(
     is synthetic says nothing about the score of the picture but that it should be low.
     """
     metrics: dict[str, Any] = {}
-    for column, truth_of in _truths().items():
+    for column, truth_of in truths().items():
         known = [(s, truth) for s in samples if (truth := truth_of(s)) is not None]
-        scores = [results.get(s.path.name, {}).get(column) for s, _ in known]
+        scores = [results.get(str(s.path), {}).get(column) for s, _ in known]
         metrics[column] = _score_metrics(known, scores)
     return metrics
 
 
-def _truths() -> dict[str, Callable[[Sample], bool | None]]:
+def truths() -> dict[str, Callable[[Sample], bool | None]]:
+    """Return for each score what tells its truth of a sample; None: nobody knows."""
+
     def of(modality: str) -> Callable[[Sample], bool | None]:
         def truth(sample: Sample) -> bool | None:
             spans = getattr(sample, modality)
@@ -150,7 +152,7 @@ def abstention(
 
     `accuracy_all` judges every scored file at 0.5, `accuracy_decided` the verdicts that decide.
     """
-    judged = [(s.fake, r) for s in samples if (r := results.get(s.path.name, {})).get("verdict")]
+    judged = [(s.fake, r) for s in samples if (r := results.get(str(s.path), {})).get("verdict")]
     decided = [(fake, r) for fake, r in judged if r["verdict"] != "inconclusive"]
     scored = [(fake, r["score"]) for fake, r in judged if r.get("score") is not None]
     return {

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
+from pipelines.attack import attack
 from pipelines.audit import audit
+from pipelines.aupimo import aupimo_metrics
 from pipelines.comparison import compare
 from pipelines.datasets import (
+    OnStep,
     Sample,
     Splits,
     read_forged,
     read_manifest,
     read_splits,
 )
+from pipelines.detect import Session
 from pipelines.detection_metrics import abstention, detection_metrics
-from pipelines.evaluation_plots import write_plots
+from pipelines.evaluation_plots import write_plots, write_timelines
 from pipelines.evaluation_report import report, summary
+from pipelines.fairness import fairness
 from pipelines.localization_files import matched, read_proposals, read_segments
 from pipelines.localization_metrics import Protocol, localization
+from pipelines.probes import great_score
+from pipelines.result_files import Row, is_results, models, read_results, results_of
+from pipelines.robustness import Perturbing, chosen_clips, judge_perturbed, robustness
+from pipelines.scan_worker import Model
 from temporal.localization import MODALITIES
+
+PERTURBED = "perturbed.jsonl"  # the results of perturbed clips, in the folder of the report
 
 
 def evaluate_files(
@@ -34,14 +46,21 @@ def evaluate_files(
     against: Path | None = None,
     audited: bool = False,
     command: str | None = None,
+    *,
+    timelines: bool = False,
+    perturbing: Perturbing | None = None,
+    attacked: int | None = None,
+    model: Model = Model(),
+    on_step: OnStep = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Return all metrics of a file of results, one JSON object a line, against their truth.
+    """Return all metrics of results against their truth.
 
     Files of proposed segments and metadata of other projects are taken as they are; from such
     only the metrics of the segments come.
 
     Args:
-        predictions: what `avdetect detect --json` wrote, or others' proposed segments (.json).
+        predictions: what `avdetect detect --json` or `avdetect scan --out` wrote (.jsonl,
+            .parquet or a folder), or others' proposed segments (.json).
         truth: a manifest (.csv), a forging's metadata (.json), or others' (.json, .txt).
         protocol: of the segments: avdetect, lavdf, av1m, activitynet or forgerynet.
         out: a folder that report.json (in short), metrics.json (all), report.md and plots are
@@ -53,6 +72,13 @@ def evaluate_files(
         audited: also read the clips and measure how far container and levels alone get; with
             `splits`, fitted on the clips of train too.
         command: that led here, for the report.
+        timelines: also measure along time (temporal AUPIMO) and draw examples; takes memory with
+            the clips' length.
+        perturbing: also perturb the clips and judge them again; needs `out`, where the perturbed
+            results are kept.
+        attacked: also attack the model on so many clips (see `pipelines.attack`).
+        model: judges the perturbed clips and is attacked; the results must be its own.
+        on_step: told how many clips are perturbed or attacked, and of how many.
 
     Raises:
         OSError: a file cannot be read.
@@ -60,32 +86,103 @@ def evaluate_files(
     """
     metrics: dict[str, Any] = {"predictions": str(predictions), "truth": str(truth)}
     metrics["command"] = command
-    if predictions.suffix == ".jsonl" and _is_ours(truth):
-        results = read_results(predictions)
+    samples: list[Sample] = []
+    results: dict[str, Row] = {}
+    if is_results(predictions) and _is_ours(truth):
         samples = read_truth(truth, splits)
-        metrics["models"] = models(results)
-        metrics["detection"] = detection_metrics(samples, results)
-        metrics["abstention"] = abstention(samples, results)
-        metrics["localization"] = segment_metrics(samples, results, protocol)
+        paths = [sample.path for sample in samples]
+        results = results_of(paths, read_results(predictions, timelines))
+        metrics |= clip_metrics(samples, results, protocol)
+        if timelines:
+            metrics["aupimo"] = aupimo_metrics(samples, results)
         if against is not None:
-            metrics["comparison"] = compare(samples, results, read_results(against))
+            others = results_of(paths, read_results(against))
+            metrics["comparison"] = compare(samples, results, others)
             metrics["comparison"]["against"] = str(against)
         if audited:
             known = read_manifest(truth, read_splits(splits)) if splits is not None else []
             train = [sample for sample in known if sample.split == "train"]
             metrics["audit"] = audit(samples, train, metrics["detection"]["score"].get("auc"))
-    elif against is not None or audited:
-        raise ValueError("comparing and auditing need result lines (.jsonl) and their manifest")
+        if perturbing is not None:
+            rows = _perturbed(samples, results, perturbing, model, out, on_step)
+            metrics["robustness"] = rows
+        if attacked is not None:
+            chosen = chosen_clips(samples, attacked)
+            metrics["attack"] = attack(chosen, _own_session(results, model), on_step=on_step)
+    elif against or audited or timelines or perturbing or attacked:
+        raise ValueError(
+            "comparing, auditing, timelines, perturbing and attacking need results and a manifest"
+        )
     else:
         metrics["detection"] = {}
         metrics["localization"] = segment_file_metrics(predictions, truth, protocol, fps)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "metrics.json").write_text(json.dumps(metrics, indent=2))
-        (out / "report.json").write_text(json.dumps(summary(metrics), indent=2))
-        (out / "report.md").write_text(report(metrics))
-        write_plots(metrics, out)
+        _write(metrics, samples, results, out)
     return metrics
+
+
+def _perturbed(
+    samples: Sequence[Sample],
+    results: Mapping[str, Row],
+    perturbing: Perturbing,
+    model: Model,
+    out: Path | None,
+    on_step: OnStep,
+) -> dict[str, Any]:
+    """Return how much worse the model that made the results is on perturbed clips."""
+    if out is None:
+        raise ValueError("perturbing needs --out, where the perturbed results are kept")
+    session = _own_session(results, model)
+    out.mkdir(parents=True, exist_ok=True)
+    chosen = chosen_clips(samples, perturbing.clips)
+    rows = judge_perturbed(chosen, session, perturbing, out / PERTURBED, on_step)
+    return robustness(chosen, results, rows)
+
+
+def _own_session(results: Mapping[str, Row], model: Model) -> Session:
+    """Return the loaded model, which must be the one that made the results."""
+    session = model.load()
+    if [made["sha256"] for made in models(results)] != [session.model["sha256"]]:
+        raise ValueError(
+            f"the results were not made by {session.model['name']}, which is to judge the clips "
+            "again; name the weights that made them with --weights"
+        )
+    return session
+
+
+def clip_metrics(
+    samples: Sequence[Sample], results: Mapping[str, Row], protocol: str
+) -> dict[str, Any]:
+    """Return what results alone tell: of clips, segments and, where the truth has any, groups."""
+    metrics = {
+        "models": models(results),
+        "detection": detection_metrics(samples, results),
+        "abstention": abstention(samples, results),
+        "localization": segment_metrics(samples, results, protocol),
+    }
+    scored = [(s.fake, score) for s in samples if (score := _score(results, s)) is not None]
+    if scored:
+        fakes, scores = zip(*scored, strict=True)
+        metrics["great"] = asdict(great_score(fakes, scores))
+    if any(sample.groups for sample in samples):
+        metrics["fairness"] = fairness(samples, results)
+    return metrics
+
+
+def _score(results: Mapping[str, Row], sample: Sample) -> float | None:
+    return results.get(str(sample.path), {}).get("score")
+
+
+def _write(
+    metrics: dict[str, Any], samples: Sequence[Sample], results: Mapping[str, Row], out: Path
+) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "metrics.json").write_text(json.dumps(metrics, indent=2))
+    (out / "report.json").write_text(json.dumps(summary(metrics), indent=2))
+    (out / "report.md").write_text(report(metrics))
+    write_plots(metrics, out)
+    if "aupimo" in metrics:
+        write_timelines(samples, results, out)
 
 
 def _is_ours(truth: Path) -> bool:
@@ -109,36 +206,6 @@ def segment_file_metrics(
     return {"given": len(segments), "judged": len(set(rows) & set(segments)), **found.to_dict()}
 
 
-def read_results(path: Path) -> dict[str, dict[str, Any]]:
-    """Return results by file name, of a file of JSON objects, one a line.
-
-    Raises:
-        ValueError: a line is no result, or two are of files with one name.
-    """
-    results: dict[str, dict[str, Any]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            result = json.loads(line)
-            name = Path(result["path"]).name
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{path}: line {number} is no result: {error!r}") from error
-        if name in results:
-            raise ValueError(f"{path}: line {number}: a second result for {name}")
-        results[name] = result
-    return results
-
-
-def models(results: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the models that made the results, each once: name, version and sha256."""
-    made: dict[str, dict[str, Any]] = {}
-    for result in results.values():
-        if model := result.get("model"):
-            made[json.dumps(model, sort_keys=True)] = dict(model)
-    return list(made.values())
-
-
 def read_truth(path: Path, splits: Path | None = None) -> list[Sample]:
     """Return the samples of a manifest (.csv), or its dev clips, or of a forging's metadata."""
     if path.suffix == ".json":
@@ -152,12 +219,12 @@ def segment_metrics(
     samples: Sequence[Sample], results: Mapping[str, Mapping[str, Any]], protocol: str
 ) -> dict[str, Any]:
     """Return localization metrics of the union of all modalities, on files with partial truth."""
-    judged = [s for s in samples if results.get(s.path.name, {}).get("status") == "ok"]
+    judged = [s for s in samples if results.get(str(s.path), {}).get("status") == "ok"]
     truth: dict[str, list[list[float]]] = {}
     rows: dict[str, list[list[float]]] = {}
     durations: dict[str, float] = {}
     for sample in judged:
-        name = sample.path.name
+        name = str(sample.path)
         result = results[name]
         length = float(result["media"]["duration"])
         spans = [span for m in MODALITIES for span in getattr(sample, m) or ()]

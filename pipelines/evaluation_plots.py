@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+
+from extractors.media import STEP_RATE
+from pipelines.datasets import Sample
+from temporal.localization import MODALITIES
 
 Row = Mapping[str, Any]
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # of the DET plot
@@ -32,7 +36,87 @@ def write_plots(metrics: Row, out: Path) -> list[Path]:
     }
     if precision:
         plots["ap_by_tiou"] = lambda axes: _precision(axes, precision, place["protocol"])
-    return [_drawn(out / f"{name}.png", draw) for name, draw in plots.items()]
+    drawn = [_drawn(out / f"{name}.png", draw) for name, draw in plots.items()]
+    if "robustness" in metrics:
+        drawn.append(_perturbed(metrics["robustness"], out / "perturbed.png"))
+    return drawn
+
+
+def _perturbed(found: Row, path: Path) -> Path:
+    """Draw AUC over severity, a small plot an operator, a line a score, 0 being the clean clips."""
+    from matplotlib.figure import Figure
+
+    scored = {name: row for name, row in found.items() if name != "clips" and "note" not in row}
+    operators = list(dict.fromkeys(name for row in scored.values() for name in row["operators"]))
+    columns = min(max(len(operators), 1), 6)
+    lines = -(-max(len(operators), 1) // columns)
+    figure = Figure(figsize=(1.8 * columns + 1, 1.5 * lines + 0.6), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    for axes, operator in zip(grid.flat, operators, strict=False):
+        for name, row in scored.items():
+            cases = row["operators"][operator]
+            values = [row["auc_clean"], *(case["auc"] for case in cases.values())]
+            axes.plot([0, *map(int, cases)], values, marker="o", markersize=2, label=name)
+        axes.axhline(0.5, color="grey", linestyle=":")
+        axes.set_title(operator.replace("_", " "), fontsize=7)
+        axes.set(ylim=(0, 1.02), xticks=range(6))
+    for axes in grid.flat[len(operators) :]:
+        axes.set_axis_off()
+    figure.legend(
+        *grid[0, 0].get_legend_handles_labels(), fontsize=7, loc="outside lower center", ncols=4
+    )
+    figure.supxlabel("severity", fontsize=8)
+    figure.supylabel("AUC", fontsize=8)
+    figure.savefig(path, dpi=DPI)
+    return path
+
+
+def write_timelines(samples: Sequence[Sample], results: Mapping[str, Row], out: Path) -> list[Path]:
+    """Return the plot, if any clip has a timeline: scores along time over the forged seconds.
+
+    Of the clips forged in parts those whose forged steps stand out most and least are drawn, and
+    the genuine clips with the highest scores.
+    """
+    found = [(s, line) for s in samples if (line := _timeline(results, s)) is not None]
+    forged = sorted((f for f in found if 0 < _mask(*f).mean() < 1), key=lambda f: _contrast(*f))
+    real = sorted((f for f in found if not f[0].fake), key=lambda f: float(np.nanmax(f[1])))
+    chosen = [*forged[:-4:-1], *forged[: min(3, len(forged) - 3)], *real[:-3:-1]]
+    if not chosen:
+        return []
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 1.4 * len(chosen)), layout="constrained")
+    rows = figure.subplots(len(chosen), squeeze=False, sharey=True)[:, 0]
+    for axes, (sample, line) in zip(rows, chosen, strict=True):
+        seconds = np.arange(len(line)) / STEP_RATE
+        for column, name in enumerate(MODALITIES):
+            axes.plot(seconds, line[:, column], label=name, linewidth=1)
+        axes.fill_between(
+            seconds, 0, 1, where=_mask(sample, line), step="post", color="red", alpha=0.15
+        )
+        axes.set(ylim=(0, 1), xlim=(0, len(line) / STEP_RATE))
+        axes.set_title(f"{sample.path.name}, {sample.method}", fontsize=7, loc="left")
+    rows[0].legend(fontsize=7, ncols=len(MODALITIES), loc="upper right")
+    rows[-1].set_xlabel("seconds")
+    path = out / "timelines.png"
+    figure.savefig(path, dpi=DPI)
+    return [path]
+
+
+def _timeline(results: Mapping[str, Row], sample: Sample) -> Any:
+    line = results.get(str(sample.path), {}).get("timeline")
+    return None if line is None or np.isnan(line).all() else line
+
+
+def _mask(sample: Sample, line: Any) -> Any:
+    """Return which steps (T,) are forged in any modality."""
+    return (sample.targets(0, len(line)).numpy() == 1).any(axis=1)
+
+
+def _contrast(sample: Sample, line: Any) -> float:
+    """Return how far the forged steps' highest scores lie above the others', in the mean."""
+    highest, mask = np.fmax.reduce(line, axis=1), _mask(sample, line)
+    return float(np.nanmean(highest[mask]) - np.nanmean(highest[~mask]))
 
 
 def _drawn(path: Path, draw: Callable[[Any], None]) -> Path:

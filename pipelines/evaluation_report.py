@@ -54,6 +54,16 @@ def report(metrics: Row) -> str:
     if "comparison" in metrics:
         lines += ["", *_comparison(metrics["comparison"])]
     lines += ["", *_pairs("segments", metrics["localization"])]
+    if "aupimo" in metrics:
+        lines += ["", *_aupimo(metrics["aupimo"])]
+    if "fairness" in metrics:
+        lines += ["", *fairness_tables(metrics["fairness"])]
+    if "great" in metrics:
+        lines += ["", *_great(metrics["great"])]
+    if "attack" in metrics:
+        lines += ["", *_attack(metrics["attack"])]
+    if "robustness" in metrics:
+        lines += ["", *_robustness(metrics["robustness"])]
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
@@ -89,6 +99,87 @@ def _comparison(row: Row) -> list[str]:
             f"{row['p']:.2g}", row["given"],
         ]),
     ]  # fmt: skip
+
+
+def _aupimo(rows: Mapping[str, Any]) -> list[str]:
+    """Return a row a timeline; where it was refused, why."""
+    low, high = rows["bounds"]
+    lines = _head([f"temporal AUPIMO, FPR {low:g} to {high:g}", "mean (95 % interval)", "missed",
+                   "forged videos", "real steps"])  # fmt: skip
+    for name, row in rows.items():
+        if name != "bounds":
+            cell = row["refused"] if "refused" in row else _cell(row, "aupimo")
+            more = [_text(row.get(key)) for key in ("missed", "forged_videos", "real_steps")]
+            lines.append(_line([name, cell, *more]))
+    return lines
+
+
+def fairness_tables(found: Row) -> list[str]:
+    """Return a table and a sentence an attribute; pairs of attributes are in metrics.json."""
+    lines = [
+        f"By group, at the score {found['threshold']:g} for all; intervals (95 %) over persons; "
+        f"groups of {found['fewest_persons']} persons or more are compared."
+    ]
+    for name, attribute in found["attributes"].items():
+        lines += ["", *_head([name.replace("_", " "), "persons", "genuine", "forged",
+                              "FPR", "TPR", "AUC", "ECE"])]  # fmt: skip
+        for group, row in attribute["groups"].items():
+            cells = [_cell(row, key) for key in ("fpr", "tpr", "auc", "ece")]
+            lines.append(
+                _line([group.replace("|", "/"), row["persons"], row["real"], row["fake"], *cells])
+            )
+        lines += ["", _gaps(attribute)]
+    return lines
+
+
+def _gaps(attribute: Row) -> str:
+    if "note" in attribute:
+        return f"Not compared: {attribute['note']}."
+    gaps = [
+        f"{rate} gap {_cell(attribute, f'{key}_gap')}, worst in {attribute[f'{key}_worst']}"
+        for key, rate in (("fpr", "FPR"), ("tpr", "TPR"))
+        if f"{key}_gap" in attribute
+    ]
+    chance = attribute.get("fpr_gap_p_holm")
+    return "; ".join(gaps) + ("." if chance is None else f"; p of the FPR gap {chance:.2g} (Holm).")
+
+
+def _great(row: Row) -> list[str]:
+    low, high = row["interval"]
+    return [
+        f"GREAT score {row['score']:.3f} ({low:.3f}–{high:.3f}) of {row['clips']} clips: a "
+        "heuristic here, since the classifier is not smoothed."
+    ]
+
+
+def _attack(found: Row) -> list[str]:
+    """Return a row a modality and bound: how many clips are judged right under the attack."""
+    title = f"attack of {found['steps']} gradient steps"
+    lines = _head([title, "bound", "clips", "judged right", "of those right before, flipped"])
+    for name, unit in (("visual", "of 255"), ("audio", "of full scale")):
+        row = found[name]
+        for place, bound in enumerate(row["bounds"] if row["clips"] else ()):
+            cells = [f"{row[key][place]:.3f}" for key in ("accuracy", "success")]
+            lines.append(_line([name, f"{bound:g} {unit}", row["clips"], *cells]))
+    return lines
+
+
+def _robustness(found: Row) -> list[str]:
+    """Return for each score the AUC by operator and severity; bold: surely lower than clean."""
+    lines: list[str] = []
+    for column, rows in found.items():
+        if column == "clips" or "note" in rows:
+            continue
+        clean, drop = f"AUC {rows['auc_clean']:.3f} clean", f"mean drop {rows['mean_drop']:.3f}"
+        lines += ["", f"{column}, {found['clips']} clips perturbed: {clean}, {drop}.", ""]
+        severities = list(next(iter(rows["operators"].values())))
+        lines += _head([f"{column}, severity", *severities, "mean drop"])
+        for operator, cases in rows["operators"].items():
+            marks = ("**" if case["lower"] else "" for case in cases.values())
+            cells = [f"{m}{c['auc']:.3f}{m}" for m, c in zip(marks, cases.values(), strict=True)]
+            fall = f"{rows['drop_by_operator'][operator]:+.3f}"
+            lines.append(_line([operator.replace("_", " "), *cells, fall]))
+    return lines
 
 
 def _pairs(title: str, row: Row) -> list[str]:

@@ -27,8 +27,8 @@ class JudgeConfig:
     # picture and sound that calibrated the starter weights is called fake.
     uncertain: tuple[float, float] = (0.4, 0.7)
     # Scores of visual, audio and sync segments below which they are not reported. At these, genuine
-    # clips that took no part in training have less than one false segment a minute of each.
-    segment_thresholds: tuple[float, float, float] = (0.5, 0.7, 0.9)
+    # clips that taught no expert have 0.0, 0.2 and 0.5 false segments a minute.
+    segment_thresholds: tuple[float, float, float] = (0.8, 0.8, 0.99)
     min_steps: int = 10  # of a face or the sound: 0.4 s
     min_speech: int = 25  # steps of speech with a face, to judge whether lips and sound fit
     min_face: float = 32.0  # pixels; smaller faces are not judged

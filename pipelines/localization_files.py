@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.result_files import Row, is_results, read_results
 from pipelines.segment_matching import Array
 
 _DECODER = json.JSONDecoder()
@@ -22,15 +23,15 @@ def read_proposals(path: Path) -> dict[str, Array]:
 
     - `{"a.mp4": [[score, begin, end], …]}`: LAV-DF (in frames) and AV-Deepfake1M (in seconds);
     - `{"results": {"a": [{"score": …, "segment": [start, end]}, …]}}`: ActivityNet;
-    - one of our results a line: by its path, and without a row where it could not be judged.
+    - our results, lines or a scan's: by their paths, and without a row where not judged.
 
     Videos are turned into arrays one by one: a file of millions of rows fits in memory.
 
     Raises:
         ValueError: the file has none of these forms.
     """
-    if path.suffix == ".jsonl":
-        return dict(_own_results(path))
+    if is_results(path):
+        return {name: _own_table(row) for name, row in read_results(path).items()}
     text = path.read_text(encoding="utf-8")
     try:
         return {name: _proposal_table(rows) for name, rows in _members(text, "results")}
@@ -127,17 +128,10 @@ def _proposal_table(rows: list[Any]) -> Array:
     return np.array(flat, dtype=float).reshape(-1, 3)
 
 
-def _own_results(path: Path) -> Iterator[tuple[str, Array]]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                result = json.loads(line)
-                rows = [[s["score"], s["start"], s["end"]] for s in result.get("segments") or ()]
-                yield result["path"], np.array(rows, dtype=float).reshape(-1, 3)
-            except (ValueError, TypeError, KeyError) as error:
-                raise ValueError(f"{path}: line {number} is no result: {error!r}") from error
+def _own_table(result: Row) -> Array:
+    """Return rows (score, start, end) of one of our results."""
+    rows = [[s["score"], s["start"], s["end"]] for s in result.get("segments") or ()]
+    return np.array(rows, dtype=float).reshape(-1, 3)
 
 
 def _truth(data: Any) -> Iterator[tuple[str, Any, float | None]]:

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from fusion.transformer import LagProfile
 from pipelines.batches import Batch, TrainClip, balanced_weights, draw_batches
-from pipelines.datasets import WHOLE
+from pipelines.dataset_records import WHOLE
 from pipelines.detector import Detector
 from pipelines.fitting import Run, StageConfig, fit
 from pipelines.losses import step_loss

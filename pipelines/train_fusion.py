@@ -284,13 +284,13 @@ def judged_clips(
         mask = torch.ones(1, len(targets), dtype=torch.bool, device=run.device)
         opinions = torch.zeros(len(targets), len(JUDGES), device=run.device)
         if kind != "sound":
-            opinions = detector.fuse(with_lag(detector, given, mask), mask).opinions[0]
+            opinions = detector.fuse(with_lag(detector, given, mask), mask).opinions[0].float()
         if kind != "face":
             heard = {n: t for n, t in given.items() if n in SOUND}
-            opinions[:, hears] = detector.fuse(heard, mask).opinions[0][:, hears]
+            opinions[:, hears] = detector.fuse(heard, mask).opinions[0][:, hears].float()
         enough = bool(speech.sum() >= STEP_RATE)
         judged = torch.tensor([kind != "sound", kind != "face", kind == "both" and enough])
-        done.append(JudgedClip(opinions.float().cpu(), targets, speech, judged))
+        done.append(JudgedClip(opinions.cpu(), targets, speech, judged))
     return done
 
 

@@ -21,7 +21,10 @@ HOMES = {
     "pyarrow": ("pipelines/corpus.py", "pipelines/result", "pipelines/sources.py"),
 }
 # These load nothing of others until they are used.
-LIGHT = tuple(f"avdetect/{name}.py" for name in ("__init__", "__main__", "arguments", "cli"))
+LIGHT = tuple(
+    f"avdetect/{name}.py"
+    for name in ("__init__", "__main__", "arguments", "arguments_datasets", "cli")
+)
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
+from extractors.media import read_chunks, write_clip
 from pipelines.evaluate import evaluate_files, union
+from pipelines.robustness import Perturbing
 
 MANIFEST = "file,label,modality,method,audio,split,person,repo,notes\n" + "".join(
     f"{name}.mp4,{label},{modality},{method},1,dev,{name},lab,\n"
@@ -157,3 +162,79 @@ def test_the_report_has_what_others_compare_with_and_plots(tmp_path: Path) -> No
     assert all(0 <= value <= 1 for value in short["metrics"].values())
     for name in ("roc", "det", "reliability", "ap_by_tiou"):
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_timelines_and_groups_are_measured_and_drawn(tmp_path: Path) -> None:
+    steps = 2500
+    spans = {f"f{i}": "[[1.0, 2.0]]" for i in range(8)} | {f"r{i}": "[]" for i in range(8)}
+    head = "path,label,visual_segments,persons,gender\n"
+    rows = [
+        f'{n}.mp4,{"fake" if s != "[]" else "real"},"{s}",{n},{"male" if n > "f4" else "female"}\n'
+        for n, s in spans.items()
+    ]
+    (tmp_path / "truth.csv").write_text(head + "".join(rows))
+    lines = []
+    for number, name in enumerate(spans):
+        curve = [0.3 + 1e-5 * ((i * 16 + number) * 7919 % 20000) for i in range(steps)]
+        if name.startswith("f"):
+            curve[25:50] = [0.9] * 25
+        timeline = {"rate": 25.0, "visual": curve, "audio": None, "sync": None}
+        lines.append(result(name, 0.9 if name[0] == "f" else 0.1, timeline=timeline))  # type: ignore[arg-type]
+    (tmp_path / "results.jsonl").write_text("\n".join(lines))
+    out = tmp_path / "out"
+    found = evaluate_files(
+        tmp_path / "results.jsonl", tmp_path / "truth.csv", out=out, timelines=True
+    )
+    assert found["aupimo"]["any"]["aupimo"] == found["aupimo"]["visual"]["aupimo"] == 1.0
+    assert found["fairness"]["attributes"]["gender"]["groups"]["male"]["persons"] == 11
+    text = (out / "report.md").read_text()
+    assert "| any | 1.000 (1.000–1.000) | 0.000 | 8 | 20000 |" in text
+    assert "Not compared: fewer than two groups of 30 persons or more." in text
+    assert (out / "timelines.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="perturbing and attacking need results"):
+        evaluate_files(tmp_path / "p.json", tmp_path / "list.txt", timelines=True)
+
+
+class Loudness:
+    """A model that takes a clip for fake as far as its sound is loud."""
+
+    model: ClassVar[dict[str, str]] = {"name": "loud", "version": "1", "sha256": "cd"}
+
+    def load(self) -> Loudness:
+        return self
+
+    def detect(self, path: str, change: Any = iter) -> SimpleNamespace:
+        sounds = [c.waveform for c in change(read_chunks(path)) if c.waveform is not None]
+        level = float(np.abs(np.concatenate(sounds)).mean())
+        return SimpleNamespace(score=level, visual_score=None, audio_score=level, sync_score=None)
+
+
+def test_perturbed_clips_are_judged_by_the_model_that_made_the_results(tmp_path: Path) -> None:
+    head, rows, lines = "path,label,audio_segments,visual_segments\n", [], []
+    for number in range(6):
+        fake = number % 2
+        waveform = np.full(8000, 0.1 + 0.2 * fake + 0.01 * number, np.float32)
+        write_clip(tmp_path / f"{number}.wav", None, waveform)
+        rows.append(f"{number}.wav,{'fake' if fake else 'real'},{'whole' if fake else '[]'},\n")
+        path = str(tmp_path / f"{number}.wav")
+        level = Loudness().detect(path).score
+        lines.append(json.dumps({**json.loads(result("x", level, audio_score=level)), "path": path,
+                                 "model": Loudness.model}))  # fmt: skip
+    truth, predictions, out = (tmp_path / n for n in ("truth.csv", "r.jsonl", "out"))
+    truth.write_text(head + "".join(rows))
+    predictions.write_text("\n".join(lines))
+    perturbing = Perturbing(("clipping", "jpeg"), (1, 5))
+    kwargs: Any = {"perturbing": perturbing, "model": Loudness()}
+    found = evaluate_files(predictions, truth, out=out, **kwargs)["robustness"]["score"]
+    assert found["operators"]["clipping"]["5"]["auc"] == 0.5  # all equally loud
+    assert found["drop_by_operator"] == {"clipping": pytest.approx(0.25, abs=0.2), "jpeg": 0.0}
+    text = (out / "report.md").read_text()
+    assert "| clipping |" in text
+    assert "**0.500**" in text
+    assert (out / "perturbed.png").read_bytes().startswith(b"\x89PNG")
+    assert len((out / "perturbed.jsonl").read_text().splitlines()) == 6 * 4
+    with pytest.raises(ValueError, match="perturbing needs --out"):
+        evaluate_files(predictions, truth, **kwargs)
+    predictions.write_text("\n".join(line.replace('"cd"', '"ef"') for line in lines))
+    with pytest.raises(ValueError, match="not made by loud"):
+        evaluate_files(predictions, truth, out=out, **kwargs)

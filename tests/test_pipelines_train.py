@@ -151,7 +151,7 @@ def recipe(corpus: Path, out: str) -> Path:
     sizes = "{dim: 16, appearance: 8, " + ", ".join(f"{name}: [4, 8]" for name in names) + "}"
     path = corpus / f"{out}.yaml"
     path.write_text(
-        f"out: {corpus / out}\nthreads: 1\nprecision: float32\n"
+        f"out: {corpus / out}\nthreads: 1\nprecision: bfloat16\n"
         f"data: {{videos: {corpus / 'manifest.csv'}, splits: {corpus / 'splits.yaml'}, "
         f"cache: {corpus / 'cache'}, workers: 1}}\n"
         f"detector: {{name: tiny, experts: {sizes}}}\n"

@@ -1,0 +1,168 @@
+"""Records of data sets: one file and its truth, in words that all data sets share, as CSV.
+
+The manifest has a column `path`, so that `avdetect scan` takes it as it is, and what
+`avdetect evaluate --truth` needs. Segments are JSON, `[[1.0, 2.5]]` in seconds; `[]` is genuine,
+`whole` forged from end to end, and an empty cell means that nobody says.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Spans = tuple[tuple[float, float], ...]  # seconds
+WHOLE: Spans = ((0.0, float("inf")),)
+# what results are looked at apart by; the last is the compression or codec, not a person's
+GROUPS = ("age", "gender", "skin_type", "race", "lighting", "language", "quality")
+MARK = "visual_segments"  # the column that tells this kind of manifest from others
+COLUMNS = (
+    "path", "label", MARK, "audio_segments", "sync_segments", "method", "forgery_type", "domain",
+    "split", "persons", *GROUPS, "fps", "source", "licence", "doubt",
+)  # fmt: skip
+SPLITS = {
+    "train": "train", "training": "train",
+    "val": "val", "dev": "val", "valid": "val", "validation": "val", "progress": "val",
+    "test": "test", "eval": "test", "testing": "test", "hidden": "hidden",
+    "": "",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Record:
+    """One file of a data set and what its own annotations say of it."""
+
+    path: str  # relative to the data set's root until a manifest is written
+    fake: bool
+    visual: Spans | None  # forged seconds; (): genuine; None: nobody says
+    audio: Spans | None
+    sync: Spans | None
+    method: str = "real"  # generator or manipulation; "real" for genuine files
+    forgery_type: str = ""  # family of the method, such as face-swap
+    domain: str = ""  # collection that the genuine material came from
+    split: str = ""  # train, val, test or hidden; empty: the data set has none
+    persons: tuple[str, ...] = ()  # everyone who is seen or heard; a swap has two
+    groups: dict[str, str] = field(default_factory=dict)  # by a name of GROUPS
+    fps: float | None = None
+    source: str = ""  # the data set
+    licence: str = ""
+    doubt: str = ""  # where the annotations contradict each other: how
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.groups if name not in GROUPS]
+        if unknown or self.split not in SPLITS.values():
+            raise ValueError(f"{self.path}: unknown group {unknown} or split {self.split!r}")
+
+    @property
+    def spans(self) -> dict[str, Spans | None]:
+        """The forged seconds by modality."""
+        return {"visual": self.visual, "audio": self.audio, "sync": self.sync}
+
+
+def split_word(word: str) -> str:
+    """Return a data set's word for a split as train, val, test or hidden.
+
+    Raises:
+        ValueError: the word is unknown.
+    """
+    known = SPLITS.get(word.strip().lower())
+    if known is None:
+        raise ValueError(f"unknown split {word!r}; known: {', '.join(filter(None, SPLITS))}")
+    return known
+
+
+def write_records(path: Path, records: Iterable[Record], root: Path) -> int:
+    """Write a manifest and return how many records it has.
+
+    Args:
+        path: of the manifest (.csv).
+        records: whose paths are relative to `root`.
+        root: of the data set; paths are written relative to the manifest where it lies above.
+    """
+    count = 0
+    place = os.path.relpath(root.absolute(), path.absolute().parent)
+    start = root.absolute() if place.startswith("..") else Path(place)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, COLUMNS)
+        table.writeheader()
+        for record in records:
+            table.writerow(_cells(record) | {"path": str(start / record.path)})
+            count += 1
+    return count
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """Yield the records of a manifest, whose paths begin at its folder.
+
+    Raises:
+        ValueError: it lacks a column, or a cell has another form.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        table = csv.DictReader(file)
+        missing = [name for name in COLUMNS[:3] if name not in (table.fieldnames or ())]
+        if missing:
+            raise ValueError(f"{path}: has no column {', '.join(missing)}")
+        for row in table:
+            try:
+                yield _record({name: row.get(name) or "" for name in COLUMNS})
+            except ValueError as error:
+                raise ValueError(f"{path}: line {table.line_num}: {error}") from error
+
+
+def _cells(record: Record) -> dict[str, object]:
+    return {
+        "label": "fake" if record.fake else "real",
+        **{f"{name}_segments": _segment_cell(spans) for name, spans in record.spans.items()},
+        **{name: record.groups.get(name, "") for name in GROUPS},
+        **{n: getattr(record, n) for n in ("method", "forgery_type", "domain", "split")},
+        "persons": ";".join(record.persons), "fps": "" if record.fps is None else record.fps,
+        "source": record.source, "licence": record.licence, "doubt": record.doubt,
+    }  # fmt: skip
+
+
+def _record(row: dict[str, str]) -> Record:
+    return Record(
+        path=row["path"],
+        fake={"fake": True, "real": False}[_one_of(row["label"], ("fake", "real"))],
+        visual=_segments(row[MARK]),
+        audio=_segments(row["audio_segments"]),
+        sync=_segments(row["sync_segments"]),
+        persons=tuple(filter(None, row["persons"].split(";"))),
+        groups={name: row[name] for name in GROUPS if row[name]},
+        fps=float(row["fps"]) if row["fps"] else None,
+        **{n: row[n] for n in ("method", "forgery_type", "domain", "split")},
+        **{n: row[n] for n in ("source", "licence", "doubt")},
+    )
+
+
+def _segment_cell(spans: Spans | None) -> str:
+    if spans == WHOLE:
+        return "whole"
+    return "" if spans is None else json.dumps([list(span) for span in spans])
+
+
+def _segments(cell: str) -> Spans | None:
+    if cell == "whole":
+        return WHOLE
+    return as_spans(json.loads(cell)) if cell else None
+
+
+def as_spans(rows: Sequence[Sequence[float]]) -> Spans:
+    """Return rows (start, end) as spans.
+
+    Raises:
+        ValueError: a row has another length or something else than numbers.
+    """
+    try:
+        return tuple((float(start), float(end)) for start, end in rows)
+    except TypeError as error:
+        raise ValueError(f"expected rows (start, end), got {rows!r}") from error
+
+
+def _one_of(word: str, known: Sequence[str]) -> str:
+    if word not in known:
+        raise ValueError(f"expected {' or '.join(known)}, got {word!r}")
+    return word

@@ -1,0 +1,180 @@
+"""Clips and a detector in, how much worse it gets by operator and severity out.
+
+Every perturbed result is kept as a line as soon as there is one, so that a run that broke off
+goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from extractors.media import MediaError
+from pipelines.comparison import paired_auc
+from pipelines.datasets import OnStep, Sample
+from pipelines.detect import Session
+from pipelines.detection_metrics import FAILED, truths
+from pipelines.perturb import OPERATORS, SEVERITIES, perturbed
+
+Row = Mapping[str, Any]
+Key = tuple[str, str, int]  # path, operator, severity
+
+
+@dataclass(frozen=True)
+class Perturbing:
+    """What clips are perturbed with, and how many of them are."""
+
+    operators: tuple[str, ...] = OPERATORS
+    severities: tuple[int, ...] = SEVERITIES
+    clips: int | None = None  # None: all
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.operators if name not in OPERATORS]
+        wrong = [severity for severity in self.severities if severity not in SEVERITIES]
+        if unknown or wrong:
+            raise ValueError(
+                f"unknown operators {unknown} or severities {wrong}; known operators: "
+                f"{', '.join(OPERATORS)}"
+            )
+
+
+def chosen_clips(samples: Sequence[Sample], clips: int | None) -> list[Sample]:
+    """Return so many samples, real and fake as evenly as there are, spread over the methods."""
+    if clips is None or clips >= len(samples):
+        return list(samples)
+    order = np.random.default_rng(0).permutation(len(samples))
+    waiting: dict[tuple[bool, str], list[Sample]] = defaultdict(list)
+    for index in order:
+        waiting[samples[index].fake, samples[index].method].append(samples[index])
+    real = [s for (fake, _), group in waiting.items() if not fake for s in group]
+    fakes = [group for (fake, _), group in sorted(waiting.items()) if fake]
+    turns = [
+        group[i]
+        for i in range(max(map(len, fakes), default=0))
+        for group in fakes
+        if i < len(group)
+    ]
+    half = max(clips - len(turns), min(clips // 2, len(real)))
+    return [*real[:half], *turns[: clips - half]]
+
+
+def judge_perturbed(
+    samples: Sequence[Sample],
+    session: Session,
+    perturbing: Perturbing,
+    kept: Path,
+    on_step: OnStep = lambda done, total: None,
+) -> dict[Key, Row]:
+    """Return the scores of each clip under each operator and severity, and keep them in a file.
+
+    Args:
+        samples: the clips.
+        session: judges them.
+        perturbing: with what.
+        kept: JSON lines; what stands there already, by the same model, is not judged again.
+        on_step: told how many clips are judged, and of how many.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    wanted = [
+        (str(sample.path), operator, severity)
+        for operator in perturbing.operators
+        for severity in perturbing.severities
+        for sample in samples
+    ]
+    rows = dict(_kept_rows(kept, session.model["sha256"])) if kept.exists() else {}
+    with kept.open("a", encoding="utf-8") as file:
+        for done, key in enumerate(wanted, 1):
+            if key not in rows:
+                rows[key] = _judge(key, session)
+                file.write(json.dumps(rows[key]) + "\n")
+                file.flush()
+            on_step(done, len(wanted))
+    return {key: rows[key] for key in wanted}
+
+
+def _judge(key: Key, session: Session) -> Row:
+    path, operator, severity = key
+    name = Path(path).name
+    change = partial(perturbed, operator=operator, severity=severity, seed=name)
+    row = {"path": path, "operator": operator, "severity": severity, "model": session.model}
+    try:
+        verdict = session.detect(path, change=change)
+    except MediaError as error:
+        return row | {"error": str(error)}
+    return row | {column: getattr(verdict, column) for column in truths()}
+
+
+def _kept_rows(path: Path, sha256: str) -> Iterator[tuple[Key, Row]]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            if row["model"]["sha256"] == sha256:
+                yield (row["path"], row["operator"], row["severity"]), row
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{path}: line {number} is no perturbed result: {error!r}") from error
+
+
+def robustness(
+    samples: Sequence[Sample], clean: Mapping[str, Row], rows: Mapping[Key, Row]
+) -> dict[str, Any]:
+    """Return for each score the AUC by operator and severity, and how far it fell.
+
+    A fall is tested on the very same clips (DeLong). A clip without a score counts 0.5, clean and
+    perturbed. `mean_drop` is the mean over operators of their mean over severities.
+
+    Args:
+        samples: the clips that were perturbed.
+        clean: their results as they are, by path.
+        rows: from `judge_perturbed`.
+    """
+    cases = list(dict.fromkeys((operator, severity) for _, operator, severity in rows))
+    found: dict[str, Any] = {"clips": len(samples)}
+    for column, truth_of in truths().items():
+        known = [(str(s.path), t) for s in samples if (t := truth_of(s)) is not None]
+        labels = [int(fake) for _, fake in known]
+        if min(sum(labels), len(labels) - sum(labels)) < 2:
+            found[column] = {"note": "needs two clips or more of each class"}
+            continue
+        before = [clean.get(path, {}).get(column) for path, _ in known]
+        table: dict[str, dict[str, Any]] = defaultdict(dict)
+        for operator, severity in cases:
+            after = [rows[path, operator, severity].get(column) for path, _ in known]
+            table[operator][str(severity)] = _case(labels, before, after)
+        found[column] = _summary(table)
+    return found
+
+
+def _case(
+    labels: Sequence[int], before: Sequence[float | None], after: Sequence[float | None]
+) -> dict[str, Any]:
+    first, second = ([FAILED if s is None else s for s in scores] for scores in (before, after))
+    compared = paired_auc(labels, first, second)
+    return {
+        "auc": compared["auc_against"], "auc_clean": compared["auc"],
+        "drop": compared["difference"], "drop_interval": compared["difference_interval"],
+        "lower": compared["verdict"] == "better",
+        "given": len(labels), "scored": sum(score is not None for score in after),
+    }  # fmt: skip
+
+
+def _summary(table: Mapping[str, Mapping[str, Row]]) -> dict[str, Any]:
+    drops = {
+        operator: float(np.mean([case["drop"] for case in row.values()]))
+        for operator, row in table.items()
+    }
+    return {
+        "auc_clean": next(iter(next(iter(table.values())).values()))["auc_clean"],
+        "mean_drop": float(np.mean(list(drops.values()))),
+        "worst_operator": max(drops, key=lambda operator: drops[operator]),
+        "drop_by_operator": drops,
+        "operators": dict(table),
+    }
