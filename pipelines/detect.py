@@ -28,6 +28,7 @@ from temporal.localization import MODALITIES, LocalizationConfig, Segment, decod
 from temporal.windows import WindowConfig, Windows
 
 SCHEMA = 1
+Change = Callable[[Iterable[Clip]], Iterable[Clip]]  # what is read -> what is judged
 STARTER = Path(__file__).parent.parent / "avdetect" / "weights" / "starter.safetensors"
 
 
@@ -128,7 +129,7 @@ class Session:
         self,
         path: str | PathLike[str],
         on_step: OnStep | None = None,
-        change: Callable[[Iterable[Clip]], Iterable[Clip]] = iter,
+        change: Change = iter,
         witness: Witness | None = None,
     ) -> Verdict:
         """Return the verdict on one file.
@@ -153,7 +154,7 @@ class Session:
         Raises:
             MediaError: the file cannot be read.
         """
-        return pack(self._piece(path, span, on_step, iter, None))
+        return pack(self._piece(path, span, on_step))
 
     def join(self, path: str | PathLike[str], shards: Iterable[bytes]) -> Verdict:
         """Return the verdict on a file of which all shards were judged; reads no file."""
@@ -164,8 +165,8 @@ class Session:
         path: str | PathLike[str],
         span: range | None,
         on_step: OnStep | None,
-        change: Callable[[Iterable[Clip]], Iterable[Clip]],
-        witness: Witness | None,
+        change: Change = iter,
+        witness: Witness | None = None,
     ) -> Piece:
         config, clock = self.config, Stopwatch()
         with open_media(path, config.media, None if span is None else with_context(span)) as reader:
