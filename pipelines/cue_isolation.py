@@ -54,10 +54,10 @@ class Lesson:
 
 LESSONS = {
     "appearance": Lesson(48, 16, updates=160, batch=8, length=8),
-    "flow": Lesson(96, 16, updates=60, batch=16, length=16),
-    "depth": Lesson(96, 16, updates=60, batch=16, length=16),
-    "mel": Lesson(96, 16, updates=60, batch=16, length=16),
-    "sync": Lesson(96, 48, updates=120, batch=16, length=48),  # compares stretches
+    "flow": Lesson(96, 16, updates=80, batch=16, length=16),
+    "depth": Lesson(64, 16, updates=600, batch=16, length=16),
+    "mel": Lesson(96, 16, updates=80, batch=16, length=16),
+    "sync": Lesson(96, 48, updates=100, batch=16, length=48),  # compares stretches
 }
 HIGHEST = 0.5  # of a clip's step logits, this share is averaged to its score
 
