@@ -8,7 +8,7 @@ chunk's crops are cut in another thread while the faces of the next are looked f
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -248,8 +248,10 @@ class _File:
         source.yaws.extend(_yaw(landmarks))
         if self.on_face is not None:
             self.on_face(sighting.track, first, squares, landmarks)
-        heard = None if mel is None else mel[part]
-        streams = partial(self._face_streams, source, around, squares, frames[part], heard)
+        streams = partial(
+            face_streams, frames[part], around, squares, self.faces, source.flow, source.depth,
+            None if mel is None else mel[part],
+        )  # fmt: skip
         self._later(source, last - first, streams)
         yield from source.blocks(self.config)
 
@@ -258,27 +260,6 @@ class _File:
         piece = self.pool.submit(make)
         self.pending.append(piece)
         source.add(steps, piece)
-
-    def _face_streams(
-        self,
-        source: _Source,
-        around: Array,
-        squares: Array,
-        frames: list[Frames],
-        mel: Tensor | None,
-    ) -> dict[str, Tensor]:
-        landmarks = around[self.faces.radius : len(around) - self.faces.radius]
-        crops = face_crops(frames, squares)
-        mouths = mouth_crops(frames, mouth_squares(around, squares, self.faces))
-        depth = source.depth(crops) if source.depth else mesh_depth(landmarks, squares)
-        streams = {
-            "appearance": torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous(),
-            "landmarks": torch.from_numpy(lip_landmarks(landmarks, squares)),
-            "mouth": torch.from_numpy(mouths)[:, None],
-            "flow": torch.from_numpy(source.flow(crops)).half(),
-            "depth": torch.from_numpy(depth)[:, None].half(),
-        }
-        return streams if mel is None else streams | {"mel": mel}
 
     def _scenes(self, frames: list[Frames], faceless: np.ndarray) -> Iterator[Streams]:  # type: ignore[type-arg]
         """Follow runs of steps without any face; one that a face interrupts ends there."""
@@ -313,6 +294,40 @@ class _File:
     def _source(self, track: int | None, start: int) -> _Source:
         flow = FlowExtractor(self.extractor.pair_flow())
         return _Source(track, start, flow, self.extractor.depth_network(), self.span)
+
+
+def face_streams(
+    frames: Sequence[Frames],
+    around: Array,
+    squares: Array,
+    faces: FaceConfig,
+    flow: FlowExtractor,
+    depth: DepthNetwork | None,
+    mel: Tensor | None,
+) -> dict[str, Tensor]:
+    """Return the streams (T, ...) of one face, by name.
+
+    Args:
+        frames: T frames (H, W, 3).
+        around: landmarks (T + 2 * radius, 478, 3), with the motion filter's radius at both ends.
+        squares: where the face crops lie (T, 4).
+        faces: how steadily the face is followed.
+        flow: remembers the face's last crop.
+        depth: None for the depth of the face mesh.
+        mel: log-mel power (T, 80, 4) of the same steps, None without sound.
+    """
+    landmarks = around[faces.radius : len(around) - faces.radius]
+    crops = face_crops(frames, squares)
+    mouths = mouth_crops(frames, mouth_squares(around, squares, faces))
+    relief = depth(crops) if depth else mesh_depth(landmarks, squares)
+    streams = {
+        "appearance": torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous(),
+        "landmarks": torch.from_numpy(lip_landmarks(landmarks, squares)),
+        "mouth": torch.from_numpy(mouths)[:, None],
+        "flow": torch.from_numpy(flow(crops)).half(),
+        "depth": torch.from_numpy(relief)[:, None].half(),
+    }
+    return streams if mel is None else streams | {"mel": mel}
 
 
 def _yaw(landmarks: Array) -> Array:

@@ -1,0 +1,92 @@
+"""Cue isolation: the expert meant for a cue finds it, and none sees what its streams lack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import Tensor
+
+from extractors.faces import track_faces
+from pipelines.cue_isolation import (
+    LESSONS,
+    MEANT,
+    auc_row,
+    can_carry,
+    exhibits,
+    markdown,
+    train_judge,
+)
+from pipelines.known_answers import mesh_at_rest
+from pipelines.known_artefacts import ARTEFACTS
+
+CLIPS = 60  # held-out drawings, each unforged and with every artefact
+Array = np.ndarray[Any, Any]
+
+
+@pytest.fixture(scope="module")
+def mesh(face_frames: Array) -> Array:
+    return mesh_at_rest(track_faces(face_frames[:5])[0].landmarks[0])
+
+
+def test_every_artefact_is_meant_for_one_expert_that_can_see_it() -> None:
+    meant = [(expert, name) for expert, names in MEANT.items() for name in names]
+    assert sorted(name for _, name in meant) == sorted(ARTEFACTS)
+    assert all(can_carry(*pair) for pair in meant)
+
+
+def test_what_cannot_be_seen_is_known() -> None:
+    hidden = {
+        expert: {name for name in ARTEFACTS if not can_carry(expert, name)} for expert in MEANT
+    }
+    painted = {"blend", "upsampling", "flicker", "autoencoder", "motion"}
+    assert hidden == {
+        "appearance": {"depth", "vocoder", "lag"},
+        "flow": {"depth", "vocoder", "lag"},
+        "depth": painted | {"vocoder", "lag"},
+        "mel": painted | {"depth"},
+        "sync": set(),  # reads pictures, landmarks and sound
+    }
+
+
+def test_a_judge_of_restless_depth_finds_the_depth_artefact_and_nothing_else(mesh: Array) -> None:
+    def restlessness(streams: dict[str, Tensor]) -> Tensor:
+        return streams["depth"].float().diff(n=2, dim=1).square().mean(dim=(1, 2, 3, 4))
+
+    row = auc_row(restlessness, "depth", exhibits(mesh, steps=16, clips=6, seed=1))
+    assert row.pop("depth") > 0.95
+    assert set(row.values()) == {0.5}
+
+
+def test_the_table_tells_what_is_meant_from_what_cannot_be_seen() -> None:
+    table = markdown({"flow": {name: 0.5 + 0.05 * i for i, name in enumerate(ARTEFACTS)}})
+    cells = table.splitlines()[-1].strip("| ").split(" | ")
+    assert cells[0] == "flow"
+    assert cells[1 + list(ARTEFACTS).index("motion")] == "**0.70**"
+    assert cells[1 + list(ARTEFACTS).index("depth")] == "(0.75)"
+    assert cells[1 + list(ARTEFACTS).index("blend")] == "0.50"
+
+
+@pytest.fixture(scope="module")
+def shown(mesh: Array) -> dict[int, dict[str, list[dict[str, Tensor]]]]:
+    """Held-out clips by their number of steps, made once for all experts."""
+    lengths = {lesson.steps for lesson in LESSONS.values()}
+    return {steps: exhibits(mesh, steps, CLIPS, seed=1) for steps in lengths}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("expert", list(MEANT))
+def test_an_expert_finds_what_it_is_meant_for_and_nothing_that_it_cannot_see(
+    expert: str,
+    mesh: Array,
+    shown: dict[int, dict[str, list[dict[str, Tensor]]]],
+    tmp_path: Path,
+) -> None:
+    judge = train_judge(expert, mesh, tmp_path)
+    row = auc_row(judge, expert, shown[LESSONS[expert].steps])
+    print(markdown({expert: row}))
+    assert all(row[name] >= 0.95 for name in MEANT[expert])
+    assert all(row[name] == 0.5 for name in row if not can_carry(expert, name))
