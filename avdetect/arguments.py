@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import avdetect
+from avdetect.zoo_arguments import add_zoo
 
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -30,6 +31,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add_forge(verbs)
     _add_train(verbs)
     _add_evaluate(verbs)
+    add_zoo(verbs)
     _add_doctor(verbs)
     _add_benchmark(verbs)
     options = parser.parse_args(arguments)

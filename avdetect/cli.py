@@ -169,6 +169,17 @@ def evaluate(options: Namespace) -> int:
     return OK
 
 
+def zoo(options: Namespace) -> int:
+    """List, train or measure the parts of the zoo."""
+    from avdetect.zoo_view import run_zoo
+
+    try:
+        run_zoo(options)
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    return OK
+
+
 def doctor(options: Namespace) -> int:
     """Try everything that avdetect needs and print what works."""
     from rich.console import Console
@@ -227,6 +238,7 @@ VERBS = {
     "forge": forge,
     "train": train,
     "evaluate": evaluate,
+    "zoo": zoo,
     "doctor": doctor,
     "benchmark": benchmark,
 }

@@ -1,0 +1,47 @@
+"""Options of `avdetect zoo` in; a table, weights or a leaderboard out."""
+
+from __future__ import annotations
+
+import logging
+from argparse import Namespace
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.zoo import SHIPPED, read_parts, train_part
+from pipelines.zoo_board import evaluate_zoo, leaderboard
+
+
+def run_zoo(options: Namespace) -> None:
+    """List, train or measure parts, as the options say.
+
+    Raises:
+        OSError, ValueError: a file or a setting cannot be used.
+    """
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    if options.zoo_verb == "list":
+        console.print(parts_table(options))
+    elif options.zoo_verb == "train":
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        weights = train_part(options.part, options.data, options.out, options.set)
+        console.print(f"the weights are in {weights}")
+    else:
+        rows = evaluate_zoo(
+            options.parts, options.data, options.out, options.weights or SHIPPED,
+            options.against, options.names,
+        )  # fmt: skip
+        board = leaderboard(rows)
+        if options.board is not None:
+            options.board.write_text(board, encoding="utf-8")
+        console.print(board)
+
+
+def parts_table(options: Namespace) -> Table:
+    """Return the parts of a folder, a row each."""
+    table = Table("part", "what", "judges", "reads", "weights")
+    for name, config in read_parts(options.parts).items():
+        weights = "needs none" if config.stage is None else "to be trained"
+        if (SHIPPED / f"{name}.safetensors").exists():
+            weights = "shipped"
+        table.add_row(name, config.title, config.modality, ", ".join(config.streams), weights)
+    return table
