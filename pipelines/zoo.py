@@ -31,6 +31,7 @@ from pipelines.fitting import Run, StageConfig
 from pipelines.train import TrainConfig, read_samples
 from pipelines.train_experts import train_steps
 from pipelines.zoo_clips import SAID, Listener, part_clips
+from pipelines.zoo_native import NATIVE
 from temporal.experts import fold_norms
 
 FORMAT = "avdetect part 1"
@@ -45,16 +46,19 @@ class PartConfig:
     title: str  # name and source, for the table
     part: str  # module:class; the module is avdetect's or lies beside the file
     modality: Literal["visual", "audio", "sync", "any"] = "visual"  # whose truth it is about
-    streams: tuple[str, ...] = ("appearance",)  # what it takes: streams, opinions, tokens, lag
+    streams: tuple[str, ...] = ("appearance",)  # what it takes; docs/zoo.md lists them
     settings: dict[str, Any] = field(default_factory=dict)  # arguments of the class
     stage: StageConfig | None = None  # how it learns; None: it has nothing to learn
     # Whose clips teach it. What weighs the experts' opinions learns from clips that taught none.
     taught_on: Literal["train", "calibration"] = "train"
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.streams) - {*STREAMS, *SAID})
+        known = (*STREAMS, *SAID, NATIVE)
+        unknown = sorted(set(self.streams) - set(known))
         if unknown or not self.streams:
-            raise ValueError(f"streams: unknown {unknown}; known: {[*STREAMS, *SAID]}")
+            raise ValueError(f"streams: unknown {unknown}; known: {list(known)}")
+        if NATIVE in self.streams and len(self.streams) > 1:
+            raise ValueError(f"streams: {NATIVE} has a clock of its own and goes with no other")
 
 
 def read_parts(folder: Path = PARTS) -> dict[str, PartConfig]:
@@ -139,8 +143,9 @@ def load_part_clips(
 
     streams = StreamCache(Path(recipe.data.cache))
     return part_clips(
-        samples, config.modality, config.streams, streams, recipe.data.min_face, listener
-    )
+        samples, config.modality, config.streams, streams, recipe.data.min_face, out / "native",
+        listener,
+    )  # fmt: skip
 
 
 def save_part(path: Path, part: nn.Module, clips: dict[str, int]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +18,18 @@ from pipelines.batches import PICTURES, TrainClip, train_clip
 from pipelines.datasets import Sample, StreamCache
 from pipelines.detector import PROBES, Detector
 from pipelines.train_experts import LONGEST
+from pipelines.zoo_native import NATIVE, native_clip
 from temporal.experts import EXPERTS
 
 OPINIONS = (*PROBES, "lag")  # whose step logits `opinions` holds, in this order
 SAID = ("opinions", "tokens", "lag")  # what a part may read besides the streams
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class SaidClip(TrainClip):
     """A clip with what the experts say of its first steps; NaN where they have nothing to judge."""
 
-    said: dict[str, Tensor] = field(default_factory=dict)
+    said: dict[str, Tensor]
 
     @property
     def steps(self) -> int:
@@ -103,6 +104,7 @@ def part_clips(
     streams: Sequence[str],
     cache: StreamCache,
     min_face: float,
+    folder: Path,
     listener: Callable[[], Listener],
 ) -> list[TrainClip]:
     """Return the clips of samples that have all the streams and whose truth is known.
@@ -110,9 +112,10 @@ def part_clips(
     Args:
         samples: files and their truth.
         modality: whose truth must be known: visual, audio, sync or any.
-        streams: of the clip, or of what is said of it.
+        streams: of the clip, or of what is said of it, or `native` alone.
         cache: of streams.
         min_face: pixels; smaller faces count as none.
+        folder: where crops at the picture's own resolution are kept.
         listener: makes the experts, where what they say is read.
     """
     clips = []
@@ -121,6 +124,8 @@ def part_clips(
             continue
         try:
             clip = train_clip(sample, cache.get(sample.path), min_face)
+            if clip is not None and NATIVE in streams:
+                clip = native_clip(clip, folder)
         except MediaError:
             continue
         if clip is not None and not set(streams).isdisjoint(SAID):
