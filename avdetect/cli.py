@@ -170,14 +170,13 @@ def evaluate(options: Namespace) -> int:
 
 
 def zoo(options: Namespace) -> int:
-    """List, train or measure the parts of the zoo."""
+    """List, train or measure the parts of the zoo, or compare files with each other."""
     from avdetect.zoo_view import run_zoo
 
     try:
-        run_zoo(options)
+        return OK if run_zoo(options) else FAILED
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
-    return OK
 
 
 def doctor(options: Namespace) -> int:

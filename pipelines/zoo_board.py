@@ -62,7 +62,19 @@ def evaluate_zoo(
         part = load_part(folder / f"{name}.yaml", parts[name], weights / f"{name}.safetensors")
         clips = load_part_clips(parts[name], samples, recipe, out)
         rows[name] = measured(part, parts[name], clips, samples, detector)
+    if detector:
+        for modality in sorted({row["modality"] for row in rows.values()}):
+            rows[f"whole, {modality}"] = whole(modality, samples, detector)
     return rows
+
+
+def whole(
+    modality: str, samples: Sequence[Sample], detector: Mapping[str, Mapping[str, Any]]
+) -> Row:
+    """Return the metrics of the whole detector's results on the same clips."""
+    known = [s for s in samples if getattr(s, modality) is not None]
+    row: Row = {"title": "the detector whose results were given", "modality": modality}
+    return row | detection_metrics(known, detector)[column_of(modality)]
 
 
 def column_of(modality: str) -> str:
@@ -98,7 +110,6 @@ def measured(
     results = {name: {column: score} for name, score in scores.items()}
     row: Row = {"title": config.title, "modality": config.modality}
     row |= detection_metrics(known, results)[column]
-    row.pop("curves", None)
     row |= cost(part, config, clips)
     shared = [s for s in known if detector.get(s.path.name, {}).get(column) is not None]
     if len({bool(getattr(s, config.modality)) for s in shared}) == 2:
@@ -150,7 +161,7 @@ def leaderboard(rows: Mapping[str, Row]) -> str:
 def _parts(rows: Mapping[str, Row]) -> list[str]:
     columns = (
         "part", "scored of given", "fake / real", "AUC (95 %)", "EER (95 %)",
-        "mean of generators (95 %)", "beats chance", "against the starter", "parameters",
+        "mean of generators (95 %)", "beats chance", "against the whole detector", "parameters",
         "GFLOP a minute", "s a minute",
     )  # fmt: skip
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
@@ -160,7 +171,7 @@ def _parts(rows: Mapping[str, Row]) -> list[str]:
             f"| {name}: {row['title']} | {row['scored']} of {row['given']} "
             f"| {row['fake']} / {row['real']} | {_interval(row, 'auc')} "
             f"| {_interval(row, 'eer_hull')} | {_interval(row, 'generators_auc')} "
-            f"| {_beats_chance(row)} | {_against(row)} | {row['parameters']:,} "
+            f"| {_beats_chance(row)} | {_against(row)} | {_count(row.get('parameters'))} "
             f"| {_number(row.get('gflops_a_minute'))} | {_number(row.get('seconds_a_minute'))} |"
         )
     return lines
@@ -205,6 +216,10 @@ def _against(row: Row) -> str:
     found = row["comparison"]
     low, high = found["difference_interval"]
     return f"{found['verdict']}: {found['difference']:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
 
 
 def _number(value: float | None) -> str:

@@ -68,27 +68,30 @@ class Rigid(nn.Module):
         shared: whether all steps get the same noise.
         as_levels: whether noisy pictures are clipped and rounded to 256 levels.
         disturb: by noise, by blur, or whichever moves the embedding less.
+        every: steps from one judged crop to the next; those between get the score of the last.
     """
 
     def __init__(
         self, weights: str | None = None, strength: float = 0.05, draws: int = 3,
         shared: bool = True, as_levels: bool = True,
-        disturb: Literal["noise", "blur", "least"] = "noise",
+        disturb: Literal["noise", "blur", "least"] = "noise", every: int = 1,
     ) -> None:  # fmt: skip
         super().__init__()
         if disturb not in ("noise", "blur", "least"):
             raise ValueError(f"disturb must be noise, blur or least, got {disturb!r}")
         self.encoder = StemEncoder(weights)
         self.strength, self.draws, self.disturb = strength, draws, disturb
-        self.shared, self.as_levels = shared, as_levels
+        self.shared, self.as_levels, self.every = shared, as_levels, every
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
         """Return step scores (B, L) from 0 on of appearance (B, L, 3, H, W)."""
-        crops = streams["appearance"]
+        steps = streams["appearance"].shape[1]
+        crops = streams["appearance"][:, :: self.every]
         generator = torch.Generator().manual_seed(0)
         frames = 1 if self.shared else crops.shape[1]
         noise = torch.randn(self.draws, frames, *crops.shape[2:], generator=generator)
-        return torch.stack([self._clip(clip / 255.0, noise.to(clip.device)) for clip in crops])
+        judged = torch.stack([self._clip(clip / 255.0, noise.to(clip.device)) for clip in crops])
+        return judged.repeat_interleave(self.every, dim=1)[:, :steps]
 
     def _clip(self, pictures: Tensor, noise: Tensor) -> Tensor:
         """Return scores (L,) of pictures (L, 3, H, W) with noise (K, 1 or L, 3, H, W)."""

@@ -48,6 +48,14 @@ def test_noise_and_blur_are_chosen_between_and_shared_noise_is_the_same_at_every
         Rigid(disturb="paint")  # type: ignore[arg-type]
 
 
+def test_steps_between_judged_ones_take_the_last_score() -> None:
+    crops = torch.randint(0, 255, (1, 7, 3, 32, 32), dtype=torch.uint8)
+    with torch.inference_mode():
+        all_steps = Rigid().eval()({"appearance": crops})[0]
+        some = Rigid(every=3).eval()({"appearance": crops})[0]
+    torch.testing.assert_close(some, all_steps[[0, 0, 0, 3, 3, 3, 6]], atol=1e-5, rtol=1e-4)
+
+
 def test_noisy_levels_are_those_of_a_file() -> None:
     noisy = disturbed(torch.rand(2, 3, 4, 4), torch.randn(2, 3, 4, 4), 0.5, as_levels=True)
     assert float(noisy.min()) >= 0
