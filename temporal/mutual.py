@@ -70,7 +70,7 @@ def _distances(steps: Tensor, others: Sequence[Tensor]) -> Tensor:
     """Return the distance (T, M) of steps (T, D) to the nearest step of each of M other clips."""
     blocks = [
         torch.stack([torch.cdist(block, other).amin(dim=1) for other in others], dim=1)
-        for block in steps.split(BLOCK)
+        for block in torch.split(steps, BLOCK)
     ]
     return torch.cat(blocks)
 

@@ -56,6 +56,8 @@ class PatchCraft(nn.Module):
     places.
     """
 
+    kernels: Tensor
+
     def __init__(
         self, patches: int = 48, frames: int = 8, width: int = 16, stream: str = "appearance"
     ) -> None:
@@ -82,7 +84,7 @@ class PatchCraft(nn.Module):
             self.contrast_logits(*rich_and_poor(self._patches(group)))[:, None].expand(
                 -1, group.shape[1]
             )
-            for group in crops.split(self.frames, dim=1)
+            for group in torch.split(crops, self.frames, dim=1)
         ]
         return torch.cat(parts, dim=1)
 

@@ -24,6 +24,9 @@ class Npr(nn.Module):
     Source: Tan et al., CVPR 2024.
     """
 
+    mean: Tensor
+    spread: Tensor
+
     def __init__(self, planes: int = 16, stream: str = "native", any_phase: bool = False) -> None:
         super().__init__()
         self.stream, self.any_phase = stream, any_phase
@@ -52,6 +55,8 @@ class HighPass(nn.Module):
 
     Source: Luo et al., RTM, 2024, of whose streams it is one.
     """
+
+    kernels: Tensor
 
     def __init__(self, width: int = 16, stream: str = "appearance") -> None:
         super().__init__()
