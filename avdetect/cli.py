@@ -264,6 +264,16 @@ def datasets(options: Namespace) -> int:
         raise UsageError(str(error)) from error
 
 
+def zoo(options: Namespace) -> int:
+    """List, train or measure the parts of the zoo, or compare files with each other."""
+    from avdetect.zoo_view import run_zoo
+
+    try:
+        return OK if run_zoo(options) else FAILED
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+
+
 def doctor(options: Namespace) -> int:
     """Try everything that avdetect needs and print what works."""
     from rich.console import Console
@@ -324,6 +334,7 @@ VERBS = {
     "train": train,
     "evaluate": evaluate,
     "datasets": datasets,
+    "zoo": zoo,
     "doctor": doctor,
     "benchmark": benchmark,
 }

@@ -44,6 +44,12 @@ class TrainClip:
             return self.face.steps
         return 0 if self.waveform is None else len(self.waveform) // SAMPLES_PER_STEP
 
+    @property
+    def names(self) -> set[str]:
+        """The streams that can be had of the clip."""
+        pictures = set() if self.face is None else set(self.face.present()) & set(PICTURES)
+        return pictures | ({"mel"} if self.waveform is not None else set())
+
     def targets(self) -> Tensor:
         """Return step labels (T, 3): 1 forged, 0 genuine, -1 unknown."""
         labels = self.sample.targets(self.start, self.steps)

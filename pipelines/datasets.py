@@ -53,9 +53,13 @@ class Sample:
     @property
     def fake(self) -> bool:
         """Whether any track is forged anywhere."""
-        if self.label is not None:
-            return self.label
-        return any(getattr(self, modality) for modality in MODALITIES)
+        return bool(self.any) if self.label is None else self.label
+
+    @property
+    def any(self) -> Spans | None:
+        """Forged seconds of any modality, as they are listed; None: nothing is known of any."""
+        known = [spans for m in MODALITIES if (spans := getattr(self, m)) is not None]
+        return sum(known, ()) if known else None
 
     def targets(self, start: int, steps: int) -> Tensor:
         """Return step labels (T, 3): 1 forged, 0 genuine, -1 unknown, of steps from start on.

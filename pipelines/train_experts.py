@@ -44,15 +44,37 @@ def train_expert(
     config: StageConfig, run: Run,
 ) -> None:  # fmt: skip
     """Teach an expert of the detector to tell forged from genuine steps."""
-    streams = EXPERTS[name]
+    probe = Probe(name, detector)
+    train_steps(name, probe, EXPERTS[name], modality, (clips["train"], clips["val"]), config, run)
+
+
+def train_steps(
+    name: str,
+    probe: nn.Module,
+    streams: Sequence[str],
+    modality: str,
+    clips: tuple[Sequence[TrainClip], Sequence[TrainClip]],
+    config: StageConfig,
+    run: Run,
+) -> None:
+    """Teach a module that gives step logits (B, L) of streams to tell forged from genuine steps.
+
+    Args:
+        name: of the stage.
+        probe: takes streams (B, L, ...) by name.
+        streams: which it takes; clips without one of them are left out.
+        modality: whose truth it learns: visual, audio, sync, or any of them.
+        clips: to learn from, and to stop by.
+        config: how long and how fast.
+        run: where log and checkpoints go.
+    """
     train, val = (
-        [c for c in clips[split] if _has(c, streams) and getattr(c.sample, modality) is not None]
-        for split in ("train", "val")
+        [c for c in given if set(streams) <= c.names and getattr(c.sample, modality) is not None]
+        for given in clips
     )
     run.log(stage=name, train=len(train), val=len(val))
     weights = balanced_weights(train, modality)
-    column = MODALITIES.index(modality)
-    probe = Probe(name, detector).to(run.device)
+    probe.to(run.device)
 
     def batches(first: int, last: int) -> Iterator[Batch]:
         return draw_batches(
@@ -62,7 +84,7 @@ def train_expert(
 
     def loss_of(module: nn.Module, batch: Batch) -> Tensor:
         logits = module({n: s.to(run.device) for n, s in batch.streams.items()})[..., None]
-        targets = batch.targets[..., column : column + 1].to(run.device)
+        targets = targets_of(batch.targets, modality)[..., None].to(run.device)
         return step_loss(logits, targets, batch.mask.to(run.device))
 
     def score_of(module: nn.Module) -> float:
@@ -71,27 +93,27 @@ def train_expert(
     fit(name, probe, config, run, batches, loss_of, score_of)
 
 
+def targets_of(targets: Tensor, modality: str) -> Tensor:
+    """Return a modality's step truth (B, L) of targets (B, L, 3); any: the worst that is known."""
+    if modality == "any":
+        return targets.amax(dim=-1)
+    return targets[..., MODALITIES.index(modality)]
+
+
 def probe_auc(
     module: nn.Module, clips: Sequence[TrainClip], streams: Sequence[str], modality: str,
     device: str,
 ) -> float:  # fmt: skip
-    """Return the AUC over clips of the mean logit of their most suspicious half."""
-    scores, labels = [], []
-    for clip in clips:
-        given = clip.chunk(0, min(clip.steps, LONGEST), streams, None)
-        logits = module({n: s[None].to(device) for n, s in given.items()})[0].float()
-        scores.append(float(logits.topk(max(len(logits) // 2, 1)).values.mean()))
-        labels.append(int(bool(getattr(clip.sample, modality))))
-    return auc(labels, scores)
+    """Return the AUC over clips of `clip_score`."""
+    scores = [clip_score(module, clip, streams, device) for clip in clips]
+    return auc([int(bool(getattr(clip.sample, modality))) for clip in clips], scores)
 
 
-def _has(clip: TrainClip, streams: Sequence[str]) -> bool:
-    given = set() if clip.face is None else set(clip.face.present())
-    if clip.waveform is not None:
-        given.add("mel")
-    else:
-        given.discard("mel")
-    return set(streams) <= given
+def clip_score(module: nn.Module, clip: TrainClip, streams: Sequence[str], device: str) -> float:
+    """Return the mean logit of a clip's most suspicious half, of its first six seconds."""
+    given = clip.chunk(0, min(clip.steps, LONGEST), streams, None)
+    logits = module({n: s[None].to(device) for n, s in given.items()})[0].float()
+    return float(logits.topk(max(len(logits) // 2, 1)).values.mean())
 
 
 def _in_sync(clip: TrainClip) -> bool:
@@ -131,7 +153,7 @@ def train_sync(
     stretches lie inside the window, away from its edges, where padding would tell the time.
     """
     train, val = (
-        [c for c in clips[split] if _in_sync(c) and _has(c, SYNC_STREAMS)]
+        [c for c in clips[split] if _in_sync(c) and set(SYNC_STREAMS) <= c.names]
         for split in ("train", "val")
     )
     train = [c for c in train if c.steps >= config.length]

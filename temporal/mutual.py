@@ -1,0 +1,105 @@
+"""Tokens of many clips in, scores out, without training or labels: what has no peers is suspect.
+
+Source: Li et al., MuSc, ICLR 2024, with clips in place of images and steps in place of patches.
+
+It finds rare artefacts. One that more than the compared share of the clips has in common finds its
+peers in them and goes unseen; `MutualScores.warning` says where that may be the case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+SHARE = 0.3  # of the other clips, the nearest, that a step is compared with
+REACHES = (1, 3, 5)  # steps that are averaged before comparing
+CLOSE = 0.5  # of its distance to most clips: a step nearer than this to another has a peer there
+BLOCK = 256  # steps whose distances are held at once: bounds memory
+
+
+@dataclass(frozen=True, eq=False)
+class MutualScores:
+    """How little the clips of a corpus have in common."""
+
+    scores: Tensor  # (N,) of clips, higher: more suspicious; they mean nothing across corpora
+    curves: list[Tensor]  # (T,) of each clip's steps
+    peers: Tensor  # (N,) other clips that share a clip's most peculiar step, or what is alike in it
+    warning: str | None  # that an artefact may be too common to be found
+
+
+def mutual_scores(clips: Sequence[Tensor], rescored: Sequence[int] = (1, 2, 3)) -> MutualScores:
+    """Return how far each step (T, D) of each clip is from the nearest of the other clips.
+
+    Args:
+        clips: tokens of each clip; at least three clips, lengths may differ.
+        rescored: numbers of nearest clips, itself included, that a clip's score is averaged over.
+
+    Raises:
+        ValueError: there are fewer than three clips.
+    """
+    if len(clips) < 3:
+        raise ValueError(f"mutual scoring compares clips: expected 3 or more, got {len(clips)}")
+    nearest = max(int(SHARE * (len(clips) - 1)), 1)
+    curves = [torch.zeros(len(clip)) for clip in clips]
+    peers = torch.zeros(len(clips), dtype=torch.long)
+    for reach in REACHES:
+        pooled = [pooled_steps(clip, reach) for clip in clips]
+        for index, steps in enumerate(pooled):
+            others = [other for i, other in enumerate(pooled) if i != index]
+            far = _distances(steps, others)  # (T, N - 1)
+            curves[index] += far.topk(nearest, largest=False).values.mean(dim=1) / len(REACHES)
+            typical = far.quantile(0.9, dim=1, keepdim=True)
+            peers[index] = max(peers[index], (far < CLOSE * typical).sum(dim=1).max())
+    scores = torch.stack([curve.max() for curve in curves])
+    whole = torch.stack([clip.float().mean(dim=0) for clip in clips])
+    return MutualScores(smoothed(scores, whole, rescored), curves, peers, _guard(peers, nearest))
+
+
+def pooled_steps(tokens: Tensor, reach: int) -> Tensor:
+    """Return unit vectors (T, D) of tokens normed over the clip and averaged over so many steps."""
+    normed = functional.layer_norm(tokens.float(), tokens.shape)
+    mean = functional.avg_pool1d(normed.T[None], reach, 1, reach // 2)[0].T
+    return functional.normalize(mean, dim=1)
+
+
+def _distances(steps: Tensor, others: Sequence[Tensor]) -> Tensor:
+    """Return the distance (T, M) of steps (T, D) to the nearest step of each of M other clips."""
+    blocks = [
+        torch.stack([torch.cdist(block, other).amin(dim=1) for other in others], dim=1)
+        for block in torch.split(steps, BLOCK)
+    ]
+    return torch.cat(blocks)
+
+
+def smoothed(scores: Tensor, clips: Tensor, counts: Sequence[int]) -> Tensor:
+    """Return scores (N,) in [0, 1] averaged over each clip's nearest, by cosine of (N, D).
+
+    One for every count of nearest clips, then their mean. The nearest one is the clip itself, and
+    equal scores stay as they are.
+    """
+    spread = (scores.max() - scores.min()).clamp(min=1e-12)
+    scaled = (scores - scores.min()) / spread if scores.max() > scores.min() else scores
+    unit = functional.normalize(clips.float(), dim=1)
+    alike = unit @ unit.T
+    alike.fill_diagonal_(1.0)
+    made = []
+    for count in counts:
+        kept = alike.topk(min(count, len(scores)), dim=1)
+        weights = kept.values.clamp(min=0)
+        made.append((weights * scaled[kept.indices]).sum(dim=1) / weights.sum(dim=1))
+    return torch.stack(made).mean(dim=0)
+
+
+def _guard(peers: Tensor, nearest: int) -> str | None:
+    """Return a warning where clips share something with as many as they are compared with."""
+    common = int((peers >= nearest).sum())
+    if not common:
+        return None
+    return (
+        f"{common} of {len(peers)} clips have something in common with {nearest} or more others: "
+        "an artefact that so many share cannot be found by comparing clips with each other"
+    )

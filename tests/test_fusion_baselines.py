@@ -1,0 +1,83 @@
+"""Plain rules of fusion: known answers, and what happens where experts have nothing to judge."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from fusion.baselines import EnsembleOfExperts, MaximumOfExperts, MeanOfExperts
+from fusion.similarity_gate import SimilarityGate
+
+NAN = float("nan")
+OPINIONS = {"opinions": torch.tensor([[[1.0, 3.0, NAN], [NAN, NAN, NAN], [-2.0, -1.0, -6.0]]])}
+
+
+def test_mean_and_maximum_leave_out_experts_without_an_opinion() -> None:
+    assert MeanOfExperts()(OPINIONS).tolist() == [[2.0, 0.0, -3.0]]
+    assert MaximumOfExperts()(OPINIONS).tolist() == [[3.0, 0.0, -1.0]]
+
+
+def test_an_ensemble_with_equal_shares_is_the_mean_and_gives_missing_shares_away() -> None:
+    ensemble = EnsembleOfExperts(3)
+    torch.testing.assert_close(ensemble(OPINIONS), MeanOfExperts()(OPINIONS))
+    with torch.no_grad():
+        ensemble.shares.copy_(torch.tensor([math.log(3.0), 0.0, 0.0]))
+        ensemble.sharpness.copy_(torch.tensor([math.log(2.0), 0.0, 0.0]))
+        ensemble.bias.fill_(0.5)
+    said = ensemble(OPINIONS)[0].tolist()
+    assert said[0] == pytest.approx(0.75 * 2 * 1 + 0.25 * 3 + 0.5)
+    assert said[1] == pytest.approx(0.5)
+    assert said[2] == pytest.approx(0.6 * 2 * -2 + 0.2 * -1 + 0.2 * -6 + 0.5)
+
+
+def test_an_ensemble_learns_which_expert_to_trust() -> None:
+    labels = torch.arange(400) % 2
+    good = labels * 2.0 - 1 + 0.5 * torch.randn(400)
+    given = {"opinions": torch.stack([torch.randn(400), good, torch.randn(400)], dim=1)[None]}
+    ensemble = EnsembleOfExperts(3)
+    optimizer = torch.optim.Adam(ensemble.parameters(), 0.05)
+    for _ in range(150):
+        loss = nn.functional.binary_cross_entropy_with_logits(ensemble(given)[0], labels.float())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert ensemble.shares.softmax(dim=0)[1] > 0.8
+
+
+def gate() -> SimilarityGate:
+    return SimilarityGate(visual=[0, 1], audio=[2], both=[3, 4], dim=8).eval()
+
+
+def test_picture_and_sound_together_count_nothing_where_they_are_not_alike() -> None:
+    fused, tokens = gate(), torch.randn(2, 4, 5, 8)
+    unlike, alike = torch.zeros(2, 4, 3), torch.zeros(2, 4, 3)
+    alike[..., 1] = 0.7
+    assert float(fused.vectors(tokens, unlike)[:, :, 2].detach().abs().max()) == 0
+    full, part = fused.vectors(tokens, alike / 0.7), fused.vectors(tokens, alike)
+    torch.testing.assert_close(part[:, :, 2], 0.7 * full[:, :, 2])
+    torch.testing.assert_close(part[:, :, :2], full[:, :, :2])
+
+
+def test_what_is_missing_counts_nothing_and_spoils_nothing() -> None:
+    fused, tokens = gate(), torch.randn(1, 3, 5, 8)
+    deaf = tokens.clone()
+    deaf[:, :, [2, 4]] = NAN
+    vectors = fused.vectors(deaf, torch.full((1, 3, 5), NAN))
+    assert float(vectors[:, :, 1:].detach().abs().max()) == 0
+    heard = fused.vectors(tokens, torch.ones(1, 3, 5))
+    torch.testing.assert_close(vectors[:, :, 0], heard[:, :, 0])
+    assert not fused({"tokens": deaf, "lag": torch.full((1, 3, 5), NAN)}).isnan().any()
+
+
+def test_the_gate_treats_branches_alike_where_its_weights_do() -> None:
+    fused = gate()
+    with torch.no_grad():
+        for layer in (fused.attention[0], fused.attention[2]):
+            layer.weight.copy_(0.7 * torch.eye(3) + 0.2)
+            layer.bias.fill_(0.1)
+    vectors, order = torch.randn(2, 4, 3, 64), [2, 0, 1]
+    turned = fused.gates(vectors[:, :, order])
+    torch.testing.assert_close(turned, fused.gates(vectors)[:, :, order])
