@@ -17,7 +17,7 @@ from pipelines.comparison import paired_auc
 from pipelines.config import ConfigError, load_config
 from pipelines.datasets import Sample
 from pipelines.detection_metrics import FAILED, detection_metrics
-from pipelines.evaluate import read_results
+from pipelines.result_files import read_results
 from pipelines.train import TrainConfig, read_samples
 from pipelines.train_experts import clip_score
 from pipelines.zoo import SHIPPED, PartConfig, load_part, load_part_clips, read_parts
