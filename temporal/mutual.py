@@ -27,7 +27,7 @@ class MutualScores:
 
     scores: Tensor  # (N,) of clips, higher: more suspicious; they mean nothing across corpora
     curves: list[Tensor]  # (T,) of each clip's steps
-    peers: Tensor  # (N,) other clips that share a clip's most peculiar step, or what is alike in it
+    peers: Tensor  # (N,) other clips that share the step of a clip that is far from most
     warning: str | None  # that an artefact may be too common to be found
 
 
@@ -52,8 +52,9 @@ def mutual_scores(clips: Sequence[Tensor], rescored: Sequence[int] = (1, 2, 3)) 
             others = [other for i, other in enumerate(pooled) if i != index]
             far = _distances(steps, others)  # (T, N - 1)
             curves[index] += far.topk(nearest, largest=False).values.mean(dim=1) / len(REACHES)
-            typical = far.quantile(0.9, dim=1, keepdim=True)
-            peers[index] = max(peers[index], (far < CLOSE * typical).sum(dim=1).max())
+            typical = far.quantile(0.9, dim=1)
+            odd = int(typical.argmax())  # far from most clips, however many others share it
+            peers[index] = max(peers[index], (far[odd] < CLOSE * typical[odd]).sum())
     scores = torch.stack([curve.max() for curve in curves])
     whole = torch.stack([clip.float().mean(dim=0) for clip in clips])
     return MutualScores(smoothed(scores, whole, rescored), curves, peers, _guard(peers, nearest))
@@ -100,6 +101,6 @@ def _guard(peers: Tensor, nearest: int) -> str | None:
     if not common:
         return None
     return (
-        f"{common} of {len(peers)} clips have something in common with {nearest} or more others: "
-        "an artefact that so many share cannot be found by comparing clips with each other"
+        f"{common} of {len(peers)} clips share something peculiar with {nearest} or more others: "
+        "what so many have in common cannot be found by comparing clips with each other"
     )

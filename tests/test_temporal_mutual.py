@@ -37,7 +37,7 @@ def test_an_artefact_that_more_than_the_compared_share_has_goes_unseen_and_a_war
     rare, common = mutual_scores(corpus(2), (1,)), mutual_scores(corpus(8), (1,))
     assert rare.curves[0][10:15].max() > 3 * common.curves[0][10:15].max()
     assert common.warning is not None
-    assert "8 of 20 clips have something in common with 5 or more others" in common.warning
+    assert "8 of 20 clips share something peculiar with 5 or more others" in common.warning
     assert int(common.peers[0]) == 7
     assert rare.warning is None
     assert int(rare.peers[0]) == 1
