@@ -17,7 +17,7 @@ from pipelines.comparison import paired_auc
 from pipelines.config import ConfigError, load_config
 from pipelines.datasets import Sample
 from pipelines.detection_metrics import FAILED, detection_metrics
-from pipelines.result_files import read_results
+from pipelines.result_files import read_results, results_of
 from pipelines.train import TrainConfig, read_samples
 from pipelines.train_experts import clip_score
 from pipelines.zoo import SHIPPED, PartConfig, load_part, load_part_clips, read_parts
@@ -53,7 +53,8 @@ def evaluate_zoo(
     recipe = load_config(TrainConfig, data)
     torch.set_num_threads(recipe.threads)
     samples = [s for s in read_samples(recipe.data) if s.split == "dev"]
-    detector = {name: r for path in against for name, r in read_results(path).items()}
+    given = {name: r for path in against for name, r in read_results(path).items()}
+    detector = results_of([s.path for s in samples], given)
     rows: dict[str, Row] = {}
     unknown = sorted(set(names) - set(parts))
     if unknown:
@@ -97,11 +98,11 @@ def measured(
         config: its description.
         clips: those of the samples that it can judge.
         samples: all that count. Only those with a picture count for one that sees, and so on.
-        detector: results of the whole detector by file name; may be empty.
+        detector: results of the whole detector by path; may be empty.
     """
     column = column_of(config.modality)
     scores = {
-        clip.sample.path.name: float(
+        str(clip.sample.path): float(
             torch.tensor(clip_score(part, clip, config.streams, "cpu")).double().sigmoid()
         )
         for clip in clips
@@ -111,11 +112,11 @@ def measured(
     row: Row = {"title": config.title, "modality": config.modality}
     row |= detection_metrics(known, results)[column]
     row |= cost(part, config, clips)
-    shared = [s for s in known if detector.get(s.path.name, {}).get(column) is not None]
+    shared = [s for s in known if detector.get(str(s.path), {}).get(column) is not None]
     if len({bool(getattr(s, config.modality)) for s in shared}) == 2:
         labels = [int(bool(getattr(s, config.modality))) for s in shared]
-        mine = [scores.get(s.path.name, FAILED) for s in shared]
-        other = [detector[s.path.name][column] for s in shared]
+        mine = [scores.get(str(s.path), FAILED) for s in shared]
+        other = [detector[str(s.path)][column] for s in shared]
         row["comparison"] = {"given": len(shared), **paired_auc(labels, mine, other)}
     return row
 

@@ -85,6 +85,7 @@ def test_a_part_of_the_project_gives_a_logit_a_step(name: str) -> None:
     given = clip.chunk(0, 16, config.streams, None)
     said = {
         "opinions": torch.randn(16, 5), "tokens": torch.randn(16, 6, 64), "lag": torch.rand(16, 29),
+        "native": torch.randint(0, 255, (16, 3, 160, 160), dtype=torch.uint8),
     }  # fmt: skip
     given |= {stream: said[stream] for stream in config.streams if stream in said}
     batch = {stream: torch.stack([given[stream]] * 2) for stream in config.streams}
