@@ -6,9 +6,17 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.models.resnet import Bottleneck
 
-from temporal.residuals import high_pass, high_pass_kernels, npr, npr_least
+from temporal.residuals import (
+    block_dct,
+    error_level,
+    high_pass,
+    high_pass_kernels,
+    npr,
+    npr_least,
+)
 
 # ImageNet's mean and spread of each colour, of levels from 0 to 255.
 MEAN, SPREAD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -50,32 +58,49 @@ class Npr(nn.Module):
         return logits
 
 
-class HighPass(nn.Module):
-    """A small network on the 30 residuals of spatial rich models, each step by itself.
+class ResidualNetwork(nn.Module):
+    """A small network on what a fixed filter leaves of each step's crop.
 
-    Source: Luo et al., RTM, 2024, of whose streams it is one.
+    The filters are RTM's: 30 high-pass residuals of spatial rich models, the error level of a JPEG,
+    or the coefficients of the 8x8 block DCT by the logarithm of their size.
+
+    Source: Luo et al., RTM, 2024.
     """
 
     kernels: Tensor
+    CHANNELS: Mapping[str, int] = {"high_pass": 30, "error_level": 3, "block_dct": 64}
 
-    def __init__(self, width: int = 16, stream: str = "appearance") -> None:
+    def __init__(
+        self, residual: str = "high_pass", width: int = 16, stream: str = "appearance"
+    ) -> None:
         super().__init__()
-        self.stream = stream
+        if residual not in self.CHANNELS:
+            raise ValueError(f"residual must be one of {list(self.CHANNELS)}, got {residual!r}")
+        self.residual, self.stream = residual, stream
         self.register_buffer("kernels", high_pass_kernels(), persistent=False)
-        count = len(self.kernels)
         self.layers = nn.Sequential(
-            *_halving(count, width), *_halving(width, 2 * width), *_halving(2 * width, 4 * width),
+            *_halving(self.CHANNELS[residual], width), *_halving(width, 2 * width),
+            *_halving(2 * width, 4 * width),
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4 * width, 1),
         )  # fmt: skip
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
-        """Return step logits (B, L) of crops (B, L, 3, H, W)."""
+        """Return step logits (B, L) of crops (B, L, 3, H, W) uint8."""
         return by_step(self._logits, streams[self.stream], self.training)
 
     def _logits(self, crops: Tensor) -> Tensor:
-        residuals = high_pass(crops.float(), self.kernels).clamp(-STRONGEST, STRONGEST)
-        logits: Tensor = self.layers(residuals / STRONGEST)
+        logits: Tensor = self.layers(self._left(crops))
         return logits
+
+    def _left(self, crops: Tensor) -> Tensor:
+        """Return what the filter leaves of crops (N, 3, H, W), in about [-1, 1]."""
+        if self.residual == "error_level":
+            return error_level(crops.to(torch.uint8)) / STRONGEST
+        if self.residual == "block_dct":
+            turned = block_dct(crops.float().mean(dim=1, keepdim=True))
+            return functional.pixel_unshuffle(turned, 8).abs().log1p() / 8  # (N, 64, H/8, W/8)
+        residuals = high_pass(crops.float(), self.kernels).clamp(-STRONGEST, STRONGEST)
+        return residuals / STRONGEST
 
 
 def by_step(logits_of: Callable[[Tensor], Tensor], crops: Tensor, at_once: bool) -> Tensor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from temporal.patchcraft import PatchCraft, diversity, mosaic, rich_and_poor
-from temporal.texture import HighPass, Npr
+from temporal.texture import Npr, ResidualNetwork
 
 
 def test_npr_with_64_planes_has_the_published_size() -> None:
@@ -27,7 +29,7 @@ def test_npr_cannot_tell_doubled_pictures_apart_on_their_own_grid_alone() -> Non
 
 
 def test_a_network_on_residuals_cannot_see_how_bright_a_picture_is() -> None:
-    part = HighPass().eval()
+    part = ResidualNetwork().eval()
     crops = torch.randint(50, 100, (1, 3, 3, 32, 32), dtype=torch.uint8)
     with torch.inference_mode():
         torch.testing.assert_close(
@@ -35,8 +37,23 @@ def test_a_network_on_residuals_cannot_see_how_bright_a_picture_is() -> None:
         )
 
 
+def test_each_residual_sees_what_it_is_for() -> None:
+    from torchvision.io import decode_jpeg, encode_jpeg
+
+    noisy = torch.randint(0, 255, (3, 64, 64), dtype=torch.uint8)
+    saved = decode_jpeg(encode_jpeg(noisy, 80))
+    levels = ResidualNetwork("error_level")._left(torch.stack([noisy, saved]))
+    assert float(levels[0].mean()) > 3 * float(levels[1].mean())
+    flat = ResidualNetwork("block_dct")._left(torch.full((1, 3, 16, 16), 20, dtype=torch.uint8))
+    assert flat.shape == (1, 64, 2, 2)
+    assert float(flat[0, 0, 0, 0]) == pytest.approx(math.log1p(8 * 20) / 8)
+    assert float(flat[:, 1:].abs().max()) < 1e-3
+    with pytest.raises(ValueError, match="got 'smell'"):
+        ResidualNetwork("smell")
+
+
 def test_judging_a_few_pictures_at_once_changes_nothing() -> None:
-    part = HighPass().eval()
+    part = ResidualNetwork().eval()
     crops = torch.randint(0, 255, (2, 50, 3, 32, 32), dtype=torch.uint8)
     with torch.inference_mode():
         whole = part({"appearance": crops})
