@@ -151,7 +151,7 @@ def test_a_film_is_shared_by_the_workers_and_joined_in_order(tmp_path):
     said = [part.split(" by ") for part in rows["film"]["sha256"].split(", ")]
     assert [span for span, _ in said] == ["0-10", "10-20", "20-25"]
     assert len({pid for _, pid in said}) == 2
-    assert rows["film"]["seconds"] > 0.6
+    assert rows["film"]["seconds"] >= 0.6  # three shards of 0.2 s
     assert not list((tmp_path / "pieces").iterdir())
 
 
