@@ -29,6 +29,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     verbs = parser.add_subparsers(title="commands", dest="verb", metavar="COMMAND", required=True)
     _add_detect(verbs)
     _add_report(verbs)
+    _add_serve(verbs)
     _add_scan(verbs)
     _add_forge(verbs)
     _add_train(verbs)
@@ -77,6 +78,42 @@ def _add_report(verbs: Verbs) -> None:
     verb.add_argument("--video", type=Path, metavar="VIDEO", required=True, help="its video")
     verb.add_argument("--out", type=Path, metavar="PAGE.html", required=True, help="the page")
     _add_export_options(verb)
+    _add_model_options(verb)
+
+
+def _add_serve(verbs: Verbs) -> None:
+    verb = verbs.add_parser(
+        "serve",
+        help="judge clips that are dropped on a page in the browser",
+        description="Serves a page on which clips are dropped, judges one after the other, and "
+        "shows their reports; programs use POST /v1/detect (/openapi.json describes it). Results "
+        "outlive the server. Beyond this machine a token is needed, which is printed; "
+        "AVDETECT_TOKEN sets one.",
+    )
+    verb.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at (default 127.0.0.1)"
+    )
+    verb.add_argument("--port", type=_number, default=8000, help="default 8000; 0: any free one")
+    verb.add_argument(
+        "--history",
+        type=Path,
+        default=Path("avdetect-history"),
+        metavar="DIR",
+        help="where results are kept until they are deleted (default avdetect-history)",
+    )
+    verb.add_argument(
+        "--max-size", type=_count, default=500, metavar="MIB", help="of a clip (default 500)"
+    )
+    verb.add_argument(
+        "--max-minutes",
+        type=_seconds,
+        default=60.0,
+        metavar="N",
+        help="of a clip's length, and of judging it (default 60)",
+    )
+    verb.add_argument(
+        "--max-waiting", type=_count, default=100, metavar="N", help="clips (default 100)"
+    )
     _add_model_options(verb)
 
 

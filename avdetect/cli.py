@@ -116,6 +116,36 @@ def report(options: Namespace) -> int:
     return OK
 
 
+def serve(options: Namespace) -> int:
+    """Judge clips that are dropped on a page, until interrupted."""
+    import socket
+
+    from avdetect.serve import Limits, address, judge_of, make_app, run, token_for
+    from avdetect.serve_queue import Queue, QueueError
+    from avdetect.terminal import quiet_libraries
+
+    limits = Limits(options.max_size, options.max_minutes, options.max_waiting)
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    try:
+        listening = socket.create_server((options.host, options.port), family=family)
+    except (OSError, OverflowError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise UsageError(f"--host {options.host} --port {options.port}: {cause}") from error
+    judge = judge_of(_load(options), _origin(options), limits)
+    try:
+        queue = Queue(options.history, judge, 60 * limits.minutes)
+    except QueueError as error:
+        raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}") from error
+    token = token_for(options.host, os.environ.get("AVDETECT_TOKEN"))
+    print(f"avdetect is at {address(listening, token)}", flush=True)
+    with quiet_libraries():
+        queue.start()
+        run(make_app(queue, limits, token), listening)
+    return OK
+
+
 def _origin(options: Namespace) -> Origin:
     from avdetect import __version__
     from pipelines.report import Origin
@@ -329,6 +359,7 @@ def _load(options: Namespace) -> Session:
 VERBS = {
     "detect": detect,
     "report": report,
+    "serve": serve,
     "scan": scan,
     "forge": forge,
     "train": train,

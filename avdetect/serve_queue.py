@@ -1,0 +1,234 @@
+"""Uploads in, results out, one after the other, in a folder that outlives the server.
+
+    history/.lock           held by the one server that works here
+    history/<id>/upload     what was sent, removed once it is judged
+    history/<id>/job.json   `Job`; a folder without it is half an upload
+    history/<id>/result.json, page.html
+
+No name that a user sent is ever a path: ids are random, and files have the names above.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any, Literal
+
+from extractors.media import MediaError
+from pipelines.detect import error_dict
+from pipelines.fetch import hold
+from pipelines.stopwatch import OnStep
+
+State = Literal["queued", "judging", "done", "failed"]
+Judge = Callable[[Path, str, Path, OnStep], dict[str, Any]]  # upload, its name, page, on_step
+
+TRIES = 3  # a clip over which the server ended so often is not tried again
+log = logging.getLogger(__name__)
+
+
+class QueueError(Exception):
+    """The history cannot be used. The message is one sentence that names it and the cause."""
+
+
+class RemovedError(Exception):
+    """The clip was deleted while it was judged."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is known of one upload."""
+
+    id: str  # 32 hexadecimal digits
+    name: str  # as it was sent, without folders: to be shown, never a path
+    size: int  # bytes
+    received: str  # ISO 8601, UTC
+    state: State = "queued"
+    tries: int = 0  # how often judging it was begun
+    progress: float = 0.0  # of judging, 0 to 1
+    verdict: str | None = None
+    score: float | None = None
+    error: str | None = None  # one sentence
+
+
+class Queue:
+    """The history and the thread that judges what waits in it, in the order of arrival."""
+
+    def __init__(self, folder: Path, judge: Judge, seconds: float) -> None:
+        """Take up the history in the folder, which is made where there is none.
+
+        Args:
+            folder: the history.
+            judge: writes the page of an upload and returns its result.
+            seconds: that judging one clip may take.
+
+        Raises:
+            QueueError: another server works there.
+            OSError: it cannot be written to.
+        """
+        self.folder, self._judge, self._seconds = folder, judge, seconds
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if hold(folder / ".lock") is None:  # held until this process ends
+            raise QueueError(f"{folder}: another server keeps its history there")
+        self._guard = Lock()
+        self._jobs: dict[str, Job] = {}
+        self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._recover()
+
+    def start(self) -> None:
+        """Begin to judge."""
+        Thread(target=self._work, name="judge", daemon=True).start()
+
+    def jobs(self) -> list[Job]:
+        """Return all jobs, the newest first."""
+        with self._guard:
+            return sorted(self._jobs.values(), key=lambda job: job.received, reverse=True)
+
+    def get(self, name: str) -> Job | None:
+        """Return the job of an id, None where there is none."""
+        with self._guard:
+            return self._jobs.get(name)
+
+    def waiting(self) -> int:
+        """Return how many clips are not judged yet."""
+        return sum(job.state in ("queued", "judging") for job in self.jobs())
+
+    def new_folder(self) -> Path:
+        """Return an empty folder, named by a new id, into which an upload can be written."""
+        folder = self.folder / secrets.token_hex(16)
+        folder.mkdir(mode=0o700)
+        return folder
+
+    def add(self, folder: Path, name: str) -> Job:
+        """Return the job of an upload that lies whole in a folder of `new_folder`."""
+        size = (folder / "upload").stat().st_size
+        received = datetime.now(UTC).isoformat(timespec="microseconds")
+        job = Job(folder.name, shown_name(name), size, received)
+        self._keep(job)
+        self._waiting.put(job.id)
+        return job
+
+    def remove(self, job: Job) -> None:
+        """Delete everything about a job; one that is being judged stops at its next chunk."""
+        with self._guard:
+            self._jobs.pop(job.id, None)
+            shutil.rmtree(self.folder / job.id, ignore_errors=True)
+
+    def _keep(self, job: Job) -> None:
+        """Write a job down, whole or not at all."""
+        with self._guard:
+            write_whole(self.folder / job.id / "job.json", asdict(job))
+            self._jobs[job.id] = job
+
+    def _recover(self) -> None:
+        """Read what an earlier server left: half uploads go, unjudged clips wait again."""
+        for folder in self.folder.iterdir():
+            if not re.fullmatch("[0-9a-f]{32}", folder.name):
+                continue
+            try:
+                job = Job(**json.loads((folder / "job.json").read_text("utf-8")))
+            except (OSError, ValueError, TypeError):
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
+            self._jobs[job.id] = job
+        for job in reversed(self.jobs()):
+            if job.state not in ("queued", "judging"):
+                continue
+            if job.tries < TRIES:
+                self._keep(replace(job, state="queued", progress=0.0))
+                self._waiting.put(job.id)
+            else:
+                words = f"{job.name}: avdetect ended {job.tries} times while it judged this clip"
+                self._finish(job, error_dict(job.name, MediaError(words)))
+
+    def _work(self) -> None:
+        while True:
+            job = self.get(self._waiting.get())
+            if job is None:  # deleted while it waited
+                continue
+            try:
+                self._take(job)
+            except (RemovedError, OSError) as error:
+                if self.get(job.id) is not None:
+                    log.exception("the history cannot be written")
+                    self._finish(job, error_dict(job.name, error), written=False)
+
+    def _take(self, job: Job) -> None:
+        """Judge one clip; whatever it does, the next one gets its turn."""
+        job = replace(job, state="judging", tries=job.tries + 1)
+        self._keep(job)
+        folder = self.folder / job.id
+        try:
+            on_step = self._watch(job)
+            result = self._judge(folder / "upload", job.name, folder / "page.html", on_step)
+        except MediaError as error:
+            words = str(error).replace(str(folder / "upload"), job.name)
+            result = error_dict(job.name, MediaError(words))
+        except (RemovedError, OSError):
+            raise
+        except Exception as error:  # one clip must not stop those behind it
+            log.exception("judging failed")
+            words = f"{job.name} cannot be judged ({type(error).__name__} within avdetect)"
+            result = error_dict(job.name, RuntimeError(words))
+        self._finish(job, result)
+
+    def _watch(self, job: Job) -> OnStep:
+        """Return what is told each step: it shows progress, and ends what is to be ended."""
+        end = time.monotonic() + self._seconds
+
+        def on_step(done: int, total: int) -> None:
+            if time.monotonic() > end:
+                limit = f"{self._seconds / 60:g} minutes"
+                raise MediaError(f"{job.name} takes longer to judge than the {limit} allowed here")
+            with self._guard:
+                if job.id not in self._jobs:
+                    raise RemovedError(job.id)
+                share = min(1.0, done / max(total, 1))
+                self._jobs[job.id] = replace(job, progress=round(share, 3))
+
+        return on_step
+
+    def _finish(self, job: Job, result: dict[str, Any], written: bool = True) -> None:
+        """Keep a result; `written` is False where the disk has just failed to take it."""
+        if self.get(job.id) is None:
+            raise RemovedError(job.id)
+        if result["status"] == "ok":
+            told = {"verdict": result["verdict"], "score": result["score"]}
+            job = replace(job, state="done", progress=1.0, **told)
+        else:
+            job = replace(job, state="failed", error=result["error"]["message"])
+        if not written:
+            with self._guard:
+                self._jobs[job.id] = job
+            return
+        write_whole(self.folder / job.id / "result.json", result)
+        self._keep(job)
+        (self.folder / job.id / "upload").unlink(missing_ok=True)
+
+
+def write_whole(path: Path, values: dict[str, Any]) -> None:
+    """Write JSON into a file that is never seen half written."""
+    half = path.with_suffix(".half")
+    half.write_text(json.dumps(values, allow_nan=False), encoding="utf-8")
+    os.replace(half, path)  # noqa: PTH105  replaces what is there, on every system
+
+
+def shown_name(name: str) -> str:
+    r"""Return a file's name to be shown: without folders and control characters, not too long.
+
+    >>> shown_name("../../etc/a\x00b\n.mp4"), shown_name("C:\\x\\b.mp4"), shown_name("/")
+    ('ab.mp4', 'b.mp4', 'clip')
+    """
+    last = re.split(r"[/\\]", name)[-1]
+    plain = "".join(letter for letter in last if letter.isprintable()).strip()
+    return plain[:200] if plain.strip(".") else "clip"
