@@ -53,7 +53,7 @@ class Lesson:
 
 
 LESSONS = {
-    "appearance": Lesson(48, 16, updates=160, batch=8, length=8),
+    "appearance": Lesson(64, 16, updates=250, batch=8, length=8, rate=2e-3),
     "flow": Lesson(96, 16, updates=80, batch=16, length=16),
     "depth": Lesson(64, 16, updates=600, batch=16, length=16),
     "mel": Lesson(96, 16, updates=80, batch=16, length=16),
@@ -110,12 +110,18 @@ def train_judge(expert: str, mesh: Array, folder: Path, seed: int = 0) -> Judge:
 
 
 def exhibits(mesh: Array, steps: int, clips: int, seed: int) -> dict[str, list[dict[str, Tensor]]]:
-    """Return the streams of drawings as they are ("genuine") and with each artefact, by name."""
+    """Return the streams of drawings as they are ("genuine") and with each artefact, by name.
+
+    Only the streams that an expert reads of clips of so many steps.
+    """
+    names = {n for expert, given in LESSONS.items() if given.steps == steps for n in READS[expert]}
     drawings = [draw(np.random.default_rng((seed, i)), mesh, steps) for i in range(clips)]
-    return {
-        name: [streams_of(_made(name, d, np.random.default_rng(i))) for i, d in enumerate(drawings)]
-        for name in ("genuine", *ARTEFACTS)
-    }
+
+    def streams(name: str, index: int) -> dict[str, Tensor]:
+        made = streams_of(_made(name, drawings[index], np.random.default_rng(index)))
+        return {n: made[n] for n in names}
+
+    return {name: [streams(name, i) for i in range(clips)] for name in ("genuine", *ARTEFACTS)}
 
 
 def auc_row(
