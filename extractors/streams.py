@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -59,6 +60,13 @@ class Streams:
         """Return the streams that there are, by name."""
         streams = {name: getattr(self, name) for name in STREAMS}
         return {name: stream for name, stream in streams.items() if stream is not None}
+
+    def given(self) -> dict[str, Tensor]:
+        """Return what networks see: the streams that there are, and `size` (T, 1) of a face, pixels."""
+        streams = self.present()
+        if self.face_size is not None:
+            streams["size"] = torch.full((self.steps, 1), self.face_size)
+        return streams
 
     @property
     def steps(self) -> int:

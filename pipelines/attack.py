@@ -92,7 +92,7 @@ def _windows(sample: Sample, session: Session) -> dict[str, Window]:
             (b for b in session.extractor(iter([first])) if b.appearance is not None), None
         )
         if block is not None and block.mouth is not None:
-            windows = cut_windows(block.present(), session.config.windows, block.lead, block.trail)
+            windows = cut_windows(block.given(), session.config.windows, block.lead, block.trail)
             streams = {name: stream[:1] for name, stream in windows.streams.items()}
             logit = _picture_logit(session.detector, streams, windows.mask[:1])
             crops = torch.cat([streams[name].float().flatten() for name in PAINTED])

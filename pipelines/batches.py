@@ -20,7 +20,7 @@ from pipelines.forge_crops import forge_crops
 from pipelines.team import Team
 from temporal.localization import MODALITIES
 
-PICTURES = ("appearance", "landmarks", "mouth", "flow", "depth")
+PICTURES = ("appearance", "landmarks", "mouth", "flow", "depth", "size")
 
 
 @dataclass(eq=False)
@@ -47,7 +47,7 @@ class TrainClip:
     @property
     def names(self) -> set[str]:
         """The streams that can be had of the clip."""
-        pictures = set() if self.face is None else set(self.face.present()) & set(PICTURES)
+        pictures = set() if self.face is None else set(self.face.given()) & set(PICTURES)
         return pictures | ({"mel"} if self.waveform is not None else set())
 
     def targets(self) -> Tensor:
@@ -88,7 +88,7 @@ class TrainClip:
 
     def pictures(self, first: int, last: int, names: Sequence[str]) -> dict[str, Tensor]:
         """Return the named picture streams (last - first, ...) that the clip has, as they are."""
-        present = {} if self.face is None else self.face.present()
+        present = {} if self.face is None else self.face.given()
         return {n: present[n][first:last] for n in PICTURES if n in names and n in present}
 
     def chunk(

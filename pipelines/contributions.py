@@ -78,5 +78,5 @@ class Removals:
 
 def _needs(expert: str) -> frozenset[str]:
     """Return the streams that an expert's tokens, or the lags between two, are made of."""
-    parts = ("lips", "voice") if expert == "lag" else (expert,)
+    parts = {"lag": ("lips", "voice"), "sharpness": ("appearance",)}.get(expert, (expert,))
     return frozenset(stream for part in parts for stream in EXPERTS[part])

@@ -22,13 +22,15 @@ from fusion.transformer import CrossModalTransformer, FusionConfig, LagProbe, La
 from pipelines.config import from_dict, to_dict
 from temporal.experts import CONTEXT, EXPERTS, ExpertConfig, build_experts, normalise
 from temporal.localization import MODALITIES, LocalizationConfig, LocalizationHead
+from temporal.sharpness import SharpnessJudge
 
 # The experts that judge by themselves as well, and the modality that each judges.
 PROBES = {"appearance": "visual", "flow": "visual", "depth": "visual", "mel": "audio"}
 # Whose opinions make a modality's logits, and which modality that is: the experts by themselves,
-# lips against voice, and what fusion says of all.
+# lips against voice, how sharp the face is, and what fusion says of all.
 JUDGES = (
-    *PROBES.items(), ("lag", "sync"), *((f"fusion of {m}", m) for m in MODALITIES),
+    *PROBES.items(), ("lag", "sync"), ("sharpness", "visual"),
+    *((f"fusion of {m}", m) for m in MODALITIES),
 )  # fmt: skip
 PEAK_STEPS = 25  # the most suspicious second that the clip's logit listens to
 
@@ -74,6 +76,7 @@ class Detector(nn.Module):
         self.lag = LagProfile(dim, fusion.reach, fusion.lag_span, CONTEXT["lips"])
         self.lag_probe = LagProbe()
         self.lag_token = nn.Linear(2 * fusion.reach + 1, dim)
+        self.sharpness = SharpnessJudge()
         self.fusion = CrossModalTransformer((*EXPERTS, "lag"), dim, fusion)
         self.probes = nn.ModuleDict({name: nn.Linear(dim, 1) for name in PROBES})
         self.head = LocalizationHead(dim, config.localization)
@@ -92,7 +95,8 @@ class Detector(nn.Module):
     def tokens(self, streams: Mapping[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """Return tokens (N, L, D) of every expert whose streams (N, L, ...) are there.
 
-        Where lips and voice are, `lag` holds their similarity (N, L, 2 * reach + 1) as well.
+        Where lips and voice are, `lag` holds their similarity (N, L, 2 * reach + 1) as well, and
+        where a face is, `sharpness` an opinion (N, L, 1).
         """
         tokens = {}
         for name, inputs in EXPERTS.items():
@@ -101,6 +105,8 @@ class Detector(nn.Module):
                 tokens[name] = self.experts[name](*given)
         if "lips" in tokens and "voice" in tokens:
             tokens["lag"] = self.lag(tokens["lips"], tokens["voice"], mask)
+        if "appearance" in streams and "size" in streams:
+            tokens["sharpness"] = self.sharpness(streams["appearance"], streams["size"])
         return tokens
 
     def fuse(self, tokens: Mapping[str, Tensor], mask: Tensor) -> Outputs:
@@ -112,6 +118,8 @@ class Detector(nn.Module):
         said = {name: self.probes[name](tokens[name])[..., 0] for name in PROBES if name in tokens}
         if "lag" in tokens:
             said["lag"] = self.lag_probe(tokens["lag"])
+        if "sharpness" in tokens:
+            said["sharpness"] = tokens["sharpness"][..., 0]
         said |= {f"fusion of {m}": out.logits[..., i] for i, m in enumerate(MODALITIES)}
         nothing = torch.zeros_like(out.logits[..., 0])
         opinions = torch.stack([said.get(name, nothing) for name, _ in JUDGES], dim=-1)
@@ -178,7 +186,7 @@ def any_logit(logits: Tensor) -> Tensor:
 def save_detector(path: Path, detector: Detector, facts: Mapping[str, object]) -> None:
     """Write weights, config and facts (how it was trained, what it reaches) to one file."""
     metadata = {
-        "format": "avdetect detector 2",
+        "format": "avdetect detector 3",
         "config": json.dumps(to_dict(detector.config)),
         "facts": json.dumps(dict(facts)),
     }
@@ -205,7 +213,7 @@ def load_detector(path: Path, device: str = "cpu") -> Detector:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file: {error}") from error
-    if metadata.get("format") != "avdetect detector 2":
+    if metadata.get("format") != "avdetect detector 3":
         raise ValueError(f"{path}: not the weights of an avdetect detector")
     config = from_dict(DetectorConfig, json.loads(metadata["config"]), str(path))
     detector = Detector(config)

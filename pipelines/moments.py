@@ -89,7 +89,7 @@ def _cut(block: Streams, said: Timeline, modality: str, at: int, score: float) -
     """Return the moment at a step of the timeline, with copies of its streams."""
     middle = at + block.lead  # in the block
     start, stop = max(middle - REACH, 0), min(middle + REACH + 1, block.steps)
-    streams = {name: stream[start:stop].clone() for name, stream in block.present().items()}
+    streams = {name: stream[start:stop].clone() for name, stream in block.given().items()}
     return Moment(modality, said.track, said.start + at, score, block.start + start, streams)
 
 

@@ -58,7 +58,7 @@ def judge_blocks(
     The experts run in the given precision, what is made of their tokens in float32. Windows of
     equal length and streams, of whichever block, are judged together, `batch` at a time.
     """
-    cut = [cut_windows(block.present(), config, block.lead, block.trail) for block in blocks]
+    cut = [cut_windows(block.given(), config, block.lead, block.trail) for block in blocks]
     alike: defaultdict[tuple[object, ...], list[tuple[int, int]]] = defaultdict(list)
     for i, windows in enumerate(cut):
         for n in range(len(windows.starts)):

@@ -2,8 +2,9 @@
 
 1. Each expert learns alone to tell forged from genuine steps of its own stream.
 2. Lips and voice learn what belongs together, from genuine clips alone.
-3. Fusion and localization learn on the experts' cached tokens.
-4. The scores are calibrated on clips that took no part.
+3. How sharp genuine faces of a size are, and how generated ones differ, is fitted.
+4. Fusion and localization learn on the experts' cached tokens.
+5. The scores are calibrated on clips that took no part.
 
 Every finished stage is a file in the run's folder; a run that broke off goes on from there.
 """
@@ -38,6 +39,7 @@ from pipelines.jobs import train_together
 from pipelines.team import Team
 from pipelines.train_experts import train_expert, train_sync
 from pipelines.train_fusion import train_fusion
+from pipelines.train_sharpness import train_sharpness
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +67,7 @@ class TrainConfig:
     device: str = "cpu"
     precision: str = "bfloat16"  # of the forward passes, or float32
     stem: str | None = None  # safetensors of torchvision's MobileNetV2 (ImageNet) to start from
-    stages: tuple[str, ...] = (*PROBES, "sync", "fusion", "calibrate")
+    stages: tuple[str, ...] = (*PROBES, "sync", "sharpness", "fusion", "calibrate")
     data: DataConfig = field(default_factory=DataConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     appearance: StageConfig = field(default_factory=StageConfig)
@@ -122,6 +124,8 @@ def train_stages(config: TrainConfig, failed: dict[Path, str], team: Team) -> No
             train_expert(name, modality, detector, clips, getattr(config, name), run)
     if "sync" in config.stages:
         train_sync(detector, clips, config.sync, run)
+    if "sharpness" in config.stages:
+        train_sharpness(detector, clips["train"], run)
     if "fusion" in config.stages:
         train_fusion(detector, clips, config.fusion, run)
     if not team.leads:

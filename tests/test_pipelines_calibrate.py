@@ -95,3 +95,26 @@ def test_without_clips_the_scores_are_left_as_they_are(detector: Detector, run: 
     before = {name: t.clone() for name, t in detector.state_dict().items()}
     calibrate(detector, {"calibration": [], "val": []}, run)
     assert all(torch.equal(t, before[name]) for name, t in detector.state_dict().items())
+
+
+def test_sharpness_has_as_much_say_as_the_other_judges_together(
+    detector: Detector, run: Run
+) -> None:
+    names = [name for name, _ in JUDGES]
+    flow, sharpness = names.index("flow"), names.index("sharpness")
+    silent = torch.zeros(STEPS, dtype=torch.bool)
+    clips = []
+    for i in range(40):
+        truth = torch.full((STEPS, 3), -1.0)
+        truth[:, 0] = float(i % 2)
+        opinions = torch.zeros(STEPS, len(JUDGES))
+        opinions[:, flow] = float(i % 2) + 0.1 * (i % 5)
+        opinions[:, sharpness] = 7.0 * (i % 3)
+        clips.append(JudgedClip(opinions, truth, silent, torch.tensor([True, False, False])))
+    fit_weights(detector, clips, run)
+    weight = detector.clip_weights[sharpness, 0]
+    said = torch.stack([c.opinions[0] for c in clips])
+    own = weight * said[:, sharpness]
+    both = torch.cat([detector.clip_logits(c.opinions[None], ~silent[None])[:, 0] for c in clips])
+    assert torch.isclose(own.std(), (both - own).std(), rtol=1e-4)
+    assert not detector.step_weights[sharpness].any()

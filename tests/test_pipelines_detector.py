@@ -35,6 +35,7 @@ def streams(steps: int) -> dict[str, Tensor]:
         "landmarks": torch.randn(1, steps, 40, 3),
         "flow": torch.randn(1, steps, 2, 56, 56).half(),
         "depth": torch.randn(1, steps, 1, 56, 56).half(),
+        "size": torch.full((1, steps, 1), 150.0),
         "mel": torch.randn(1, steps, 80, 4),
     }
 
@@ -75,7 +76,7 @@ def test_files_that_are_no_detector_are_named(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match=r"other\.safetensors: not the weights of an avdetect"):
         load_detector(tmp_path / "other.safetensors")
-    metadata = {"format": "avdetect detector 2", "config": json.dumps({"nonsense": 1})}
+    metadata = {"format": "avdetect detector 3", "config": json.dumps({"nonsense": 1})}
     save_file({"a": torch.zeros(1)}, tmp_path / "key.safetensors", metadata=metadata)
     with pytest.raises(ValueError, match=r"key\.safetensors: unknown key \['nonsense'\]"):
         load_detector(tmp_path / "key.safetensors")
@@ -88,6 +89,14 @@ def test_judges_without_their_stream_say_nothing(detector: Detector) -> None:
     assert said["mel"]
     assert not said["flow"]
     assert not said["lag"]
+
+
+def test_sharpness_is_judged_of_faces_alone(detector: Detector) -> None:
+    made, mask = streams(20), torch.ones(1, 20, dtype=torch.bool)
+    face = detector.tokens(made, mask)
+    scene = detector.tokens({n: s for n, s in made.items() if n != "size"}, mask)
+    assert face["sharpness"].shape == (1, 20, 1)
+    assert "sharpness" not in scene
 
 
 FUSION_OF_VISUAL = JUDGES.index(("fusion of visual", "visual"))

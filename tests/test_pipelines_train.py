@@ -168,6 +168,8 @@ def check_run(corpus: Path, out: str, weights: Path) -> int:
     assert {row["stage"] for row in log if "loss" in row} == {
         "appearance", "flow", "depth", "mel", "sync", "fusion",
     }  # fmt: skip
+    fitted = next(row for row in log if row.get("stage") == "sharpness")
+    assert fitted["fake"] >= 1 and fitted["real"] >= 1
     verdict = load(weights).detect(corpus / "0.mp4")
     assert verdict.score is not None
     assert verdict.model["name"] == "tiny"
