@@ -74,8 +74,8 @@ def ring_power(pictures: Tensor) -> Tensor:
     Rings are equally wide; the last holds the corners beyond the frequency of a pixel's width.
     """
     side = pictures.shape[-1]
-    weight = torch.tensor(LUMA, device=pictures.device)[:, None, None]
-    luma = (pictures.float() * weight).sum(dim=1)
+    red, green, blue = (part * share for part, share in zip(pictures.unbind(1), LUMA, strict=True))
+    luma = red.add_(green).add_(blue)
     line = torch.hann_window(side, device=pictures.device)
     window = line[:, None] * line
     waves = torch.fft.rfft2((luma - luma.mean(dim=(1, 2), keepdim=True)) * window)
