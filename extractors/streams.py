@@ -62,7 +62,7 @@ class Streams:
         return {name: stream for name, stream in streams.items() if stream is not None}
 
     def given(self) -> dict[str, Tensor]:
-        """Return what networks see: the streams that there are, and `size` (T, 1) of a face, pixels."""
+        """Return what networks see: the streams that there are, and a face's `size` (T, 1)."""
         streams = self.present()
         if self.face_size is not None:
             streams["size"] = torch.full((self.steps, 1), self.face_size)

@@ -169,7 +169,8 @@ def check_run(corpus: Path, out: str, weights: Path) -> int:
         "appearance", "flow", "depth", "mel", "sync", "fusion",
     }  # fmt: skip
     fitted = next(row for row in log if row.get("stage") == "sharpness")
-    assert fitted["fake"] >= 1 and fitted["real"] >= 1
+    assert fitted["fake"] >= 1
+    assert fitted["real"] >= 1
     verdict = load(weights).detect(corpus / "0.mp4")
     assert verdict.score is not None
     assert verdict.model["name"] == "tiny"
