@@ -13,7 +13,9 @@ from pipelines import jobs
 from pipelines.agenda import Outcome
 from pipelines.datasets import StreamCache
 from pipelines.extraction import fill_cache
-from pipelines.jobs import PoolError, RayPool, connect, disconnect, resources, train_together
+from pipelines.jobs import RayPool
+from pipelines.jobs_cluster import PoolError, connect, disconnect, resources
+from pipelines.jobs_training import train_together
 from pipelines.pieces import PieceStore, Task
 from pipelines.scan import judged_rows
 from pipelines.scan_plan import Plan, PlanError
