@@ -172,7 +172,8 @@ def scan(options: Namespace) -> int:
 
     from avdetect.scan_view import corpus_progress, plan_text, summary_table
     from pipelines.corpus import ScanConfig, make_plan, scan_corpus
-    from pipelines.jobs import PoolError
+    from pipelines.fetch import ScratchError
+    from pipelines.jobs_cluster import PoolError
     from pipelines.results import ResultError
     from pipelines.scan_worker import Model
     from pipelines.sources import SourceError
@@ -192,7 +193,7 @@ def scan(options: Namespace) -> int:
             raise UsageError("scan needs --out DIR, where the results are kept")
         with corpus_progress() as (on_begin, on_progress):
             summary = scan_corpus(options.source, options.out, config, on_begin, on_progress)
-    except (SourceError, ResultError, PoolError, OSError, ValueError) as error:
+    except (SourceError, ResultError, ScratchError, PoolError, OSError, ValueError) as error:
         raise UsageError(str(error)) from error
     console.print(summary_table(summary))
     return FAILED if summary["failed"] else OK
@@ -234,7 +235,7 @@ def train(options: Namespace) -> int:
 
     from avdetect.table import printable
     from pipelines.config import ConfigError
-    from pipelines.jobs import PoolError
+    from pipelines.jobs_cluster import PoolError
     from pipelines.scan_plan import PlanError
     from pipelines.train import train as run
 
@@ -337,12 +338,16 @@ def _benchmark_scan(options: Namespace) -> int:
 
     from avdetect.scan_benchmark import measure_scan, scan_table
     from avdetect.terminal import quiet_libraries
+    from pipelines.jobs_cluster import PoolError
     from pipelines.scan_worker import Model
 
     model = Model(options.weights, options.device, tuple(options.set))
-    with quiet_libraries():
-        taken = measure_scan(model, options.seconds, options.scan, options.workers)
-    Console().print(scan_table(taken, options.scan))
+    try:
+        with quiet_libraries():
+            times = measure_scan(model, options.seconds, options.scan, options.workers)
+    except (PoolError, OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    Console(highlight=False).print(scan_table(times))
     return OK
 
 

@@ -1,75 +1,196 @@
-"""How a scan scales here: clips in, seconds by a plain loop, one Ray worker and several out."""
+"""How a scan scales here: clips in, what plain processes, Ray's workers and its start take out."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import resource
 import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from avdetect.example import example_clip
-from pipelines.jobs import RayPool, cluster
+from pipelines.corpus import ScanConfig, scan_corpus
+from pipelines.jobs import RayPool
+from pipelines.jobs_cluster import cluster
 from pipelines.pieces import PieceStore
-from pipelines.scan import Pool, judged_rows
+from pipelines.scan import judged_rows
 from pipelines.scan_plan import plan_scan
-from pipelines.scan_worker import LoopPool, Model
+from pipelines.scan_worker import Model, Worker
 from pipelines.sources import Video
 
-PLAIN = "plain loop"
+PATIENCE = 600.0  # seconds for a process to load, or to judge one clip
+SPAWN = multiprocessing.get_context("spawn")
 
 
-def measure_scan(model: Model, seconds: int, clips: int, workers: int) -> dict[str, float]:
-    """Return seconds that so many clips take a plain loop, one Ray worker, and several.
+@dataclass(frozen=True)
+class ScanTimes:
+    """What a scan of so many clips took; none but `first` counts the time to start and to load."""
 
-    Each judges one clip a worker before its clock starts, so that the time to start and to load
-    is left out; the last entry tells how long that took.
+    clips: int
+    workers: int
+    plain: float  # seconds that so many processes take without Ray
+    ray: dict[int, float]  # seconds, by the number of workers
+    first: float  # seconds from the start of a scan to its first result
+    memory: list[float]  # megabytes, most that its driver had: at the first, middle, last result
+
+    @property
+    def overhead(self) -> float:
+        """How much longer Ray takes than the same number of plain processes, as a share."""
+        return self.ray[self.workers] / self.plain - 1
+
+
+def measure_scan(model: Model, seconds: int, clips: int, workers: int) -> ScanTimes:
+    """Return the times of one clip, so often copied, on this machine.
+
+    Raises:
+        PlanError: there are not so many cores.
+        PoolError: Ray cannot start here.
+        RuntimeError: a process died, or judged nothing for long.
     """
-    judge = model.load_alone()
+    os.environ.setdefault("RAY_worker_niceness", "0")  # that of plain processes
+    known = model.load().model
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = Path(name) / "clips"
+        folder.mkdir()
         example_clip(folder / "0.mp4", seconds)
         for number in range(1, clips):
             shutil.copy(folder / "0.mp4", folder / f"{number}.mp4")
         paths = [str(folder / f"{number}.mp4") for number in range(clips)]
-        taken = {PLAIN: _timed(paths, LoopPool(judge), 1)}
-        begin = time.perf_counter()
+        plain = _time_plainly(model, known, paths, workers)
         with cluster(None) as found:
-            for count in (1, workers):
+            ray = {}
+            for count in sorted({1, workers}):
                 plan = plan_scan(found, model.device, count)
-                pool = RayPool(model.load_alone, judge.model, plan)
-                taken[f"Ray, workers: {count}"] = _timed(paths, pool, count)
-                if count == 1:
-                    total = time.perf_counter() - begin
-                    taken["start of Ray and first clip"] = total - taken["Ray, workers: 1"]
-    return taken
+                ray[count] = _time_pool(RayPool(model.load_alone, known, plan), paths, count)
+        first, memory = _time_start(folder, ScanConfig(model, workers))
+    return ScanTimes(clips, workers, plain, ray, first, memory)
 
 
-def _timed(paths: list[str], pool: Pool, workers: int) -> float:
-    """Return the seconds that the paths take, once every worker has judged one."""
+def _time_plainly(model: Model, known: dict[str, str], paths: list[str], workers: int) -> float:
+    """Return the seconds that plain processes take, once each of them has judged a clip."""
+    todo: Queue[str | None] = SPAWN.Queue()
+    done: Queue[Any] = SPAWN.Queue()
+    loaded = SPAWN.Barrier(workers + 1)
+    for path in [*paths, *[None] * workers]:
+        todo.put(path)
+    arguments = (model, known, paths[0], loaded, todo, done)
+    processes = [SPAWN.Process(target=_work, args=arguments, daemon=True) for _ in range(workers)]
     try:
-        while isinstance(pool, RayPool) and pool.idle < workers:
-            pool.wait(1.0)
-        _judge(paths[:workers], pool)
+        for process in processes:
+            process.start()
+        loaded.wait(PATIENCE)
         begin = time.perf_counter()
-        _judge(paths, pool)
+        for _ in _received(done, len(paths)):
+            pass
+        return time.perf_counter() - begin
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def _work(
+    model: Model,
+    known: dict[str, str],
+    first: str,
+    loaded: Barrier,
+    todo: Queue[str | None],
+    done: Queue[Any],
+) -> None:
+    """Judge what comes, as a worker of a scan does."""
+    worker = Worker(model.load_alone, known)
+    worker.judge(first)
+    loaded.wait(PATIENCE)
+    while path := todo.get():
+        done.put(worker.judge(path))
+
+
+def _time_pool(pool: RayPool, paths: list[str], workers: int) -> float:
+    """Return the seconds that Ray's workers take, once each of them has judged a clip."""
+    try:
+        while pool.idle < workers:
+            pool.wait(1.0)
+        _judge(pool, paths[:workers])
+        begin = time.perf_counter()
+        _judge(pool, paths)
         return time.perf_counter() - begin
     finally:
         pool.close()
 
 
-def _judge(paths: list[str], pool: Pool) -> list[dict[str, Any]]:
-    videos = iter([Video(path) for path in paths])
-    return list(judged_rows(paths[0], videos, pool, PieceStore(Path(paths[0]).parent / "pieces")))
+def _judge(pool: RayPool, paths: list[str]) -> None:
+    pieces = PieceStore(Path(paths[0]).parent / "pieces")
+    for _ in judged_rows(None, iter([Video(path) for path in paths]), pool, pieces):
+        pass
 
 
-def scan_table(taken: Mapping[str, float], clips: int) -> Table:
-    """Return the times as a table for a terminal."""
+def _time_start(source: Path, config: ScanConfig) -> tuple[float, list[float]]:
+    """Return the seconds to the first result of a whole scan, and the memory of its driver."""
+    said: Queue[Any] = SPAWN.Queue()
+    arguments = (str(source), source.with_name("results"), config, said)
+    driver = SPAWN.Process(target=_scan, args=arguments)
+    begin = time.perf_counter()
+    driver.start()
+    try:
+        clips = len(list(source.iterdir()))
+        moments = list(_received(said, clips))
+    finally:
+        driver.join(PATIENCE)
+    memory = [peak for _, peak in moments]
+    return moments[0][0] - begin, [memory[0], memory[clips // 2], memory[-1]]
+
+
+def _scan(source: str, out: Path, config: ScanConfig, said: Queue[Any]) -> None:
+    """Scan as the command does, and say after each clip when it was and what memory it took."""
+    unit = 1 if sys.platform == "darwin" else 1024
+
+    def on_progress(_: object) -> None:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+        said.put((time.perf_counter(), peak))
+
+    scan_corpus(source, out, config, lambda _: None, on_progress)
+
+
+def _received(queue: Queue[Any], count: int) -> Iterator[Any]:
+    """Yield so many things that come from other processes."""
+    from queue import Empty
+
+    for _ in range(count):
+        try:
+            yield queue.get(timeout=PATIENCE)
+        except Empty:
+            raise RuntimeError(
+                f"a process of the benchmark did nothing for {PATIENCE:g} s"
+            ) from None
+
+
+def scan_table(times: ScanTimes) -> Group:
+    """Return the times for a terminal."""
     table = Table("", "seconds", "a clip", "speed", box=None, padding=(0, 2, 0, 0))
-    for name, seconds in taken.items():
-        times = (f"{seconds / clips:.2f}", f"{taken[PLAIN] / seconds:.2f}")
-        table.add_row(name, f"{seconds:.1f}", *(times if "start" not in name else ("", "")))
-    return table
+    rows = {f"plain, {_number(times.workers, 'process', 'es')}": times.plain}
+    rows |= {f"Ray, {_number(n, 'worker', 's')}": taken for n, taken in times.ray.items()}
+    for name, seconds in rows.items():
+        speed = times.ray[1] / seconds
+        table.add_row(name, f"{seconds:.1f}", f"{seconds / times.clips:.2f}", f"{speed:.2f}")
+    memory = ", ".join(f"{peak:.0f}" for peak in times.memory)
+    return Group(
+        table,
+        Text(f"Ray takes {100 * times.overhead:.1f} % longer than the plain processes"),
+        Text(f"first result of a scan: after {times.first:.1f} s"),
+        Text(f"its driver's memory at the first, middle and last result: {memory} MB"),
+    )
+
+
+def _number(count: int, noun: str, plural: str) -> str:
+    return f"{count} {noun}{plural if count > 1 else ''}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,14 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.config import to_dict
-from pipelines.detect import SCHEMA
-from pipelines.jobs import OBJECT_STORE, RayPool, cluster
+from pipelines.jobs import RayPool
+from pipelines.jobs_cluster import OBJECT_STORE, cluster
 from pipelines.results import ResultSet, set_name
 from pipelines.scan import OnProgress, Progress, run, todo
-from pipelines.scan_plan import Plan, plan_scan
+from pipelines.scan_plan import Plan, Resources, plan_scan
 from pipelines.scan_summary import summarise, write_summary
 from pipelines.scan_worker import Model
-from pipelines.sources import extra_columns
+from pipelines.sources import extra_columns, videos_of
 
 
 @dataclass(frozen=True)
@@ -55,24 +57,31 @@ def scan_corpus(
     Raises:
         SourceError: the source cannot be read.
         ResultError: the results cannot be written.
+        ScratchError: a worker has no room for copies of remote videos.
         PlanError: the cluster cannot do what is asked of it.
         PoolError: there is no cluster, or no worker comes up.
         ValueError, OSError: the model cannot be loaded.
     """
-    identity = identity_of(config.model, config.timelines)
-    with open_results(source, out, identity, config.fresh) as results:
+    begins = _begins(source, out)
+    with ExitStack() as stack:
+        aside = stack.enter_context(ThreadPoolExecutor(1))
+        loading = aside.submit(identity_of, config.model, config.timelines)
+        found = stack.enter_context(_cluster(config)) if begins else None  # meanwhile
+        identity = loading.result()
+        results = stack.enter_context(open_results(source, out, identity, config.fresh))
         total = sum(1 for _ in todo(source, results))
         if total:
-            progress = _run(
-                source, results, config, identity["model"], total, on_begin, on_progress
-            )
+            found = found or stack.enter_context(_cluster(config))
+            plan = plan_scan(found, config.model.device, config.workers, config.judges)
+            on_begin(Beginning(results.folder, len(results), total, plan))
+            pool = stack.enter_context(closing(_pool(config, identity["model"], plan)))
+            progress = run(source, results, pool, total, on_progress)
         else:
             on_begin(Beginning(results.folder, len(results), 0, None))
             progress = Progress(0, 0, 0, 0.0)
-        folder = results.folder
         results.finish()
         summary = summarise(results, progress)
-        write_summary(folder, summary)
+        write_summary(results.folder, summary)
     return summary
 
 
@@ -86,26 +95,20 @@ def make_plan(config: ScanConfig) -> Plan:
         return plan_scan(found, config.model.device, config.workers, config.judges)
 
 
-def _run(
-    source: str,
-    results: ResultSet,
-    config: ScanConfig,
-    model: dict[str, str],
-    total: int,
-    on_begin: OnBegin,
-    on_progress: OnProgress,
-) -> Progress:
-    """Return how it went, with the cluster joined for as long as it takes."""
+def _begins(source: str, out: Path) -> bool:
+    """Return whether there surely is something to do, for which Ray may start at once.
+
+    Raises:
+        SourceError: the source cannot be read.
+    """
+    first = next(videos_of(source), None)
+    return first is not None and not any(out.glob("*/set.json"))
+
+
+def _cluster(config: ScanConfig) -> AbstractContextManager[Resources]:
+    """Return the cluster, joined or begun for as long as the context lasts."""
     stages = config.judges or (config.judges is None and config.model.device == "cuda")
-    store = None if stages else OBJECT_STORE  # streams may go from process to process
-    with cluster(config.address, store) as found:
-        plan = plan_scan(found, config.model.device, config.workers, config.judges)
-        on_begin(Beginning(results.folder, len(results), total, plan))
-        pool = _pool(config, model, plan)
-        try:
-            return run(source, results, pool, total, on_progress)
-        finally:
-            pool.close()
+    return cluster(config.address, None if stages else OBJECT_STORE)  # streams may go through it
 
 
 def _pool(config: ScanConfig, model: dict[str, str], plan: Plan) -> RayPool:
@@ -118,6 +121,8 @@ def _pool(config: ScanConfig, model: dict[str, str], plan: Plan) -> RayPool:
 
 def identity_of(model: Model, timelines: bool) -> dict[str, Any]:
     """Return what results depend on: those of another model or configuration are not mixed in."""
+    from pipelines.detect import SCHEMA
+
     session = replace(model, device="cpu").load()  # the GPUs may be the workers' alone
     config = to_dict(session.config)
     config["media"].pop("threads")  # changes how fast, not what

@@ -16,7 +16,8 @@ from typing import Any
 from extractors.media import MediaError
 from extractors.streams import VERSION
 from pipelines.datasets import OnStep, StreamCache
-from pipelines.jobs import RayPool, cluster
+from pipelines.jobs import RayPool
+from pipelines.jobs_cluster import cluster
 from pipelines.pieces import PieceStore
 from pipelines.scan import Pool, judged_rows
 from pipelines.scan_plan import plan_scan

@@ -17,6 +17,10 @@ PIECE = 2**20  # bytes that are copied at once
 LOCK = "lock"
 
 
+class ScratchError(Exception):
+    """There is no room for copies. The message is one sentence that names the place and cause."""
+
+
 @contextmanager
 def local_copy(path: str, folder: Path, on_bytes: Callable[[int], None]) -> Iterator[Path]:
     """Yield a local file with what the path or URI holds; a copy is removed afterwards.
@@ -28,29 +32,40 @@ def local_copy(path: str, folder: Path, on_bytes: Callable[[int], None]) -> Iter
 
     Raises:
         MediaError: the object cannot be fetched.
+        ScratchError: its copy cannot be written.
     """
     if not is_uri(path):
         yield Path(path)
         return
     copy = folder / f"fetched{PurePosixPath(path).suffix}"
     try:
-        try:
-            _download(path, copy, on_bytes)
-        except (OSError, ValueError, SourceError) as error:
-            raise MediaError(f"{path} cannot be fetched ({error})") from error
+        _download(path, copy, on_bytes)
         yield copy
     finally:
         copy.unlink(missing_ok=True)
 
 
 def _download(uri: str, copy: Path, on_bytes: Callable[[int], None]) -> None:
-    system, path = filesystem_of(uri)
     done = 0
-    with system.open_input_stream(path) as source, copy.open("wb") as target:
-        while piece := source.read(PIECE):
-            target.write(piece)
-            done += len(piece)
-            on_bytes(done)
+    try:
+        with copy.open("wb") as target:
+            for piece in _pieces(uri):
+                target.write(piece)
+                done += len(piece)
+                on_bytes(done)
+    except OSError as error:  # of this disk: one of the object's is a MediaError by now
+        cause = f"copies of remote videos cannot be written ({error.strerror})"
+        raise ScratchError(f"{copy.parent}: {cause}") from error
+
+
+def _pieces(uri: str) -> Iterator[bytes]:
+    try:
+        system, path = filesystem_of(uri)
+        with system.open_input_stream(path) as source:
+            while piece := source.read(PIECE):
+                yield piece
+    except (OSError, ValueError, SourceError) as error:
+        raise MediaError(f"{uri} cannot be fetched ({error})") from error
 
 
 def scratch_folder(parent: Path | None = None) -> Path:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from pipelines.agenda import Agenda, Outcome
+from pipelines.fetch import ScratchError
 from pipelines.pieces import PieceStore, Task
 from pipelines.result_schema import Row, flat_row
 from pipelines.results import ResultSet
@@ -73,6 +74,7 @@ def run(
     Raises:
         SourceError: the source cannot be read any more.
         ResultError: the results cannot be written any more.
+        ScratchError: a worker has no room for copies of remote videos.
     """
     begin = time.perf_counter()
     progress = Progress(total, 0, 0, 0.0)
@@ -97,6 +99,7 @@ def judged_rows(
     Raises:
         SourceError: the source cannot be read any more.
         ResultError: the pieces of long videos cannot be written.
+        ScratchError: a worker has no room for copies of what it is to judge.
     """
     agenda = Agenda(videos, pieces)
     while True:
@@ -108,6 +111,8 @@ def judged_rows(
         if agenda.empty and pool.free():
             return
         for outcome in pool.wait(WAIT):
+            if outcome.result and outcome.result["status"] == "stopped":
+                raise ScratchError(outcome.result["message"])
             finished = agenda.settle(outcome)
             if finished is None:
                 continue

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from extractors.media import STEP_RATE, MediaError
 from pipelines.agenda import Outcome
-from pipelines.fetch import local_copy, scratch_folder
+from pipelines.fetch import ScratchError, local_copy, scratch_folder
 from pipelines.pieces import Task
 from pipelines.spans import LongVideoError
 
@@ -105,7 +105,8 @@ class Worker:
         """Return the result of a file or object as plain values, also where it is unreadable.
 
         Of a long video, that is the `spans` to take instead; of one of them, its `piece`; and of
-        all `pieces`, what the file would give if it were not long.
+        all `pieces`, what the file would give if it were not long. Where nothing can be judged
+        here, because the disk is full, it is the `message` that says so.
         """
         begin, self._signs = time.perf_counter(), 0
         try:
@@ -117,6 +118,8 @@ class Worker:
             result = {"status": "error", "error": {"type": "MediaError", "message": str(error)}}
         except LongVideoError as error:
             result = {"status": "long", "spans": error.spans}
+        except ScratchError as error:
+            result = {"status": "stopped", "message": str(error)}
         return result | {"path": path, "seconds": round(time.perf_counter() - begin, 3)}
 
     def _judged(self, path: str, span: range | None) -> dict[str, Any]:

@@ -26,6 +26,7 @@ SUFFIXES = frozenset((
     ".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma",
 ))  # fmt: skip
 LISTS = (".txt", ".csv", ".parquet")
+VANISHED = "has vanished; what was judged so far is kept"
 BATCH = 4096  # rows of a Parquet manifest that are in memory at once
 
 
@@ -71,15 +72,30 @@ def check_source(source: str) -> None:
     Raises:
         SourceError: it is gone, or a folder that had videos is empty.
     """
-    if is_uri(source) or glob.has_magic(source):
+    if is_uri(source):
+        _check_uri(source)
         return
     path = Path(source)
+    while not path.exists() and glob.has_magic(str(path)):  # a pattern's fixed part
+        path = path.parent
     gone = not path.exists()
     if path.is_dir():  # a drive that is gone leaves an empty folder behind
-        with os.scandir(source) as entries:
+        with os.scandir(path) as entries:
             gone = next(entries, None) is None
     if gone:
-        raise SourceError(f"{source} has vanished; what was judged so far is kept")
+        raise SourceError(f"{source} {VANISHED}")
+
+
+def _check_uri(source: str) -> None:
+    from pyarrow.fs import FileType
+
+    try:
+        system, path = filesystem_of(source)
+        found = system.get_file_info(path).type
+    except (OSError, SourceError) as error:  # a network that is down, rights that have run out
+        raise SourceError(f"{source} {VANISHED} ({error})") from error
+    if found == FileType.NotFound:
+        raise SourceError(f"{source} {VANISHED}")
 
 
 def extra_columns(source: str) -> list[tuple[str, str]]:

@@ -35,7 +35,7 @@ from pipelines.datasets import (
 from pipelines.detector import PROBES, Detector, DetectorConfig, save_detector
 from pipelines.extraction import fill_cache
 from pipelines.fitting import Run, StageConfig
-from pipelines.jobs import train_together
+from pipelines.jobs_training import train_together
 from pipelines.team import Team
 from pipelines.train_experts import train_expert, train_sync
 from pipelines.train_fusion import train_fusion

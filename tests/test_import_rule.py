@@ -17,7 +17,7 @@ HOMES = {
     "decord": ("extractors/picture.py", "avdetect/doctor.py"),
     "av": ("extractors/", "avdetect/doctor.py"),
     "mediapipe": ("extractors/faces.py",),
-    "ray": ("pipelines/jobs.py",),
+    "ray": ("pipelines/jobs",),
     "pyarrow": ("pipelines/corpus.py", "pipelines/result", "pipelines/sources.py"),
 }
 # These load nothing of others until they are used.

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.jobs import RayPool, connect, disconnect, resources
+from pipelines.jobs import RayPool
+from pipelines.jobs_cluster import connect, disconnect, resources
 from pipelines.pieces import PieceStore
 from pipelines.scan import judged_rows
 from pipelines.scan_plan import plan_scan

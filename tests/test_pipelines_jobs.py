@@ -13,8 +13,11 @@ from pipelines import jobs
 from pipelines.agenda import Outcome
 from pipelines.datasets import StreamCache
 from pipelines.extraction import fill_cache
-from pipelines.jobs import PoolError, RayPool, connect, disconnect, resources, train_together
+from pipelines.jobs import RayPool
+from pipelines.jobs_cluster import PoolError, connect, disconnect, resources
+from pipelines.jobs_training import train_together
 from pipelines.pieces import PieceStore, Task
+from pipelines.results import ResultSet
 from pipelines.scan import judged_rows
 from pipelines.scan_plan import Plan, PlanError
 from pipelines.sources import Video
@@ -163,6 +166,18 @@ def test_a_film_survives_a_lost_worker_and_fails_by_one_bad_shard(tmp_path):
     assert rows["film_abrupt"]["tries"] == 2
     assert rows["film_broken"]["error_message"] == f"{tmp_path}/film_broken is damaged"
     assert not list((tmp_path / "pieces").iterdir())
+
+
+def test_ray_reads_a_result_set(tmp_path):
+    import ray
+
+    with ResultSet(tmp_path / "out", {"model": MODEL}) as results:
+        rows = rows_of(tmp_path, ["a", "unreadable"], RayPool(stub(MODEL), MODEL, TWO))
+        for row in rows.values():
+            results.add(row)
+    table = ray.data.read_parquet(str(results.folder / "results"))
+    read = {Path(row["path"]).name: row["status"] for row in table.take_all()}
+    assert read == {"a": "ok", "unreadable": "error"}
 
 
 def test_streams_for_training_are_extracted_by_workers_once(tmp_path, make_clip):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -289,6 +290,33 @@ def test_a_full_disk_is_one_error_and_leaves_the_parts_readable(tmp_path, monkey
     assert [r["path"] for r in kept(results.folder)] == ["a.mp4"]
     with ResultSet(tmp_path, IDENTITY) as results:
         assert "b.mp4" in results  # from the journal
+
+
+def test_a_disk_that_fills_up_between_two_rows_loses_only_what_it_did_not_take(tmp_path):
+    with ResultSet(tmp_path, IDENTITY) as results:
+        results.add(row("first.mp4"))
+    results = ResultSet(tmp_path, IDENTITY)
+    taken = ["first.mp4"]
+
+    def fill() -> None:
+        for number in range(1000):
+            results.add(row(f"{number}.mp4"))
+            taken.append(f"{number}.mp4")
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # bytes of a file
+    try:
+        with pytest.raises(ResultError, match=f"^{results.folder}: .* cannot be written"):
+            fill()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [r["path"] for r in kept(results.folder)] == ["first.mp4"]
+    killed(results)
+    ResultSet(tmp_path, IDENTITY).close()
+    paths = [r["path"] for r in kept(results.folder)]
+    assert len(paths) == len(set(paths))
+    assert set(paths) >= set(taken)
+    assert len(taken) > 10
 
 
 def test_the_summary_counts_verdicts_and_causes(tmp_path):

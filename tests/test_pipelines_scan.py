@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pipelines.agenda import Outcome
+from pipelines.fetch import ScratchError
 from pipelines.pieces import PieceStore, Task
 from pipelines.results import ResultSet
 from pipelines.scan import Progress, judged_rows, run, todo
@@ -108,6 +109,16 @@ def test_a_source_that_vanishes_is_no_heap_of_error_rows(source, tmp_path):
             path.unlink()
         with pytest.raises(SourceError, match="vanished"):
             next(rows)
+
+
+def test_a_worker_whose_disk_is_full_ends_the_scan_and_makes_no_error_rows(source):
+    class FullPool(FakePool):
+        def wait(self, seconds: float) -> list[Outcome]:
+            task = self.busy.pop(0)
+            return [Outcome(task, {"status": "stopped", "message": "/tmp: is full"})]
+
+    with pytest.raises(ScratchError, match="/tmp: is full"):
+        rows_of(["a", "b"], FullPool(), source)
 
 
 def test_a_second_run_judges_only_what_is_left(source, tmp_path):

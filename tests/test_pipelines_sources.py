@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import types
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from extractors.media import MediaError
-from pipelines.fetch import hold, local_copy, scratch_folder
+from pipelines import scan_worker
+from pipelines.fetch import ScratchError, hold, local_copy, scratch_folder
+from pipelines.scan_worker import Worker
 from pipelines.sources import SourceError, Video, check_source, extra_columns, videos_of
 
 
@@ -113,7 +119,7 @@ def test_a_source_that_vanished_is_noticed(corpus):
     check_source(str(corpus))
     check_source(f"{corpus}/*.mp4")
     (corpus.parent / "empty").mkdir()
-    for gone in ("empty", "nothing"):
+    for gone in ("empty", "nothing", "nothing/*/*.mp4"):
         with pytest.raises(SourceError, match="vanished"):
             check_source(str(corpus.parent / gone))
 
@@ -129,6 +135,65 @@ def test_an_object_is_fetched_while_it_is_needed_and_a_local_file_is_not_copied(
     with local_copy(f"{corpus}/b.mp4", tmp_path, sizes.append) as file:
         assert file == corpus / "b.mp4"
     assert file.exists()
+
+
+@pytest.fixture
+def bucket() -> Iterator[Any]:
+    """A file system in memory, known to fsspec alone, with two media objects at two depths."""
+    system = fsspec.filesystem("memory")
+    system.pipe({"/bucket/a.mp4": b"a" * 3 * 2**20, "/bucket/in/bad.wav": b"b", "/bucket/c": b"c"})
+    yield system
+    system.rm("/bucket", recursive=True)
+
+
+class Watcher:
+    """Judges objects by their first letter, and says which files there were meanwhile."""
+
+    model: dict[str, str] = {}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        self.seen: list[list[str]] = []
+
+    def detect(self, path: Path, on_step: Any = None) -> Any:
+        self.seen.append([f"{p.name} {p.stat().st_size}" for p in path.parent.glob("fetched*")])
+        if path.read_bytes().startswith(b"b"):
+            raise MediaError(f"{path} is empty")
+        return types.SimpleNamespace(to_dict=lambda: {"status": "ok"})
+
+
+def test_objects_of_a_bucket_are_fetched_one_at_a_time_and_removed_whatever_they_are(
+    bucket, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(scan_worker, "scratch_folder", lambda: tmp_path)
+    watcher: Any = Watcher()
+    worker = Worker(lambda: watcher, {})
+    uris = paths("memory://bucket")
+    assert uris == ["memory://bucket/a.mp4", "memory://bucket/in/bad.wav"]
+    good, bad = map(worker.judge, uris)
+    assert (good["status"], good["path"]) == ("ok", uris[0])
+    assert bad["error"]["message"] == f"{uris[1]} is empty"
+    assert watcher.seen == [["fetched.mp4 3145728"], ["fetched.wav 1"]]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bucket_that_vanished_is_noticed(bucket):
+    check_source("memory://bucket")
+    check_source("memory://bucket/a.mp4")
+    bucket.rm("/bucket", recursive=True)
+    with pytest.raises(SourceError, match="memory://bucket has vanished"):
+        check_source("memory://bucket")
+    bucket.touch("/bucket/again")
+
+
+def test_a_full_disk_is_no_fault_of_the_object(bucket, monkeypatch):
+    full = Path("/dev/full")  # takes nothing, as a full disk does
+    monkeypatch.setattr(Path, "__truediv__", lambda *_: full)
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    with (
+        pytest.raises(ScratchError, match=r"cannot be written \(No space left on device\)"),
+        local_copy("memory://bucket/a.mp4", Path("/dev"), print),
+    ):
+        pass
 
 
 def test_an_object_that_is_not_there_is_a_fault_of_the_file(tmp_path):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pipelines.batches import TrainClip, draw_batches
 from pipelines.datasets import Sample
 from pipelines.fitting import Run, StageConfig, fit
-from pipelines.jobs import train_together
+from pipelines.jobs_training import train_together
 from pipelines.team import Team
 
 CONFIG = StageConfig(updates=60, batch=8, rate=0.05, decay=0.0, average=0.9, evaluate_every=10)
