@@ -187,10 +187,10 @@ def _write(
     out.mkdir(parents=True, exist_ok=True)
     (out / "metrics.json").write_text(json.dumps(metrics, indent=2))
     (out / "report.json").write_text(json.dumps(summary(metrics), indent=2))
-    (out / "report.md").write_text(report(metrics))
-    write_plots(metrics, out)
+    plots = write_plots(metrics, out)
     if "aupimo" in metrics:
-        write_timelines(samples, results, out)
+        plots += write_timelines(samples, results, out)
+    (out / "report.md").write_text(report(metrics, [path.name for path in plots]))
 
 
 def _is_ours(truth: Path) -> bool:
