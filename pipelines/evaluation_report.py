@@ -163,8 +163,8 @@ def _gaps(attribute: Row) -> str:
     if "note" in attribute:
         return f"Not compared: {attribute['note']}."
     gaps = [
-        f"{rate} gap {cell(attribute, f'{key}_gap')}, worst in {attribute[f'{key}_worst']}"
-        for key, rate in (("fpr", "FPR"), ("tpr", "TPR"))
+        f"{title} gap {cell(attribute, f'{key}_gap')}, worst in {attribute[f'{key}_worst']}"
+        for key, title in (("fpr", "FPR"), ("tpr", "TPR"), ("auc", "AUC"), ("accuracy", "accuracy"))
         if f"{key}_gap" in attribute
     ]
     chance = attribute.get("fpr_gap_p_holm")
