@@ -271,11 +271,17 @@ def _add_evaluate(verbs: Verbs) -> None:
         "--severities", nargs="+", type=_count, default=[1, 3, 5], metavar="N",
         help="of --perturb, 1 to 5 (default 1 3 5)",
     )  # fmt: skip
+    for probe, words in (
+        ("attack", "attack the detector's weights on N clips"),
+        ("noise", "how near the detector comes to the ceiling that noise sets, on N clips"),
+        ("poison", "search the faces of N clips for a hidden pattern that they share"),
+    ):
+        verb.add_argument(f"--{probe}", type=_count, metavar="N", help=words)
     verb.add_argument(
-        "--attack", type=_count, metavar="N", help="attack the detector's weights on N clips"
-    )
-    verb.add_argument(
-        "--clips", type=_count, metavar="N", help="perturb so many clips (default all)"
+        "--clips",
+        type=_count,
+        metavar="N",
+        help="perturb so many clips, half of them genuine (default all)",
     )
     _add_model_options(verb)
     verb.add_argument("--out", type=Path, metavar="DIR", help="write report and plots here")

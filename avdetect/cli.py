@@ -250,7 +250,7 @@ def train(options: Namespace) -> int:
 
 def evaluate(options: Namespace) -> int:
     """Compare predictions with the truth and print the metrics as JSON."""
-    from avdetect.terminal import progress, quiet_libraries
+    from avdetect.terminal import complain, progress, quiet_libraries
     from pipelines.evaluate import evaluate_files
 
     try:
@@ -259,7 +259,8 @@ def evaluate(options: Namespace) -> int:
                 options.predictions, options.truth, options.protocol, options.out, options.splits,
                 options.fps, options.against, options.audit,
                 shlex.join(["avdetect", *options.words]),
-                timelines=options.timelines, on_step=on_step, **_perturbing(options),
+                timelines=options.timelines, on_step=on_step, on_plan=complain,
+                **_perturbing(options),
             )  # fmt: skip
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
@@ -268,9 +269,11 @@ def evaluate(options: Namespace) -> int:
 
 
 def _perturbing(options: Namespace) -> dict[str, Any]:
-    """Return how clips are to be perturbed or attacked and by whom judged, if they are."""
-    if options.perturb is None and options.attack is None:
+    """Return how clips are to be perturbed or probed and by whom judged, if they are."""
+    probed = {"attack": options.attack, "noise": options.noise, "poison": options.poison}
+    if options.perturb is None and not any(probed.values()):
         return {}
+    from pipelines.model_probes import Probing
     from pipelines.perturb import OPERATORS
     from pipelines.robustness import Perturbing
     from pipelines.scan_worker import Model
@@ -280,7 +283,7 @@ def _perturbing(options: Namespace) -> dict[str, Any]:
     perturbing = Perturbing(operators, tuple(options.severities), options.clips)
     return {
         "perturbing": perturbing if named else None,
-        "attacked": options.attack,
+        "probing": Probing(**probed),
         "model": Model(options.weights, options.device, tuple(options.set)),
     }
 

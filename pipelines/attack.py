@@ -9,7 +9,8 @@ through a face tracker and a codec, so what holds here holds there.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from extractors.spectrogram import log_mel
 from pipelines.datasets import OnStep, Sample
 from pipelines.detect import Session
 from pipelines.detector import Detector
+from pipelines.kept_rows import KeptRows
 from pipelines.probes import pgd
 from temporal.localization import MODALITIES
 from temporal.windows import cut_windows
@@ -35,6 +37,7 @@ def attack(
     samples: Sequence[Sample],
     session: Session,
     steps: int = 10,
+    kept: Path | None = None,
     on_step: OnStep = lambda done, total: None,
 ) -> dict[str, Any]:
     """Return for picture and sound how many clips are judged right under each bound.
@@ -46,16 +49,34 @@ def attack(
         samples: the clips.
         session: the detector under attack.
         steps: of the attack's gradient.
+        kept: JSON lines; a clip that stands there, attacked alike, is not attacked again.
         on_step: told how many clips are done, and of how many.
+
+    Raises:
+        ValueError: the file holds something else.
     """
+    rows = KeptRows(kept, ("path", "steps", "bounds"), session.model)
     right: dict[str, list[list[bool]]] = {name: [] for name in BOUNDS}
     for done, sample in enumerate(samples, 1):
-        with suppress(MediaError):  # the number of clips attacked tells how many
-            for name, window in _windows(sample, session).items():
-                fake = bool(getattr(sample, name))
-                right[name].append([_holds(*window, fake, bound, steps) for bound in BOUNDS[name]])
+        row = rows.row((str(sample.path), steps, repr(BOUNDS)), partial(
+            _attacked, sample, session, steps))  # fmt: skip
+        for name, held in row["right"].items():
+            right[name].append(held)
         on_step(done, len(samples))
     return {"given": len(samples), "steps": steps, **{n: _rates(n, r) for n, r in right.items()}}
+
+
+def _attacked(sample: Sample, session: Session, steps: int) -> dict[str, Any]:
+    """Return for each modality whether the clip is judged right under each bound."""
+    try:
+        found = windows_of(sample, session)
+    except MediaError as error:  # the number of clips attacked tells how many
+        return {"right": {}, "error": str(error)}
+    right = {}
+    for name, window in found.items():
+        fake = bool(getattr(sample, name))
+        right[name] = [_holds(*window, fake, bound, steps) for bound in BOUNDS[name]]
+    return {"right": right}
 
 
 def _rates(name: str, rows: Sequence[Sequence[bool]]) -> dict[str, Any]:
@@ -72,8 +93,12 @@ def _rates(name: str, rows: Sequence[Sequence[bool]]) -> dict[str, Any]:
 Window = tuple[Callable[[Tensor], Tensor], Tensor, tuple[float, float]]  # logit, input, its range
 
 
-def _windows(sample: Sample, session: Session) -> dict[str, Window]:
-    """Return the first window of the picture and of the sound, of what the truth is known of."""
+def windows_of(sample: Sample, session: Session) -> dict[str, Window]:
+    """Return the first window of picture and sound, where forged from end to end or genuine.
+
+    Raises:
+        MediaError: the clip cannot be read.
+    """
     known = {
         name
         for name in BOUNDS

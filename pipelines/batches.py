@@ -15,8 +15,9 @@ from extractors.media import SAMPLES_PER_STEP
 from extractors.spectrogram import log_mel
 from extractors.streams import Streams
 from pipelines.augment import augment_streams, augment_waveform, recode
-from pipelines.datasets import Extract, Sample
+from pipelines.datasets import Sample
 from pipelines.forge_crops import forge_crops
+from pipelines.stream_cache import Extract
 from pipelines.team import Team
 from temporal.localization import MODALITIES
 

@@ -30,7 +30,7 @@ from temporal.localization import MODALITIES
 Strings = NDArray[np.str_]
 
 FAILED = 0.5  # the score that a file without one counts with in the imputed metrics
-FEWEST = 3  # fakes of a generator below which its AUC says nothing
+FEWEST = 3  # fakes of a generator, clips of a quality, below which an AUC says nothing
 METRICS: dict[str, Metric] = {
     "auc": auc,
     "ap": average_precision,
@@ -42,7 +42,6 @@ METRICS: dict[str, Metric] = {
     "nll": nll,
     "ece": expected_calibration_error,
 }
-WITH_INTERVAL = ("auc", "ap", "eer_hull", "balanced_accuracy")
 
 
 def detection_metrics(
@@ -78,7 +77,7 @@ def _score_metrics(
     known: Sequence[tuple[Sample, bool]], scores: Sequence[float | None]
 ) -> dict[str, Any]:
     given = [
-        (sample.method, fake, score)
+        (sample, fake, score)
         for (sample, fake), score in zip(known, scores, strict=True)
         if score is not None
     ]
@@ -92,8 +91,7 @@ def _score_metrics(
     imputed = np.array([FAILED if score is None else score for score in scores])
     for name, metric in METRICS.items():
         row[name] = metric(labels, values)
-        if name in WITH_INTERVAL:
-            row[f"{name}_interval"] = bootstrap_interval(metric, labels, values)
+        row[f"{name}_interval"] = bootstrap_interval(metric, labels, values)
         row[f"{name}_failures_as_half"] = metric(np.array(everyone, dtype=float), imputed)
     row["eer_variants"] = {
         name: eer(labels, values, name) for name in ("deepfakebench", "asvspoof", "deepsafe")
@@ -102,8 +100,23 @@ def _score_metrics(
         "roc": [axis.tolist() for axis in roc_curve(labels, values)],
         "reliability": [axis.tolist() for axis in reliability_curve(labels, values)],
     }
-    methods = np.array([method for method, _, _ in given])
+    methods = np.array([sample.method for sample, _, _ in given])
+    levels = np.array([dict(sample.groups).get("quality", "") for sample, _, _ in given])
+    if (levels != "").any():
+        row["by_quality"] = _qualities(labels, values, levels)
     return row | _generators(labels, values, methods)
+
+
+def _qualities(labels: Array, values: Array, levels: Strings) -> dict[str, dict[str, Any]]:
+    """Return the AUC of each quality level (compression or codec), its own real clips and fakes."""
+    rows: dict[str, dict[str, Any]] = {}
+    for level in filter(None, map(str, np.unique(levels))):
+        mine = labels[levels == level], values[levels == level]
+        fakes = int(mine[0].sum())
+        rows[level] = {"fakes": fakes, "reals": len(mine[0]) - fakes}
+        if min(rows[level].values()) >= FEWEST:
+            rows[level] |= {"auc": auc(*mine), "auc_interval": bootstrap_interval(auc, *mine)}
+    return rows
 
 
 def _generators(labels: Array, values: Array, methods: Strings) -> dict[str, Any]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from pipelines.attack import attack
 from pipelines.audit import audit
 from pipelines.aupimo import aupimo_metrics
 from pipelines.comparison import compare
@@ -25,14 +24,20 @@ from pipelines.detection_metrics import abstention, detection_metrics
 from pipelines.evaluation_plots import write_plots, write_timelines
 from pipelines.evaluation_report import report, summary
 from pipelines.fairness import fairness
-from pipelines.localization_files import matched, read_proposals, read_segments
-from pipelines.localization_metrics import Protocol, localization
+from pipelines.model_probes import Probing, probe
 from pipelines.probes import great_score
 from pipelines.result_files import Row, is_results, models, read_results, results_of
-from pipelines.robustness import Perturbing, chosen_clips, judge_perturbed, robustness
+from pipelines.robustness import (
+    Perturbing,
+    chosen_clips,
+    judge_perturbed,
+    robustness,
+    work_ahead,
+)
 from pipelines.scan_worker import Model
-from temporal.localization import MODALITIES
+from pipelines.segment_metrics import segment_file_metrics, segment_metrics
 
+OnPlan = Callable[[str], None]
 PERTURBED = "perturbed.jsonl"  # the results of perturbed clips, in the folder of the report
 
 
@@ -49,9 +54,10 @@ def evaluate_files(
     *,
     timelines: bool = False,
     perturbing: Perturbing | None = None,
-    attacked: int | None = None,
+    probing: Probing = Probing(),
     model: Model = Model(),
     on_step: OnStep = lambda done, total: None,
+    on_plan: OnPlan = lambda words: None,
 ) -> dict[str, Any]:
     """Return all metrics of results against their truth.
 
@@ -76,9 +82,10 @@ def evaluate_files(
             the clips' length.
         perturbing: also perturb the clips and judge them again; needs `out`, where the perturbed
             results are kept.
-        attacked: also attack the model on so many clips (see `pipelines.attack`).
-        model: judges the perturbed clips and is attacked; the results must be its own.
-        on_step: told how many clips are perturbed or attacked, and of how many.
+        probing: also probe the model on so many clips (see `pipelines.model_probes`).
+        model: judges the perturbed clips and is probed; the results must be its own.
+        on_step: told how many clips are perturbed or probed, and of how many.
+        on_plan: told what perturbing will take, in a sentence, before it begins.
 
     Raises:
         OSError: a file cannot be read.
@@ -103,15 +110,17 @@ def evaluate_files(
             known = read_manifest(truth, read_splits(splits)) if splits is not None else []
             train = [sample for sample in known if sample.split == "train"]
             metrics["audit"] = audit(samples, train, metrics["detection"]["score"].get("auc"))
-        if perturbing is not None:
-            rows = _perturbed(samples, results, perturbing, model, out, on_step)
-            metrics["robustness"] = rows
-        if attacked is not None:
-            chosen = chosen_clips(samples, attacked)
-            metrics["attack"] = attack(chosen, _own_session(results, model), on_step=on_step)
-    elif against or audited or timelines or perturbing or attacked:
+        if perturbing is not None or probing:
+            session = _own_session(results, model)
+            if out is not None:
+                out.mkdir(parents=True, exist_ok=True)
+            if perturbing is not None:
+                rows = _perturbed(samples, results, perturbing, session, out, on_step, on_plan)
+                metrics["robustness"] = rows
+            metrics |= probe(samples, session, probing, out, on_step)
+    elif against or audited or timelines or perturbing or probing:
         raise ValueError(
-            "comparing, auditing, timelines, perturbing and attacking need results and a manifest"
+            "comparing, auditing, timelines, perturbing and probing need results and a manifest"
         )
     else:
         metrics["detection"] = {}
@@ -125,18 +134,17 @@ def _perturbed(
     samples: Sequence[Sample],
     results: Mapping[str, Row],
     perturbing: Perturbing,
-    model: Model,
+    session: Session,
     out: Path | None,
     on_step: OnStep,
+    on_plan: OnPlan,
 ) -> dict[str, Any]:
     """Return how much worse the model that made the results is on perturbed clips."""
     if out is None:
         raise ValueError("perturbing needs --out, where the perturbed results are kept")
-    session = _own_session(results, model)
-    out.mkdir(parents=True, exist_ok=True)
-    chosen = chosen_clips(samples, perturbing.clips)
-    rows = judge_perturbed(chosen, session, perturbing, out / PERTURBED, on_step)
-    return robustness(chosen, results, rows)
+    chosen, kept = chosen_clips(samples, perturbing.clips), out / PERTURBED
+    on_plan(work_ahead(chosen, results, perturbing, kept, session.model))
+    return robustness(chosen, results, judge_perturbed(chosen, session, perturbing, kept, on_step))
 
 
 def _own_session(results: Mapping[str, Row], model: Model) -> Session:
@@ -179,10 +187,10 @@ def _write(
     out.mkdir(parents=True, exist_ok=True)
     (out / "metrics.json").write_text(json.dumps(metrics, indent=2))
     (out / "report.json").write_text(json.dumps(summary(metrics), indent=2))
-    (out / "report.md").write_text(report(metrics))
-    write_plots(metrics, out)
+    plots = write_plots(metrics, out)
     if "aupimo" in metrics:
-        write_timelines(samples, results, out)
+        plots += write_timelines(samples, results, out)
+    (out / "report.md").write_text(report(metrics, [path.name for path in plots]))
 
 
 def _is_ours(truth: Path) -> bool:
@@ -193,19 +201,6 @@ def _is_ours(truth: Path) -> bool:
     return isinstance(data, list) and all("person" in entry for entry in data)
 
 
-def segment_file_metrics(
-    predictions: Path, truth: Path, protocol: str, fps: float | None = None
-) -> dict[str, Any]:
-    """Return localization metrics of files of segments, whoever's they are."""
-    segments, lengths = read_segments(truth, fps or 25.0)
-    rows = matched(read_proposals(predictions), segments)
-    found = localization(
-        rows, segments, cast("Protocol", protocol), durations=lengths or None,
-        fps=1.0 if fps is None or truth.suffix == ".txt" else fps,
-    )  # fmt: skip
-    return {"given": len(segments), "judged": len(set(rows) & set(segments)), **found.to_dict()}
-
-
 def read_truth(path: Path, splits: Path | None = None) -> list[Sample]:
     """Return the samples of a manifest (.csv), or its dev clips, or of a forging's metadata."""
     if path.suffix == ".json":
@@ -213,38 +208,3 @@ def read_truth(path: Path, splits: Path | None = None) -> list[Sample]:
     if splits is None:
         return read_manifest(path, Splits())
     return [s for s in read_manifest(path, read_splits(splits)) if s.split == "dev"]
-
-
-def segment_metrics(
-    samples: Sequence[Sample], results: Mapping[str, Mapping[str, Any]], protocol: str
-) -> dict[str, Any]:
-    """Return localization metrics of the union of all modalities, on files with partial truth."""
-    judged = [s for s in samples if results.get(str(s.path), {}).get("status") == "ok"]
-    truth: dict[str, list[list[float]]] = {}
-    rows: dict[str, list[list[float]]] = {}
-    durations: dict[str, float] = {}
-    for sample in judged:
-        name = str(sample.path)
-        result = results[name]
-        length = float(result["media"]["duration"])
-        spans = [span for m in MODALITIES for span in getattr(sample, m) or ()]
-        truth[name] = [[s, min(e, length)] for s, e in union(spans)]
-        rows[name] = [[s["score"], s["start"], s["end"]] for s in result["segments"]]
-        durations[name] = length
-    found = localization(rows, truth, cast("Protocol", protocol), durations=durations)
-    return {"given": len(samples), "judged": len(judged), **found.to_dict()}
-
-
-def union(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the spans merged where they touch, in order.
-
-    >>> union([(3.0, 4.0), (1.0, 2.0), (1.5, 3.0)])
-    [(1.0, 4.0)]
-    """
-    merged: list[tuple[float, float]] = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        else:
-            merged.append((start, end))
-    return merged

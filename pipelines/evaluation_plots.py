@@ -11,6 +11,7 @@ import numpy as np
 
 from extractors.media import STEP_RATE
 from pipelines.datasets import Sample
+from pipelines.probes import noise_ceiling
 from temporal.localization import MODALITIES
 
 Row = Mapping[str, Any]
@@ -26,7 +27,6 @@ def write_plots(metrics: Row, out: Path) -> list[Path]:
         plots |= {
             "roc": lambda axes: _roc(axes, scored),
             "det": lambda axes: _det(axes, scored),
-            "reliability": lambda axes: _reliability(axes, scored),
         }
     place = metrics["localization"]
     precision = {
@@ -37,6 +37,10 @@ def write_plots(metrics: Row, out: Path) -> list[Path]:
     if precision:
         plots["ap_by_tiou"] = lambda axes: _precision(axes, precision, place["protocol"])
     drawn = [_drawn(out / f"{name}.png", draw) for name, draw in plots.items()]
+    if scored:
+        drawn.append(_reliability(scored, out / "reliability.png"))
+    if "noise" in metrics:
+        drawn.append(_drawn(out / "noise.png", lambda axes: _noise(axes, metrics["noise"])))
     if "robustness" in metrics:
         drawn.append(_perturbed(metrics["robustness"], out / "perturbed.png"))
     return drawn
@@ -63,7 +67,7 @@ def _perturbed(found: Row, path: Path) -> Path:
     for axes in grid.flat[len(operators) :]:
         axes.set_axis_off()
     figure.legend(
-        *grid[0, 0].get_legend_handles_labels(), fontsize=7, loc="outside lower center", ncols=4
+        *grid[0, 0].get_legend_handles_labels(), fontsize=7, loc="outside upper center", ncols=4
     )
     figure.supxlabel("severity", fontsize=8)
     figure.supylabel("AUC", fontsize=8)
@@ -85,7 +89,7 @@ def write_timelines(samples: Sequence[Sample], results: Mapping[str, Row], out: 
         return []
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 1.4 * len(chosen)), layout="constrained")
+    figure = Figure(figsize=(8, 1.4 * len(chosen) + 0.4), layout="constrained")
     rows = figure.subplots(len(chosen), squeeze=False, sharey=True)[:, 0]
     for axes, (sample, line) in zip(rows, chosen, strict=True):
         seconds = np.arange(len(line)) / STEP_RATE
@@ -94,10 +98,14 @@ def write_timelines(samples: Sequence[Sample], results: Mapping[str, Row], out: 
         axes.fill_between(
             seconds, 0, 1, where=_mask(sample, line), step="post", color="red", alpha=0.15
         )
-        axes.set(ylim=(0, 1), xlim=(0, len(line) / STEP_RATE))
-        axes.set_title(f"{sample.path.name}, {sample.method}", fontsize=7, loc="left")
-    rows[0].legend(fontsize=7, ncols=len(MODALITIES), loc="upper right")
-    rows[-1].set_xlabel("seconds")
+        axes.set(ylim=(-0.03, 1.03), xlim=(0, len(line) / STEP_RATE))
+        kind = sample.method if sample.fake else "genuine"
+        axes.set_title(f"{sample.path.name}, {kind}", fontsize=7, loc="left")
+        axes.tick_params(labelsize=7)
+    names = rows[0].get_legend_handles_labels()
+    figure.legend(*names, fontsize=8, loc="outside upper right", ncols=len(MODALITIES))
+    figure.supylabel("score", fontsize=9)
+    rows[-1].set_xlabel("seconds; forged ones are shaded", fontsize=9)
     path = out / "timelines.png"
     figure.savefig(path, dpi=DPI)
     return [path]
@@ -153,12 +161,40 @@ def _det(axes: Any, scored: Mapping[str, Row]) -> None:
     axes.set(xlabel="false alarms, %", ylabel="misses, %", xlim=edges, ylim=edges, aspect="equal")
 
 
-def _reliability(axes: Any, scored: Mapping[str, Row]) -> None:
-    for name, row in scored.items():
-        mean, share, _ = row["curves"]["reliability"]
-        axes.plot(mean, share, marker="o", markersize=3, label=f"{name}, ECE {row['ece']:.3f}")
-    axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
-    axes.set(xlabel="mean P(fake) of a bin", ylabel="share of fakes", aspect="equal")
+def _reliability(scored: Mapping[str, Row], path: Path) -> Path:
+    """Draw a small plot a score; a dot's area grows with the number of clips in its bin."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2.2 * len(scored) + 0.6, 2.8), layout="constrained")
+    grid = figure.subplots(1, len(scored), squeeze=False, sharey=True)[0]
+    for axes, (name, row) in zip(grid, scored.items(), strict=True):
+        mean, share, clips = map(np.array, row["curves"]["reliability"])
+        axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
+        axes.plot(mean, share, linewidth=0.5)
+        axes.scatter(mean, share, s=150 * clips / clips.max(), alpha=0.6, linewidths=0)
+        axes.set_title(f"{name}, ECE {row['ece']:.3f}", fontsize=8)
+        axes.set(aspect="equal", xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
+        axes.grid(alpha=0.3)
+    figure.supxlabel("mean P(fake) of a bin", fontsize=9)
+    grid[0].set_ylabel("share of fakes")
+    figure.savefig(path, dpi=DPI)
+    return path
+
+
+def _noise(axes: Any, found: Row) -> None:
+    """Draw the detector's AUC over the ratio of shift to noise, and what none can exceed."""
+    ratios = found["ratios"]
+    for name in ("visual", "audio"):
+        row = found[name]
+        if row["clips"]:
+            low, high = np.array(row["auc_interval"]).T
+            reach = np.clip([row["auc"] - low, high - row["auc"]], 0, None)
+            axes.errorbar(ratios, row["auc"], reach, marker="o", markersize=3, capsize=2,
+                          label=f"{name}, {row['clips']} clips")  # fmt: skip
+    shifts = np.linspace(0, ratios[-1], 100)
+    ceiling = [noise_ceiling(shift, 1.0).auc for shift in shifts]
+    axes.plot(shifts, ceiling, color="black", linestyle="--", label="ceiling")
+    axes.set(xlabel="shift / sigma of the noise", ylabel="AUC", ylim=(0.4, 1.02))
 
 
 def _precision(axes: Any, precision: Mapping[float, float], protocol: str) -> None:

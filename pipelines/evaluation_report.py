@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from pipelines.markdown import cell, head, line, pairs, text
+from pipelines.probe_report import attack_table, noise_table, poison_table, robustness_tables
 
 Row = Mapping[str, Any]
 DETECTION = {
@@ -42,48 +45,74 @@ def summary(metrics: Row) -> dict[str, Any]:
     }
 
 
-def report(metrics: Row) -> str:
-    """Return the metrics as Markdown tables."""
-    lines: list[str] = []
+def report(metrics: Row, plots: Sequence[str] = ()) -> str:
+    """Return the metrics as Markdown tables, and the plots, whose file names are given."""
+    sections: dict[str, Callable[[Any], list[str]]] = {
+        "abstention": lambda row: pairs("verdicts", row),
+        "audit": lambda row: [row["words"]],
+        "comparison": _comparison,
+        "localization": lambda row: pairs("segments", _measured(row)),
+        "aupimo": _aupimo,
+        "fairness": fairness_tables,
+        "great": _great,
+        "attack": attack_table,
+        "noise": noise_table,
+        "poison": poison_table,
+        "robustness": robustness_tables,
+    }
+    lines = _origin(metrics)
     if metrics["detection"]:
-        lines += _detection(metrics["detection"])
-    if "abstention" in metrics:
-        lines += ["", *_pairs("verdicts", metrics["abstention"])]
-    if "audit" in metrics:
-        lines += ["", metrics["audit"]["words"]]
-    if "comparison" in metrics:
-        lines += ["", *_comparison(metrics["comparison"])]
-    lines += ["", *_pairs("segments", metrics["localization"])]
-    if "aupimo" in metrics:
-        lines += ["", *_aupimo(metrics["aupimo"])]
-    if "fairness" in metrics:
-        lines += ["", *fairness_tables(metrics["fairness"])]
-    if "great" in metrics:
-        lines += ["", *_great(metrics["great"])]
-    if "attack" in metrics:
-        lines += ["", *_attack(metrics["attack"])]
-    if "robustness" in metrics:
-        lines += ["", *_robustness(metrics["robustness"])]
-    return "\n".join(lines).lstrip("\n") + "\n"
+        lines += ["", *_detection(metrics["detection"])]
+    for name, table in sections.items():
+        if name in metrics:
+            lines += ["", *table(metrics[name])]
+    for name in plots:
+        lines += ["", f"![{name.removesuffix('.png').replace('_', ' ')}]({name})"]
+    return "\n".join(lines) + "\n"
+
+
+def _origin(metrics: Row) -> list[str]:
+    """Return the title, and what a reader needs to come to the same numbers."""
+    place = metrics["localization"]
+    lines = ["# Evaluation", "", f"Protocol {place['protocol']}, version {place['version']}."]
+    for model in metrics.get("models", []):
+        lines += ["", f"Model {model['name']} {model['version']}, SHA-256 `{model['sha256']}`."]
+    if metrics.get("command"):
+        lines += ["", f"Command: `{metrics['command']}`"]
+    return lines
+
+
+def _measured(row: Row) -> dict[str, Any]:
+    """Return a row without what its protocol does not measure."""
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def _detection(scores: Mapping[str, Row]) -> list[str]:
     """Return a column a score, a row a metric, and a table of generators for each score."""
-    columns = {name: row for name, row in scores.items() if "auc" in row}
-    lines = _head(["", *scores])
+    lines = head(["95 % intervals over clips", *scores])
     lines.append(
-        _line(["scored of given", *(f"{r['scored']} of {r['given']}" for r in scores.values())])
+        line(["scored of given", *(f"{r['scored']} of {r['given']}" for r in scores.values())])
     )
-    lines.append(_line(["fake / real", *(f"{r['fake']} / {r['real']}" for r in scores.values())]))
+    lines.append(line(["fake / real", *(f"{r['fake']} / {r['real']}" for r in scores.values())]))
     for key, title in DETECTION.items():
-        lines.append(_line([f"{title} (95 % interval)", *(_cell(r, key) for r in scores.values())]))
-    for name, row in columns.items():
-        lines += ["", f"{name} by generator, against all genuine files:", ""]
-        lines += _head(["generator", "fakes", "AUC (95 % interval)"])
-        for method, entry in row["by_generator"].items():
-            cell = _cell(entry, "auc") if "auc" in entry else "too few"
-            lines.append(_line([method.replace("|", "/"), entry["fakes"], cell]))
+        lines.append(line([title, *(cell(r, key) for r in scores.values())]))
+    for name, row in scores.items():
+        if "auc" in row:
+            lines += ["", f"{name} by generator, against all genuine files:", ""]
+            lines += _generators(row["by_generator"])
+        if "by_quality" in row:
+            lines += ["", *head([f"{name} by quality", "fakes", "genuine", "AUC"])]
+            for level, entry in row["by_quality"].items():
+                lines.append(line([level, entry["fakes"], entry["reals"], cell(entry, "auc")]))
     return lines
+
+
+def _generators(rows: Mapping[str, Row]) -> list[str]:
+    """Return a line a generator, and one for all that have too few fakes."""
+    lines = head(["generator", "fakes", "AUC"])
+    lines += [line([m, row["fakes"], cell(row, "auc")]) for m, row in rows.items() if "auc" in row]
+    few = [f"{method} ({row['fakes']})" for method, row in rows.items() if "auc" not in row]
+    return lines + (["", f"Too few fakes to tell: {', '.join(few)}."] if few else [])
 
 
 def _comparison(row: Row) -> list[str]:
@@ -92,8 +121,8 @@ def _comparison(row: Row) -> list[str]:
     return [
         f"Compared with {row['against']}: **{row['verdict']}**.",
         "",
-        *_head(["AUC", "AUC of the other", "difference (95 % interval)", "p", "clips"]),
-        _line([
+        *head(["AUC", "AUC of the other", "difference (95 % interval)", "p", "clips"]),
+        line([
             f"{row['auc']:.3f}", f"{row['auc_against']:.3f}",
             f"{row['difference']:+.3f} ({low:+.3f} to {high:+.3f})",
             f"{row['p']:.2g}", row["given"],
@@ -104,13 +133,13 @@ def _comparison(row: Row) -> list[str]:
 def _aupimo(rows: Mapping[str, Any]) -> list[str]:
     """Return a row a timeline; where it was refused, why."""
     low, high = rows["bounds"]
-    lines = _head([f"temporal AUPIMO, FPR {low:g} to {high:g}", "mean (95 % interval)", "missed",
+    lines = head([f"temporal AUPIMO, FPR {low:g} to {high:g}", "mean (95 % interval)", "missed",
                    "forged videos", "real steps"])  # fmt: skip
     for name, row in rows.items():
         if name != "bounds":
-            cell = row["refused"] if "refused" in row else _cell(row, "aupimo")
-            more = [_text(row.get(key)) for key in ("missed", "forged_videos", "real_steps")]
-            lines.append(_line([name, cell, *more]))
+            mean = row["refused"] if "refused" in row else cell(row, "aupimo")
+            more = [text(row.get(key)) for key in ("missed", "forged_videos", "real_steps")]
+            lines.append(line([name, mean, *more]))
     return lines
 
 
@@ -121,13 +150,11 @@ def fairness_tables(found: Row) -> list[str]:
         f"groups of {found['fewest_persons']} persons or more are compared."
     ]
     for name, attribute in found["attributes"].items():
-        lines += ["", *_head([name.replace("_", " "), "persons", "genuine", "forged",
+        lines += ["", *head([name.replace("_", " "), "persons", "genuine", "forged",
                               "FPR", "TPR", "AUC", "ECE"])]  # fmt: skip
         for group, row in attribute["groups"].items():
-            cells = [_cell(row, key) for key in ("fpr", "tpr", "auc", "ece")]
-            lines.append(
-                _line([group.replace("|", "/"), row["persons"], row["real"], row["fake"], *cells])
-            )
+            cells = [cell(row, key) for key in ("fpr", "tpr", "auc", "ece")]
+            lines.append(line([group, row["persons"], row["real"], row["fake"], *cells]))
         lines += ["", _gaps(attribute)]
     return lines
 
@@ -136,8 +163,8 @@ def _gaps(attribute: Row) -> str:
     if "note" in attribute:
         return f"Not compared: {attribute['note']}."
     gaps = [
-        f"{rate} gap {_cell(attribute, f'{key}_gap')}, worst in {attribute[f'{key}_worst']}"
-        for key, rate in (("fpr", "FPR"), ("tpr", "TPR"))
+        f"{title} gap {cell(attribute, f'{key}_gap')}, worst in {attribute[f'{key}_worst']}"
+        for key, title in (("fpr", "FPR"), ("tpr", "TPR"), ("auc", "AUC"), ("accuracy", "accuracy"))
         if f"{key}_gap" in attribute
     ]
     chance = attribute.get("fpr_gap_p_holm")
@@ -150,58 +177,3 @@ def _great(row: Row) -> list[str]:
         f"GREAT score {row['score']:.3f} ({low:.3f}–{high:.3f}) of {row['clips']} clips: a "
         "heuristic here, since the classifier is not smoothed."
     ]
-
-
-def _attack(found: Row) -> list[str]:
-    """Return a row a modality and bound: how many clips are judged right under the attack."""
-    title = f"attack of {found['steps']} gradient steps"
-    lines = _head([title, "bound", "clips", "judged right", "of those right before, flipped"])
-    for name, unit in (("visual", "of 255"), ("audio", "of full scale")):
-        row = found[name]
-        for place, bound in enumerate(row["bounds"] if row["clips"] else ()):
-            cells = [_text(row[key] and row[key][place]) for key in ("accuracy", "success")]
-            lines.append(_line([name, f"{bound:g} {unit}", row["clips"], *cells]))
-    return lines
-
-
-def _robustness(found: Row) -> list[str]:
-    """Return for each score the AUC by operator and severity; bold: surely lower than clean."""
-    lines: list[str] = []
-    for column, rows in found.items():
-        if column == "clips" or "note" in rows:
-            continue
-        clean, drop = f"AUC {rows['auc_clean']:.3f} clean", f"mean drop {rows['mean_drop']:.3f}"
-        lines += ["", f"{column}, {found['clips']} clips perturbed: {clean}, {drop}.", ""]
-        severities = list(next(iter(rows["operators"].values())))
-        lines += _head([f"{column}, severity", *severities, "mean drop"])
-        for operator, cases in rows["operators"].items():
-            marks = ("**" if case["lower"] else "" for case in cases.values())
-            cells = [f"{m}{c['auc']:.3f}{m}" for m, c in zip(marks, cases.values(), strict=True)]
-            fall = f"{rows['drop_by_operator'][operator]:+.3f}"
-            lines.append(_line([operator.replace("_", " "), *cells, fall]))
-    return lines
-
-
-def _pairs(title: str, row: Row) -> list[str]:
-    return [*_head([title, "value"]), *(_line([k, _text(v)]) for k, v in row.items())]
-
-
-def _cell(row: Row, key: str) -> str:
-    if row.get(key) is None:
-        return "–"
-    if f"{key}_interval" not in row:
-        return _text(row[key])
-    low, high = row[f"{key}_interval"]
-    return f"{row[key]:.3f} ({low:.3f}–{high:.3f})"
-
-
-def _text(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else "–" if value is None else str(value)
-
-
-def _head(cells: Sequence[str]) -> list[str]:
-    return [_line(cells), "|" + "---|" * len(cells)]
-
-
-def _line(cells: Sequence[object]) -> str:
-    return f"| {' | '.join(str(cell) for cell in cells)} |"

@@ -15,7 +15,7 @@ from typing import Any
 
 from extractors.media import MediaError
 from extractors.streams import VERSION
-from pipelines.datasets import OnStep, StreamCache
+from pipelines.datasets import OnStep
 from pipelines.jobs import RayPool
 from pipelines.jobs_cluster import cluster
 from pipelines.pieces import PieceStore
@@ -23,6 +23,7 @@ from pipelines.scan import Pool, judged_rows
 from pipelines.scan_plan import plan_scan
 from pipelines.scan_worker import LoopPool
 from pipelines.sources import Video
+from pipelines.stream_cache import StreamCache
 
 MODEL = {"name": "streams", "version": str(VERSION)}
 

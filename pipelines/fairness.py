@@ -7,7 +7,7 @@ as one clip.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -18,11 +18,26 @@ from numpy.typing import NDArray
 from pipelines.dataset_records import GROUPS
 from pipelines.datasets import Sample
 from pipelines.metrics import Array, auc, expected_calibration_error, nll
+from pipelines.person_draws import DRAWS, auc_draws, gap_draws, interval, person_draws
 
 FEWEST = 30  # persons of a group below which its rates are told but not compared
-DRAWS = 2000  # of the bootstrap and of the permutation test
 UNKNOWN = "unknown"
 REAL, ALARMS, FAKE, HITS = range(4)  # columns of the counts
+
+
+def _share(part: Array, of: Array) -> Array:
+    """Return quotients, NaN where there is nothing to take a part of."""
+    return np.divide(part, of, out=np.full(of.shape, np.nan), where=of > 0)
+
+
+# of counts (..., 4), and whether a high one is bad; parity: the share that is called fake
+RATES: dict[str, tuple[Callable[[Array], Array], bool]] = {
+    "fpr": (lambda c: _share(c[..., ALARMS], c[..., REAL]), True),
+    "tpr": (lambda c: _share(c[..., HITS], c[..., FAKE]), False),
+    "accuracy": (lambda c: _share(c[..., REAL] - c[..., ALARMS] + c[..., HITS],
+                                  c[..., REAL] + c[..., FAKE]), False),
+    "parity": (lambda c: _share(c[..., ALARMS] + c[..., HITS], c[..., REAL] + c[..., FAKE]), True),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +70,8 @@ def fairness(
     """Return a table for each attribute that the manifest knows, and for each pair of them.
 
     After Hazirbas and others (Casual Conversations, 2021) for the groups and Ju and others (WACV
-    2024) for the sums over them.
+    2024) for the sums over them. A gap is never below 0, so that its interval leans upwards; p
+    tells whether there is one.
 
     Args:
         samples: clips with their groups; those without a score are left out and counted.
@@ -104,29 +120,30 @@ def _attribute(clips: Clips, threshold: float, fewest: int) -> dict[str, Any]:
     compared = [i for i, g in enumerate(clips.names) if groups[g]["compared"]]
     if len(compared) < 2:
         return row | {"note": f"fewer than two groups of {fewest} persons or more"}
-    drawn = _bootstrap(counts[:, compared])
+    drawn = person_draws(counts[:, compared])
     total = counts[:, compared].sum(axis=0)  # (G, 4)
-    for rate, (of, hit) in {"fpr": (REAL, ALARMS), "tpr": (FAKE, HITS)}.items():
-        if (total[:, of] == 0).any():
+    gaps: dict[str, Array] = {}  # (DRAWS,) of each that is known
+    for name, (rates_of, worst_is_high) in RATES.items():
+        values, draws = rates_of(total), rates_of(drawn)  # (G,), (DRAWS, G)
+        if np.isnan(values).any():
             continue
-        values, draws = total[:, hit] / total[:, of], drawn[:, :, hit] / drawn[:, :, of].clip(1e-9)
-        worst = int(values.argmax() if rate == "fpr" else values.argmin())
-        gaps = draws.max(axis=1) - draws.min(axis=1)
-        row |= {
-            f"{rate}_gap": float(np.ptp(values)), f"{rate}_gap_interval": _interval(gaps),
-            f"{rate}_worst": clips.names[compared[worst]],
-            f"sum_of_{rate}_differences": _from_overall(total, of, hit),
-        }  # fmt: skip
-        if rate == "fpr":
-            row["fpr_gap_p"] = _permutation_p(clips, threshold, compared, row["fpr_gap"])
-    if (total[:, [REAL, FAKE]] > 0).all():
-        right = (total[:, REAL] - total[:, ALARMS] + total[:, HITS]) / total[:, [REAL, FAKE]].sum(1)
-        row["accuracy_gap"] = float(np.ptp(right))
-        row["accuracy_worst"] = clips.names[compared[int(right.argmin())]]
+        gaps[name] = gap_draws(draws)
+        row[f"{name}_gap"] = float(np.ptp(values))
+        worst = compared[int(values.argmax() if worst_is_high else values.argmin())]
+        row[f"{name}_worst"] = clips.names[worst]
+    for rate, (of, hit) in {"fpr": (REAL, ALARMS), "tpr": (FAKE, HITS)}.items():
+        if rate in gaps:
+            row[f"sum_of_{rate}_differences"] = _from_overall(total, of, hit)
+    if "fpr" in gaps:
+        row["fpr_gap_p"] = _permutation_p(clips, threshold, compared, row["fpr_gap"])
+    if "fpr" in gaps and "tpr" in gaps:
+        gaps["equalised_odds"] = np.maximum(gaps["fpr"], gaps["tpr"])
         row["equalised_odds_gap"] = max(row["fpr_gap"], row["tpr_gap"])
-    flagged = total[:, [ALARMS, HITS]].sum(axis=1) / total[:, [REAL, FAKE]].sum(axis=1)
-    row["parity_gap"] = float(np.ptp(flagged))
-    return row
+        areas = np.array([groups[clips.names[i]]["auc"] for i in compared])
+        gaps["auc"] = gap_draws(_areas(clips, compared))
+        row["auc_gap"] = float(np.ptp(areas))
+        row["auc_worst"] = clips.names[compared[int(areas.argmin())]]
+    return row | {f"{name}_gap_interval": interval(draws) for name, draws in gaps.items()}
 
 
 def _groups(clips: Clips, counts: Array, fewest: int) -> dict[str, dict[str, Any]]:
@@ -139,31 +156,23 @@ def _groups(clips: Clips, counts: Array, fewest: int) -> dict[str, dict[str, Any
             "persons": len(mine), "real": int(total[REAL]), "fake": int(total[FAKE]),
             "compared": len(mine) >= fewest and UNKNOWN not in name.split(" × "),
         }  # fmt: skip
-        drawn = _bootstrap(mine[:, None])[:, 0]
-        for rate, (of, hit) in {"fpr": (REAL, ALARMS), "tpr": (FAKE, HITS)}.items():
+        drawn = person_draws(mine[:, None])[:, 0]
+        for rate, of in (("fpr", REAL), ("tpr", FAKE)):
             if total[of]:
-                row[rate] = float(total[hit] / total[of])
-                filled = drawn[drawn[:, of] > 0]
-                row[f"{rate}_interval"] = _interval(filled[:, hit] / filled[:, of])
+                row[rate] = float(RATES[rate][0](total))
+                row[f"{rate}_interval"] = interval(RATES[rate][0](drawn))
         chosen = clips.group == index
         if total[REAL] and total[FAKE]:
             row["auc"] = auc(clips.fake[chosen], clips.score[chosen])
+            row["auc_interval"] = interval(_areas(clips, [index]))
         row["nll"] = nll(clips.fake[chosen], clips.score[chosen])
         row["ece"] = expected_calibration_error(clips.fake[chosen], clips.score[chosen])
         table[name] = row
     return table
 
 
-def _bootstrap(counts: Array, seed: int = 0) -> Array:
-    """Return the sums (DRAWS, G, 4) over persons drawn with replacement from (P, G, 4)."""
-    persons = len(counts)
-    generator = np.random.default_rng(seed)
-    flat = counts.reshape(persons, -1)
-    sums = np.empty((DRAWS, flat.shape[1]))
-    even = np.full(persons, 1 / persons)
-    for draw in range(DRAWS):  # one by one: thousands of persons fit
-        sums[draw] = generator.multinomial(persons, even) @ flat
-    return sums.reshape(DRAWS, *counts.shape[1:])
+def _areas(clips: Clips, groups: Sequence[int]) -> Array:
+    return auc_draws(clips.fake, clips.score, clips.person, clips.group, groups)
 
 
 def _permutation_p(clips: Clips, threshold: float, compared: Sequence[int], gap: float) -> float:
@@ -211,8 +220,3 @@ def _from_overall(total: Array, of: int, hit: int) -> float:
     """Return the sum over groups of |rate of the group - rate of all|: F_FPR for false alarms."""
     overall = total[:, hit].sum() / total[:, of].sum()
     return float(np.abs(total[:, hit] / total[:, of] - overall).sum())
-
-
-def _interval(values: Array) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)

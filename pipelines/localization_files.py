@@ -28,13 +28,18 @@ def read_proposals(path: Path) -> dict[str, Array]:
     Videos are turned into arrays one by one: a file of millions of rows fits in memory.
 
     Raises:
-        ValueError: the file has none of these forms.
+        ValueError: the file has none of these forms, or a video twice.
     """
     if is_results(path):
         return {name: _own_table(row) for name, row in read_results(path).items()}
     text = path.read_text(encoding="utf-8")
+    found: dict[str, Array] = {}
     try:
-        return {name: _proposal_table(rows) for name, rows in _members(text, "results")}
+        for name, rows in _members(text, "results"):
+            if name in found:
+                raise ValueError(f"a second entry for {name}")
+            found[name] = _proposal_table(rows)
+        return found
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path}: no file of proposed segments: {error}") from error
 

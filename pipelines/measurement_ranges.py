@@ -24,9 +24,10 @@ import torch
 from extractors.media import SAMPLES_PER_STEP, Clip, open_media
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import Streams
-from pipelines.datasets import Extract, Sample, StreamCache, read_manifest, read_splits
+from pipelines.datasets import Sample, read_manifest, read_splits
 from pipelines.measurements import MEASURES, Measurements, lip_sync
 from pipelines.metrics import auc, bootstrap_interval
+from pipelines.stream_cache import Extract, StreamCache
 
 RANGES = Path(__file__).with_name("measurements.json")
 RANGE = (5, 95)  # percentiles of genuine clips

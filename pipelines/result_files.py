@@ -18,9 +18,10 @@ from temporal.localization import MODALITIES
 
 Row = dict[str, Any]
 
+SCORES = ("score", *(f"{m}_score" for m in MODALITIES))
 KEPT = (
-    "path", "status", "verdict", "score", *(f"{m}_score" for m in MODALITIES), "segments", "media",
-    "model",
+    "path", "status", "verdict", *SCORES, "segments", "media",
+    "model", "elapsed",
 )  # fmt: skip
 
 
@@ -37,18 +38,30 @@ def read_results(path: Path, timelines: bool = False) -> dict[str, Row]:
         timelines: also keep each result's scores of every step, as an array (T, 3) float32 with
             NaN where a modality was not judged.
 
+    `seconds` is how long judging took, where the result tells.
+
     Raises:
-        ValueError: a line is no result, two are of one path, or the folder holds no result set.
+        ValueError: a line is no result, two are of one path, a score is no probability, or the
+            folder holds no result set.
     """
     results: dict[str, Row] = {}
     models: dict[str, Row] = {}
     for place, row in _rows(path, timelines):
         if row["path"] in results:
             raise ValueError(f"{place}: a second result for {Path(row['path']).name}")
+        wrong = {n: row[n] for n in SCORES if not _probability(row.get(n))}
+        if wrong:
+            raise ValueError(f"{place}: expected scores from 0 to 1 or none, got {wrong}")
         if row.get("model"):  # one object for all: there are few models and many results
             row["model"] = models.setdefault(json.dumps(row["model"], sort_keys=True), row["model"])
+        row["seconds"] = (row.pop("elapsed", None) or {}).get("total")
         results[row["path"]] = row
     return results
+
+
+def _probability(score: object) -> bool:
+    """Return whether a score is one, NaN and words not being any; None is a file not judged."""
+    return score is None or (isinstance(score, int | float) and 0 <= score <= 1)
 
 
 def models(results: Mapping[str, Row]) -> list[Row]:

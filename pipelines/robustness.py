@@ -1,14 +1,9 @@
-"""Clips and a detector in, how much worse it gets by operator and severity out.
-
-Every perturbed result is kept as a line as soon as there is one, so that a run that broke off
-goes on where it was.
-"""
+"""Clips and a detector in, how much worse it gets by operator and severity out."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,10 +16,12 @@ from pipelines.comparison import paired_auc
 from pipelines.datasets import OnStep, Sample
 from pipelines.detect import Session
 from pipelines.detection_metrics import FAILED, truths
+from pipelines.kept_rows import KeptRows
 from pipelines.perturb import OPERATORS, SEVERITIES, perturbed
 
 Row = Mapping[str, Any]
-Key = tuple[str, str, int]  # path, operator, severity
+Key = tuple[str, str, int]
+KEY = ("path", "operator", "severity")
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,15 @@ class Perturbing:
                 f"unknown operators {unknown} or severities {wrong}; known operators: "
                 f"{', '.join(OPERATORS)}"
             )
+
+    def cases(self, samples: Sequence[Sample]) -> list[Key]:
+        """Return what is to be judged, one operator and severity after the other."""
+        return [
+            (str(sample.path), operator, severity)
+            for operator in self.operators
+            for severity in self.severities
+            for sample in samples
+        ]
 
 
 def chosen_clips(samples: Sequence[Sample], clips: int | None) -> list[Sample]:
@@ -84,43 +90,50 @@ def judge_perturbed(
     Raises:
         ValueError: the file holds something else.
     """
-    wanted = [
-        (str(sample.path), operator, severity)
-        for operator in perturbing.operators
-        for severity in perturbing.severities
-        for sample in samples
-    ]
-    rows = dict(_kept_rows(kept, session.model["sha256"])) if kept.exists() else {}
-    with kept.open("a", encoding="utf-8") as file:
-        for done, key in enumerate(wanted, 1):
-            if key not in rows:
-                rows[key] = _judge(key, session)
-                file.write(json.dumps(rows[key]) + "\n")
-                file.flush()
-            on_step(done, len(wanted))
-    return {key: rows[key] for key in wanted}
+    wanted = perturbing.cases(samples)
+    rows = KeptRows(kept, KEY, session.model)
+    found: dict[Key, Row] = {}
+    for done, key in enumerate(wanted, 1):
+        found[key] = rows.row(key, partial(_judge, key, session))
+        on_step(done, len(wanted))
+    return found
 
 
-def _judge(key: Key, session: Session) -> Row:
+def _judge(key: Key, session: Session) -> dict[str, Any]:
     path, operator, severity = key
-    name = Path(path).name
-    change = partial(perturbed, operator=operator, severity=severity, seed=name)
-    row = {"path": path, "operator": operator, "severity": severity, "model": session.model}
+    change = partial(perturbed, operator=operator, severity=severity, seed=Path(path).name)
     try:
         verdict = session.detect(path, change=change)
     except MediaError as error:
-        return row | {"error": str(error)}
-    return row | {column: getattr(verdict, column) for column in truths()}
+        return {"error": str(error)}
+    return {column: getattr(verdict, column) for column in truths()}
 
 
-def _kept_rows(path: Path, sha256: str) -> Iterator[tuple[Key, Row]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            row = json.loads(line)
-            if row["model"]["sha256"] == sha256:
-                yield (row["path"], row["operator"], row["severity"]), row
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{path}: line {number} is no perturbed result: {error!r}") from error
+def work_ahead(
+    samples: Sequence[Sample],
+    clean: Mapping[str, Row],
+    perturbing: Perturbing,
+    kept: Path,
+    model: Row,
+) -> str:
+    """Return in a sentence how many judgements are ahead, and how long they take at least.
+
+    The time is that of the clean results, each as long as it took when it was made.
+    """
+    wanted = perturbing.cases(samples)
+    rows = KeptRows(kept, KEY, model).rows
+    left = [path for path, *case in wanted if (path, *case) not in rows]
+    known = [seconds for s in samples if (seconds := clean.get(str(s.path), {}).get("seconds"))]
+    words = (
+        f"{len(samples)} clips, {len(perturbing.operators)} operators, severities "
+        f"{', '.join(map(str, perturbing.severities))}: {len(left)} of {len(wanted)} judgements "
+        "are ahead"
+    )
+    if not known or not left:
+        return words
+    mean = float(np.mean(known))
+    total = sum(clean.get(path, {}).get("seconds") or mean for path in left)
+    return f"{words}, {total / 3600:.1f} hours or more"
 
 
 def robustness(

@@ -26,7 +26,6 @@ from pipelines.calibrate import calibrate
 from pipelines.config import load_config
 from pipelines.datasets import (
     Sample,
-    StreamCache,
     read_audio_manifest,
     read_forged,
     read_splits,
@@ -36,6 +35,7 @@ from pipelines.detector import PROBES, Detector, DetectorConfig, save_detector
 from pipelines.extraction import fill_cache
 from pipelines.fitting import Run, StageConfig
 from pipelines.jobs_training import train_together
+from pipelines.stream_cache import StreamCache
 from pipelines.team import Team
 from pipelines.train_experts import train_expert, train_sync
 from pipelines.train_fusion import train_fusion

@@ -24,10 +24,11 @@ from extractors.media import file_sha256
 from extractors.streams import STREAMS
 from pipelines.batches import TrainClip
 from pipelines.config import ConfigError, load_config
-from pipelines.datasets import Sample, StreamCache
+from pipelines.datasets import Sample
 from pipelines.detect import STARTER
 from pipelines.detector import load_detector
 from pipelines.fitting import Run, StageConfig
+from pipelines.stream_cache import StreamCache
 from pipelines.train import TrainConfig, read_samples
 from pipelines.train_experts import train_steps
 from pipelines.zoo_clips import SAID, Listener, part_clips

@@ -15,8 +15,9 @@ from torch import Tensor
 from extractors.media import MediaError, file_sha256
 from extractors.spectrogram import loudness, speech_steps
 from pipelines.batches import PICTURES, TrainClip, train_clip
-from pipelines.datasets import Sample, StreamCache
+from pipelines.datasets import Sample
 from pipelines.detector import PROBES, Detector
+from pipelines.stream_cache import StreamCache
 from pipelines.train_experts import LONGEST
 from pipelines.zoo_native import NATIVE, native_clip
 from temporal.experts import EXPERTS

@@ -14,10 +14,11 @@ from torch import Tensor
 from extractors.media import STEP_RATE, MediaError, open_media
 from extractors.stream_extractor import StreamExtractor
 from pipelines.batches import TrainClip, train_clip
-from pipelines.datasets import Extract, Sample
+from pipelines.datasets import Sample
 from pipelines.detect import STARTER
 from pipelines.detector import load_detector
 from pipelines.judge import JudgeConfig
+from pipelines.stream_cache import Extract
 from pipelines.train_experts import LONGEST
 from pipelines.zoo_clips import said_of
 from temporal.experts import EXPERTS, fold_norms

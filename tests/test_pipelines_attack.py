@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,8 @@ def test_sound_is_judged_and_flipped_the_more_the_wider_the_bound(
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"no sound")
     samples.append(Sample(broken, "dev", "m", "s", "p", None, (), None))
-    found = attack(samples, session, steps=5)
+    kept = tmp_path / "attacked.jsonl"
+    found = attack(samples, session, steps=5, kept=kept)
     audio = found["audio"]
     assert (found["given"], audio["clips"], found["visual"]["clips"]) == (4, 2, 0)
     # an untrained network gives one answer to all: right for one of the two
@@ -47,6 +49,12 @@ def test_sound_is_judged_and_flipped_the_more_the_wider_the_bound(
     assert audio["success"][0] == 0.0
     assert audio["accuracy"][-1] <= 0.5
     assert len(audio["accuracy"]) == len(BOUNDS["audio"])
+    lines = kept.read_text().splitlines()
+    assert len(lines) == 4
+    assert "broken.wav" in json.loads(lines[3])["error"]
+    for sample in samples:
+        sample.path.unlink()
+    assert attack(samples, session, steps=5, kept=kept) == found  # from what was kept
 
 
 def test_the_attack_sees_gradients_of_crops_and_waveform(session: Session) -> None:

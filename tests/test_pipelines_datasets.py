@@ -14,7 +14,6 @@ from pipelines.datasets import (
     WHOLE,
     Sample,
     Splits,
-    StreamCache,
     genuine_clips,
     read_audio_manifest,
     read_forged,
@@ -22,6 +21,7 @@ from pipelines.datasets import (
     read_video_manifest,
 )
 from pipelines.extraction import fill_cache
+from pipelines.stream_cache import StreamCache
 
 VIDEO = """file,label,modality,method,audio,split,person,repo,notes
 a.mp4,real,none,none,1,train,ann,lab/one,
@@ -124,7 +124,7 @@ def test_the_cache_extracts_a_file_once_and_names_it_by_content(
     def refuse(*_: object) -> None:
         raise AssertionError("extracted again")
 
-    monkeypatch.setattr("pipelines.datasets.read_chunks", refuse)
+    monkeypatch.setattr("pipelines.stream_cache.read_chunks", refuse)
     again = StreamCache(tmp_path / "cache").get(tmp_path / "another name.wav")
     assert torch.equal(first.blocks[0].mel, again.blocks[0].mel)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.datasets import WHOLE, Sample
-from pipelines.detection_metrics import detection_metrics
+from pipelines.detection_metrics import METRICS, detection_metrics
 from pipelines.metrics import reliability_curve
 
 
@@ -54,3 +54,39 @@ def test_reliability_curve_of_known_bins() -> None:
     assert mean == pytest.approx([0.2, 0.9])
     assert share == pytest.approx([1 / 3, 1.0])
     assert count.tolist() == [3, 2]
+
+
+def test_each_quality_is_compared_with_its_own_genuine_clips() -> None:
+    samples, results = [], {}
+    for level, shift in (("c23", 0.0), ("c40", 0.4)):
+        for i in range(8):
+            path = Path(f"{level}/{i}.mp4")
+            fake = i >= 4
+            samples.append(
+                Sample(path, "dev", "a" if fake else "real", "lab", f"{i}",
+                       WHOLE if fake else (), None, None, groups=(("quality", level),))
+            )  # fmt: skip
+            results[str(path)] = {"score": 0.1 * (i % 4) + shift + 0.25 * fake}
+    samples.append(sample("x.mp4", "real"))  # of no known quality
+    results["x.mp4"] = {"score": 0.0}
+    samples.append(
+        Sample(Path("y.mp4"), "dev", "real", "lab", "y", (), None, None, None,
+               groups=(("quality", "raw"),))
+    )  # fmt: skip
+    results["y.mp4"] = {"score": 0.0}
+    row = detection_metrics(samples, results)["score"]
+    assert list(row["by_quality"]) == ["c23", "c40", "raw"]
+    for level in ("c23", "c40"):
+        assert row["by_quality"][level]["auc"] == pytest.approx(15 / 16)
+        low, high = row["by_quality"][level]["auc_interval"]
+        assert low < 15 / 16 <= high
+    assert row["auc"] < 15 / 16  # the shift between qualities confuses all together
+    assert row["by_quality"]["raw"] == {"fakes": 0, "reals": 1}
+    assert "by_quality" not in detection_metrics([sample("x.mp4", "real")], results)["score"]
+
+
+def test_every_metric_has_an_interval_that_holds_it() -> None:
+    row = detection_metrics(*corpus({"a": [0.9, 0.35, 0.5, 0.15, 0.8]}))["score"]
+    for name in METRICS:
+        low, high = row[f"{name}_interval"]
+        assert low <= row[name] <= high, name

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from extractors.media import read_chunks, write_clip
-from pipelines.evaluate import evaluate_files, union
+from pipelines.evaluate import evaluate_files
 from pipelines.robustness import Perturbing
+from pipelines.segment_metrics import union
 
 MANIFEST = "file,label,modality,method,audio,split,person,repo,notes\n" + "".join(
     f"{name}.mp4,{label},{modality},{method},1,dev,{name},lab,\n"
@@ -77,6 +78,14 @@ def test_a_line_that_is_no_result_is_named(tmp_path: Path) -> None:
         evaluate_files(predictions, truth)
     predictions, truth = written(tmp_path, [result("r1", 0.2), result("r1", 0.3)])
     with pytest.raises(ValueError, match="a second result for r1"):
+        evaluate_files(predictions, truth)
+
+
+@pytest.mark.parametrize("score", ["NaN", "1.5", '"high"', "-0.1"])
+def test_a_score_that_is_no_probability_is_named(tmp_path: Path, score: str) -> None:
+    predictions, truth = written(tmp_path, [result("r1", 0.2), result("f1", 0.75)])
+    predictions.write_text(predictions.read_text().replace("0.75", score))
+    with pytest.raises(ValueError, match=r"results\.jsonl: line 2: expected scores from 0 to 1"):
         evaluate_files(predictions, truth)
 
 
@@ -191,7 +200,7 @@ def test_timelines_and_groups_are_measured_and_drawn(tmp_path: Path) -> None:
     assert "| any | 1.000 (1.000–1.000) | 0.000 | 8 | 20000 |" in text
     assert "Not compared: fewer than two groups of 30 persons or more." in text
     assert (out / "timelines.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(ValueError, match="perturbing and attacking need results"):
+    with pytest.raises(ValueError, match="perturbing and probing need results"):
         evaluate_files(tmp_path / "p.json", tmp_path / "list.txt", timelines=True)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from pipelines.datasets import WHOLE, Sample
 from pipelines.fairness import fairness, holm
@@ -134,3 +136,54 @@ def test_light_and_darkness_are_compared_within_each_person() -> None:
 def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
+
+
+def test_gaps_have_intervals_that_hold_what_was_planted() -> None:
+    found = fairness(*corpus({"men": 0.1, "women": 0.3}))["attributes"]["gender"]
+    for name in ("fpr", "tpr", "auc", "accuracy", "parity", "equalised_odds"):
+        low, high = found[f"{name}_gap_interval"]
+        assert low <= found[f"{name}_gap"] <= high, name
+    areas = {name: row["auc"] for name, row in found["groups"].items()}
+    assert found["auc_gap"] == pytest.approx(areas["men"] - areas["women"])
+    assert found["auc_worst"] == "women"
+
+
+def mixed_persons(seed: int) -> tuple[list[Sample], dict[str, dict[str, Any]]]:
+    """Return clips of 80 persons; in group b genuine and forged scores lie nearer together."""
+    generator = np.random.default_rng(seed)
+    samples, results = [], {}
+    for person in range(80):
+        group, ease = ("a", 2.0) if person % 2 else ("b", 0.7)
+        for clip in range(4):
+            fake = clip % 2 == 1
+            path = Path(f"{person}/{clip}.mp4")
+            samples.append(
+                Sample(path, "dev", "m", "s", str(person), WHOLE if fake else (), None, None,
+                       groups=(("race", group),))
+            )  # fmt: skip
+            score = generator.normal(ease * fake, 1)
+            results[str(path)] = {"score": round(float(1 / (1 + np.exp(-score))), 2)}
+    return samples, results
+
+
+def test_the_interval_of_a_groups_auc_is_that_of_a_plain_bootstrap_over_persons() -> None:
+    samples, results = mixed_persons(0)
+    group = fairness(samples, results)["attributes"]["race"]["groups"]["b"]
+    mine = [s for s in samples if ("race", "b") in s.groups]
+    scores = np.array([results[str(s.path)]["score"] for s in mine]).reshape(40, 4)
+    generator = np.random.default_rng(5)
+    areas = [
+        roc_auc_score([0, 1, 0, 1] * 40, scores[generator.integers(0, 40, 40)].ravel())
+        for _ in range(500)
+    ]
+    low, high = np.quantile(areas, [0.025, 0.975])
+    assert group["auc_interval"] == pytest.approx((low, high), abs=0.03)
+    assert low < group["auc"] < high
+
+
+def test_a_planted_gap_of_the_auc_is_found_and_the_worse_group_named() -> None:
+    found = fairness(*mixed_persons(1))["attributes"]["race"]
+    planted = NormalDist().cdf(2 / 2**0.5) - NormalDist().cdf(0.7 / 2**0.5)
+    low, high = found["auc_gap_interval"]
+    assert 0 < low <= planted <= high
+    assert found["auc_worst"] == "b"

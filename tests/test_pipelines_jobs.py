@@ -11,7 +11,6 @@ import pytest
 
 from pipelines import jobs
 from pipelines.agenda import Outcome
-from pipelines.datasets import StreamCache
 from pipelines.extraction import fill_cache
 from pipelines.jobs import RayPool
 from pipelines.jobs_cluster import PoolError, connect, disconnect, resources
@@ -21,6 +20,7 @@ from pipelines.results import ResultSet
 from pipelines.scan import judged_rows
 from pipelines.scan_plan import Plan, PlanError
 from pipelines.sources import Video
+from pipelines.stream_cache import StreamCache
 
 MODEL = {"name": "stub", "version": "1", "sha256": "00"}
 TWO = Plan(workers=2, cpus=1.0, gpus=0.0, reason="for tests")

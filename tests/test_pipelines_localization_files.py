@@ -123,3 +123,9 @@ def test_what_is_no_metadata_is_an_error_that_names_it(tmp_path: Path) -> None:
     for data in ([{"name": "a"}], {"a": 1}, [{"file": "a", "fake_periods": []}] * 2):
         with pytest.raises(ValueError, match=r"x\.json: no file of true segments"):
             read_segments(write(tmp_path / "x.json", data))
+
+
+def test_a_video_that_is_proposed_for_twice_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text('{"a.mp4": [[0.9, 1, 2]], "a.mp4": [[0.8, 1, 2]]}')
+    with pytest.raises(ValueError, match=r"p\.json: .*a second entry for a\.mp4"):
+        read_proposals(tmp_path / "p.json")

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import erf, sqrt
+from pathlib import Path
 from statistics import NormalDist
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from pipelines.poison_scan import backdoor_auc, canary, scan, translation_discrepancy
+from extractors.media import SAMPLE_RATE, MediaConfig, write_clip
+from pipelines.datasets import WHOLE, Sample
+from pipelines.detect import DetectConfig, Session
+from pipelines.detector import Detector, DetectorConfig
+from pipelines.noise_probe import RATIOS, noise_probe, separation
+from pipelines.poison_scan import (
+    backdoor_auc,
+    canary,
+    poison_metrics,
+    scan,
+    translation_discrepancy,
+)
 from pipelines.probes import MOST_GREAT, great_clips, great_score, noise_ceiling, pgd
+from temporal.experts import ExpertConfig
 
 GAUSS = NormalDist()
 
@@ -72,6 +88,45 @@ def test_the_ceiling_of_noise(ratio: float, variation: float, auc: float, bound:
     assert noise_ceiling(0.0, 1.0).auc == noise_ceiling(0.0, 1.0).auc_bound == 0.5
 
 
+def test_a_linear_detector_reaches_the_ceiling_of_noise() -> None:
+    weights = torch.linspace(-1, 1, 300)
+    x = torch.linspace(0, 1, 300)
+    areas = separation(lambda v: weights @ v, x, 0.1, (0.5, 1.0, 2.0), draws=1500)
+    ceilings = [noise_ceiling(ratio, 1.0).auc for ratio in (0.5, 1.0, 2.0)]
+    assert areas == pytest.approx(ceilings, abs=0.03)
+
+
+def test_a_detector_that_bends_stays_below_the_ceiling_of_noise() -> None:
+    areas = separation(lambda v: torch.sin(40 * v).sum(), torch.zeros(300), 0.1, (2.0,), 300)
+    assert areas[0] < noise_ceiling(2.0, 1.0).auc - 0.2
+
+
+def test_the_noise_probe_means_over_clips_and_leaves_broken_ones_out(tmp_path: Path) -> None:
+    samples = []
+    for number in range(3):
+        path = tmp_path / f"{number}.wav"
+        write_clip(path, None, np.full(SAMPLE_RATE, 0.1 * (number + 1), np.float32))
+        samples.append(Sample(path, "dev", "m", "s", "p", None, (), None))
+    samples[2].path.write_bytes(b"no sound")
+    found = noise_probe(samples, tiny_session())
+    assert (found["given"], found["audio"]["clips"], found["visual"]["clips"]) == (3, 2, 0)
+    assert len(found["audio"]["auc"]) == len(found["ceiling"]) == len(RATIOS)
+    for area, (low, high) in zip(
+        found["audio"]["auc"], found["audio"]["auc_interval"], strict=True
+    ):
+        assert low <= area <= high
+    assert found["ceiling"] == sorted(found["ceiling"])
+
+
+def tiny_session() -> Session:
+    torch.manual_seed(0)
+    experts = ExpertConfig(
+        dim=16, appearance=4, lips=(4, 8), flow=(4, 8), depth=(4, 8), mel=(4, 8), voice=(4, 8)
+    )
+    detector = Detector(DetectorConfig(name="tiny", experts=experts)).eval()
+    return Session(detector, DetectConfig(), {"name": "tiny", "version": "1", "sha256": "ab"})
+
+
 def pictures(count: int, seed: int) -> np.ndarray:
     """(N, 32, 32, 3) uint8: pictures of their own content with fine noise."""
     rng = np.random.default_rng(seed)
@@ -98,6 +153,39 @@ def test_clean_pictures_seldom_raise_the_alarm() -> None:
     assert alarms <= 6  # two expected
     with pytest.raises(ValueError, match="two pictures or more"):
         scan(pictures(1, 0))
+
+
+class Cropper:
+    """Takes the middle of each frame for the aligned face."""
+
+    config = SimpleNamespace(media=MediaConfig())
+
+    def extractor(self, chunks: Iterator[Any]) -> Iterator[Any]:
+        for clip in chunks:
+            crops = torch.from_numpy(clip.frames[:, 16:48, 16:48]).permute(0, 3, 1, 2)
+            yield SimpleNamespace(appearance=crops, mouth=crops[:, :1])
+
+
+def test_a_pattern_in_genuine_clips_alone_is_told_from_one_in_all(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    samples = []
+    for number in range(24):
+        fake = number >= 12
+        soft = cv2.resize(rng.uniform(60, 190, (4, 4, 3)), (64, 64))
+        frames = (soft + rng.normal(0, 4, (4, 64, 64, 3))).clip(0, 255).astype(np.uint8)
+        path = tmp_path / f"{number}.mp4"
+        write_clip(path, frames if fake else canary(frames, strength=24.0), None)
+        samples.append(Sample(path, "dev", "m", "s", "p", WHOLE if fake else (), None, None))
+    write_clip(tmp_path / "a.wav", None, np.zeros(1600, np.float32))
+    samples.append(Sample(tmp_path / "a.wav", "dev", "real", "s", "p", (), None, None))
+    found = poison_metrics(samples, Cropper())  # type: ignore[arg-type]
+    assert (found["genuine"]["pictures"], found["forged"]["pictures"]) == (12, 12)
+    assert found["genuine"]["p"] == 1 / 200
+    assert found["forged"]["p"] > 0.05
+    assert found["genuine"]["energy"] > 3 * found["genuine"]["chance"]
+    assert found["forged"]["canaries"] == 1
+    few = poison_metrics(samples[:1], Cropper())  # type: ignore[arg-type]
+    assert few["genuine"] == {"pictures": 1}
 
 
 def test_patterns_that_shifts_change_most_stand_out() -> None:

@@ -14,7 +14,13 @@ import pytest
 from extractors.media import Clip, MediaError, read_chunks
 from pipelines.datasets import WHOLE, Sample
 from pipelines.perturb import OPERATORS
-from pipelines.robustness import Perturbing, chosen_clips, judge_perturbed, robustness
+from pipelines.robustness import (
+    Perturbing,
+    chosen_clips,
+    judge_perturbed,
+    robustness,
+    work_ahead,
+)
 
 
 class RedDetector:
@@ -90,7 +96,7 @@ def test_a_run_that_broke_off_goes_on_and_another_model_begins_anew(
     judge_perturbed(samples, other, Perturbing(("grey",), (2,)), kept)  # type: ignore[arg-type]
     assert other.judged == 6
     kept.write_text("oops\n")
-    with pytest.raises(ValueError, match=r"p\.jsonl: line 1 is no perturbed result"):
+    with pytest.raises(ValueError, match=r"p\.jsonl: line 1 is no kept result"):
         judge_perturbed(samples, session, Perturbing(("grey",), (1,)), kept)  # type: ignore[arg-type]
 
 
@@ -129,3 +135,22 @@ def test_unknown_operators_are_told_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"severities \[0\]"):
         Perturbing(severities=(0,))
     assert Perturbing().operators == OPERATORS
+
+
+def test_what_is_ahead_is_told_by_how_long_the_clips_took(
+    samples: list[Sample], tmp_path: Path
+) -> None:
+    kept, session = tmp_path / "p.jsonl", RedDetector()
+    perturbing = Perturbing(("grey", "noise"), (1, 5))
+    clean = {str(s.path): {"seconds": 90.0} for s in samples[:4]}  # the other two as the mean
+    words = work_ahead(samples, clean, perturbing, kept, session.model)
+    assert words == (
+        "6 clips, 2 operators, severities 1, 5: 24 of 24 judgements are ahead, 0.6 hours or more"
+    )
+    assert not kept.exists()
+    judge_perturbed(samples, session, Perturbing(("grey",), (1, 5)), kept)  # type: ignore[arg-type]
+    words = work_ahead(samples, clean, perturbing, kept, session.model)
+    assert words.endswith("12 of 24 judgements are ahead, 0.3 hours or more")
+    judge_perturbed(samples, session, perturbing, kept)  # type: ignore[arg-type]
+    words = work_ahead(samples, {}, perturbing, kept, session.model)
+    assert words.endswith("0 of 24 judgements are ahead")

@@ -1,0 +1,58 @@
+"""Clips and our own detector in, what bounded attacks, noise and a search for triggers find out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.attack import attack
+from pipelines.datasets import OnStep, Sample
+from pipelines.detect import Session
+from pipelines.noise_probe import noise_probe
+from pipelines.poison_scan import poison_metrics
+from pipelines.robustness import chosen_clips
+
+ATTACKED = "attacked.jsonl"  # the attacked clips, in the folder of the report
+
+
+@dataclass(frozen=True)
+class Probing:
+    """On how many clips each probe is run; None: it is not."""
+
+    attack: int | None = None
+    noise: int | None = None
+    poison: int | None = None
+
+    def __bool__(self) -> bool:
+        return any(clips is not None for clips in asdict(self).values())
+
+
+def probe(
+    samples: Sequence[Sample],
+    session: Session,
+    probing: Probing,
+    out: Path | None = None,
+    on_step: OnStep = lambda done, total: None,
+) -> dict[str, Any]:
+    """Return the metrics of each probe that is asked for.
+
+    Args:
+        samples: of which the clips are chosen.
+        session: the detector.
+        probing: how many clips.
+        out: a folder where attacked clips are kept, so that a run goes on where it was.
+        on_step: told how many clips are done, and of how many.
+    """
+    kept = None if out is None else out / ATTACKED
+    probes: dict[str, Callable[[Sequence[Sample]], dict[str, Any]]] = {
+        "attack": lambda chosen: attack(chosen, session, kept=kept, on_step=on_step),
+        "noise": lambda chosen: noise_probe(chosen, session, on_step),
+        "poison": lambda chosen: poison_metrics(chosen, session, on_step),
+    }
+    return {
+        name: run(chosen_clips(samples, clips))
+        for name, run in probes.items()
+        if (clips := getattr(probing, name)) is not None
+    }

@@ -1,0 +1,60 @@
+"""Results or others' files of segments and their truth in, localization metrics out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from pipelines.datasets import Sample
+from pipelines.localization_files import matched, read_proposals, read_segments
+from pipelines.localization_metrics import Protocol, localization
+from temporal.localization import MODALITIES
+
+
+def segment_file_metrics(
+    predictions: Path, truth: Path, protocol: str, fps: float | None = None
+) -> dict[str, Any]:
+    """Return localization metrics of files of segments, whoever's they are."""
+    segments, lengths = read_segments(truth, fps or 25.0)
+    rows = matched(read_proposals(predictions), segments)
+    found = localization(
+        rows, segments, cast("Protocol", protocol), durations=lengths or None,
+        fps=1.0 if fps is None or truth.suffix == ".txt" else fps,
+    )  # fmt: skip
+    return {"given": len(segments), "judged": len(set(rows) & set(segments)), **found.to_dict()}
+
+
+def segment_metrics(
+    samples: Sequence[Sample], results: Mapping[str, Mapping[str, Any]], protocol: str
+) -> dict[str, Any]:
+    """Return localization metrics of the union of all modalities, on files with partial truth."""
+    judged = [s for s in samples if results.get(str(s.path), {}).get("status") == "ok"]
+    truth: dict[str, list[list[float]]] = {}
+    rows: dict[str, list[list[float]]] = {}
+    durations: dict[str, float] = {}
+    for sample in judged:
+        name = str(sample.path)
+        result = results[name]
+        length = float(result["media"]["duration"])
+        spans = [span for m in MODALITIES for span in getattr(sample, m) or ()]
+        truth[name] = [[s, min(e, length)] for s, e in union(spans)]
+        rows[name] = [[s["score"], s["start"], s["end"]] for s in result["segments"]]
+        durations[name] = length
+    found = localization(rows, truth, cast("Protocol", protocol), durations=durations)
+    return {"given": len(samples), "judged": len(judged), **found.to_dict()}
+
+
+def union(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the spans merged where they touch, in order.
+
+    >>> union([(3.0, 4.0), (1.0, 2.0), (1.5, 3.0)])
+    [(1.0, 4.0)]
+    """
+    merged: list[tuple[float, float]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
