@@ -133,7 +133,8 @@ def serve(options: Namespace) -> int:
         raise UsageError(f"--host {options.host} --port {options.port}: {cause}") from error
     judge = judge_of(_load(options), _origin(options), limits)
     try:
-        queue = Queue(options.history, judge, 60 * limits.minutes)
+        keep = None if options.keep is None else 24 * 3600.0 * options.keep
+        queue = Queue(options.history, judge, 60 * limits.minutes, keep)
     except QueueError as error:
         raise UsageError(str(error)) from error
     except OSError as error:
