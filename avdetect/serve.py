@@ -44,6 +44,7 @@ REFUSED: dict[int | str, dict[str, Any]] = {
     400: {"description": "no bytes came, or not all of them"},
     408: {"description": "the upload stood still"},
     413: {"description": "the clip is too large"},
+    415: {"description": "the clip is in a form"},
     429: {"description": "too many clips wait"},
     507: {"description": "the disk is full"},
 }
@@ -56,11 +57,12 @@ MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "there is no su
 
 @dataclass(frozen=True)
 class Limits:
-    """What a clip may take."""
+    """What a clip may take, and how long its result is kept."""
 
     megabytes: int = 500  # MiB, of an upload
     minutes: float = 60.0  # of its length, and of the time to judge it
     waiting: int = 100  # clips not judged yet, all together
+    days: int | None = None  # that results are kept; None: until they are deleted
 
 
 def judge_of(session: Session, origin: Origin, limits: Limits) -> Judge:
@@ -124,6 +126,9 @@ def _add_uploads(app: FastAPI, queue: Queue, limits: Limits) -> None:
 
 async def _receive(request: Request, name: str, queue: Queue, limits: Limits) -> Job:
     """Return the job of the clip in a request's body; what is refused leaves nothing behind."""
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        words = "send the clip as the body itself (curl --data-binary @CLIP), not in a form"
+        raise HTTPException(415, words)
     folder = None
     try:
         folder = queue.reserve(limits.waiting)

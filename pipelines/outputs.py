@@ -13,7 +13,8 @@ from extractors.media import file_sha256
 from pipelines.burn_in import burn_in
 from pipelines.explain import Evidence, explain
 from pipelines.exports import EXPORTS, write_export
-from pipelines.report import Origin, ResultError, page_stem, write_report
+from pipelines.report import Origin, write_report
+from pipelines.report_results import ResultError, page_stem
 
 if TYPE_CHECKING:
     from pipelines.detect import Session, Verdict

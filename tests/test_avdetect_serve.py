@@ -102,6 +102,12 @@ def test_an_upload_over_the_limit_is_refused_and_leaves_nothing(
     assert len(list((tmp_path / "history").glob("*/job.json"))) == 1
 
 
+def test_a_clip_in_a_form_is_told_to_come_as_it_is(serve: Callable[..., TestClient]) -> None:
+    answer = serve().post("/v1/detect", files={"file": ("a.mp4", b"clip")})
+    assert answer.status_code == 415
+    assert "--data-binary" in answer.json()["detail"]
+
+
 def test_more_clips_than_may_wait_are_refused(serve: Callable[..., TestClient]) -> None:
     held = threading.Event()
 
@@ -342,7 +348,7 @@ def test_every_path_and_refusal_is_described(serve: Callable[..., TestClient]) -
     paths = serve().get("/openapi.json").json()["paths"]
     detect = paths["/v1/detect"]["post"]
     assert "application/octet-stream" in detect["requestBody"]["content"]
-    assert {"200", "400", "401", "403", "408", "413", "422", "429", "507"} <= set(
+    assert {"200", "400", "401", "403", "408", "413", "415", "422", "429", "507"} <= set(
         detect["responses"]
     )
     assert set(paths) == {"/v1/jobs", "/v1/detect", *(f"/v1/jobs/{{job_id}}{x}" for x in

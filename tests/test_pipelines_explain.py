@@ -19,7 +19,7 @@ from pipelines.detector import Detector, DetectorConfig, save_detector
 from pipelines.explain import Evidence, Folding, explain
 from pipelines.moments import share_off_face
 from pipelines.preview import MAX_BYTES, Preview, picture_rate
-from pipelines.report import ResultError
+from pipelines.report_results import ResultError
 from temporal.experts import ExpertConfig
 
 TINY = ExpertConfig(
