@@ -102,6 +102,9 @@ def _add_serve(verbs: Verbs) -> None:
         help="where results are kept until they are deleted (default avdetect-history)",
     )
     verb.add_argument(
+        "--keep", type=_count, metavar="DAYS", help="delete results by themselves when so old"
+    )
+    verb.add_argument(
         "--max-size", type=_count, default=500, metavar="MIB", help="of a clip (default 500)"
     )
     verb.add_argument(

@@ -98,7 +98,7 @@ def report(options: Namespace) -> int:
     from avdetect.terminal import complain, progress, quiet_libraries
     from extractors.media import MediaError
     from pipelines.outputs import write_about
-    from pipelines.report import ResultError, read_result
+    from pipelines.report_results import ResultError, read_result
 
     try:
         result = read_result(options.result, options.video)
@@ -124,7 +124,7 @@ def serve(options: Namespace) -> int:
     from avdetect.serve_queue import Queue, QueueError
     from avdetect.terminal import quiet_libraries
 
-    limits = Limits(options.max_size, options.max_minutes, options.max_waiting)
+    limits = Limits(options.max_size, options.max_minutes, options.max_waiting, options.keep)
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
         listening = socket.create_server((options.host, options.port), family=family)
@@ -133,7 +133,8 @@ def serve(options: Namespace) -> int:
         raise UsageError(f"--host {options.host} --port {options.port}: {cause}") from error
     judge = judge_of(_load(options), _origin(options), limits)
     try:
-        queue = Queue(options.history, judge, 60 * limits.minutes)
+        keep = None if limits.days is None else 24 * 3600.0 * limits.days
+        queue = Queue(options.history, judge, 60 * limits.minutes, keep)
     except QueueError as error:
         raise UsageError(str(error)) from error
     except OSError as error:

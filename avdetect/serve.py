@@ -7,8 +7,9 @@ and what is too long is refused before it is there. What was sent is never serve
 from __future__ import annotations
 
 import asyncio
+import errno
+import ipaddress
 import secrets
-import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,9 @@ REFUSED: dict[int | str, dict[str, Any]] = {
     400: {"description": "no bytes came, or not all of them"},
     408: {"description": "the upload stood still"},
     413: {"description": "the clip is too large"},
+    415: {"description": "the clip is in a form"},
     429: {"description": "too many clips wait"},
+    507: {"description": "the disk is full"},
 }
 GUARDED: dict[int | str, dict[str, Any]] = {
     401: {"description": "a token is needed"},
@@ -54,11 +57,12 @@ MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "there is no su
 
 @dataclass(frozen=True)
 class Limits:
-    """What a clip may take."""
+    """What a clip may take, and how long its result is kept."""
 
     megabytes: int = 500  # MiB, of an upload
     minutes: float = 60.0  # of its length, and of the time to judge it
     waiting: int = 100  # clips not judged yet, all together
+    days: int | None = None  # that results are kept; None: until they are deleted
 
 
 def judge_of(session: Session, origin: Origin, limits: Limits) -> Judge:
@@ -69,6 +73,7 @@ def judge_of(session: Session, origin: Origin, limits: Limits) -> Judge:
             raise MediaError(f"{name} is longer than the {limits.minutes:g} minutes allowed here")
         verdict, evidence = explain(upload, session, on_step)
         result = verdict.to_dict() | {"path": name}
+        on_step(1, 1)  # the page, too, is written within the limit only
         write_report(result, upload, page, evidence, origin)
         return result
 
@@ -121,19 +126,27 @@ def _add_uploads(app: FastAPI, queue: Queue, limits: Limits) -> None:
 
 async def _receive(request: Request, name: str, queue: Queue, limits: Limits) -> Job:
     """Return the job of the clip in a request's body; what is refused leaves nothing behind."""
-    if queue.waiting() >= limits.waiting:
-        raise HTTPException(429, f"{limits.waiting} clips wait already; try again later")
-    folder = queue.new_folder()
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        words = "send the clip as the body itself (curl --data-binary @CLIP), not in a form"
+        raise HTTPException(415, words)
+    folder = None
     try:
+        folder = queue.reserve(limits.waiting)
+        if folder is None:
+            raise HTTPException(429, f"{limits.waiting} clips wait already; try again later")
         await _stream(request, folder / "upload", limits)
         return queue.add(folder, name)
     except TimeoutError:
         raise HTTPException(408, f"nothing came for {SILENCE:g} s") from None
     except ClientDisconnect:
         raise HTTPException(400, "the upload broke off") from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise HTTPException(507, "the server's disk is full; delete old clips") from None
     finally:
-        if not (folder / "job.json").exists() and queue.get(folder.name) is None:
-            shutil.rmtree(folder, ignore_errors=True)
+        if folder is not None:
+            queue.release(folder)
 
 
 async def _stream(request: Request, path: Path, limits: Limits) -> None:
@@ -199,10 +212,22 @@ def _result(queue: Queue, job: Job | None, status: int = 200) -> Response:
 
 
 def address(server: socket.socket, token: str | None) -> str:
-    """Return what to open in a browser."""
+    """Return what to open in a browser; a server that listens everywhere goes by this host."""
     host, port = server.getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        host = _own_name()
     host = f"[{host}]" if ":" in host else host
     return f"http://{host}:{port}/" + (f"?token={token}" if token else "")
+
+
+def _own_name() -> str:
+    """Return this machine's name where it leads here, otherwise localhost."""
+    name = socket.gethostname()
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError:
+        return "localhost"
+    return name
 
 
 def token_for(host: str, given: str | None) -> str | None:

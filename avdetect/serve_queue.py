@@ -34,6 +34,7 @@ State = Literal["queued", "judging", "done", "failed"]
 Judge = Callable[[Path, str, Path, OnStep], dict[str, Any]]  # upload, its name, page, on_step
 
 TRIES = 3  # a clip over which the server ended so often is not tried again
+LOOKS = 600.0  # seconds between two looks for what is too old to be kept
 log = logging.getLogger(__name__)
 
 
@@ -64,24 +65,28 @@ class Job:
 class Queue:
     """The history and the thread that judges what waits in it, in the order of arrival."""
 
-    def __init__(self, folder: Path, judge: Judge, seconds: float) -> None:
+    def __init__(
+        self, folder: Path, judge: Judge, seconds: float, keep: float | None = None
+    ) -> None:
         """Take up the history in the folder, which is made where there is none.
 
         Args:
             folder: the history.
             judge: writes the page of an upload and returns its result.
             seconds: that judging one clip may take.
+            keep: seconds that results are kept; None: until they are deleted.
 
         Raises:
             QueueError: another server works there.
             OSError: it cannot be written to.
         """
-        self.folder, self._judge, self._seconds = folder, judge, seconds
+        self.folder, self._judge, self._seconds, self._keep_for = folder, judge, seconds, keep
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if hold(folder / ".lock") is None:  # held until this process ends
             raise QueueError(f"{folder}: another server keeps its history there")
         self._guard = Lock()
         self._jobs: dict[str, Job] = {}
+        self._arriving: set[str] = set()  # ids of uploads under way
         self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._recover()
 
@@ -100,17 +105,36 @@ class Queue:
             return self._jobs.get(name)
 
     def waiting(self) -> int:
-        """Return how many clips are not judged yet."""
-        return sum(job.state in ("queued", "judging") for job in self.jobs())
+        """Return how many clips are not judged yet; those under way count."""
+        with self._guard:
+            return self._unjudged()
 
-    def new_folder(self) -> Path:
-        """Return an empty folder, named by a new id, into which an upload can be written."""
+    def _unjudged(self) -> int:
+        waiting = sum(job.state in ("queued", "judging") for job in self._jobs.values())
+        return waiting + len(self._arriving - self._jobs.keys())
+
+    def reserve(self, most: int) -> Path | None:
+        """Return an empty folder, named by a new id, for an upload; None where `most` clips wait.
+
+        Whoever gets it gives it back to `release`, whatever came of the upload.
+        """
         folder = self.folder / secrets.token_hex(16)
-        folder.mkdir(mode=0o700)
+        with self._guard:
+            if self._unjudged() >= most:
+                return None
+            folder.mkdir(mode=0o700)
+            self._arriving.add(folder.name)
         return folder
 
+    def release(self, folder: Path) -> None:
+        """End an upload; what did not become a job leaves nothing behind."""
+        with self._guard:
+            self._arriving.discard(folder.name)
+            if folder.name not in self._jobs:
+                shutil.rmtree(folder, ignore_errors=True)
+
     def add(self, folder: Path, name: str) -> Job:
-        """Return the job of an upload that lies whole in a folder of `new_folder`."""
+        """Return the job of an upload that lies whole in a folder of `reserve`."""
         size = (folder / "upload").stat().st_size
         received = datetime.now(UTC).isoformat(timespec="microseconds")
         job = Job(folder.name, shown_name(name), size, received)
@@ -153,15 +177,38 @@ class Queue:
 
     def _work(self) -> None:
         while True:
-            job = self.get(self._waiting.get())
+            self._forget()
+            try:
+                job = self.get(self._waiting.get(timeout=LOOKS))
+            except queue.Empty:
+                continue
             if job is None:  # deleted while it waited
                 continue
             try:
                 self._take(job)
             except (RemovedError, OSError) as error:
-                if self.get(job.id) is not None:
-                    log.exception("the history cannot be written")
-                    self._finish(job, error_dict(job.name, error), written=False)
+                self._give_up(job, error)
+
+    def _forget(self) -> None:
+        """Delete what was kept long enough."""
+        if self._keep_for is None:
+            return
+        now = datetime.now(UTC)
+        for job in self.jobs():
+            age = (now - datetime.fromisoformat(job.received)).total_seconds()
+            if job.state in ("done", "failed") and age > self._keep_for:
+                self.remove(job)
+
+    def _give_up(self, job: Job, error: Exception) -> None:
+        """Tell of a clip whose result could not be written; leave nothing of a deleted one."""
+        with self._guard:
+            if job.id in self._jobs:
+                log.error("the history cannot be written", exc_info=error)
+                cause = getattr(error, "strerror", None) or type(error).__name__
+                words = f"{job.name}: its result could not be written ({cause})"
+                self._jobs[job.id] = replace(job, state="failed", error=words)
+            else:  # its page may have been written after the folder was gone
+                shutil.rmtree(self.folder / job.id, ignore_errors=True)
 
     def _take(self, job: Job) -> None:
         """Judge one clip; whatever it does, the next one gets its turn."""
@@ -198,8 +245,8 @@ class Queue:
 
         return on_step
 
-    def _finish(self, job: Job, result: dict[str, Any], written: bool = True) -> None:
-        """Keep a result; `written` is False where the disk has just failed to take it."""
+    def _finish(self, job: Job, result: dict[str, Any]) -> None:
+        """Keep a result; the clip itself is no longer needed."""
         if self.get(job.id) is None:
             raise RemovedError(job.id)
         if result["status"] == "ok":
@@ -207,10 +254,6 @@ class Queue:
             job = replace(job, state="done", progress=1.0, **told)
         else:
             job = replace(job, state="failed", error=result["error"]["message"])
-        if not written:
-            with self._guard:
-                self._jobs[job.id] = job
-            return
         write_whole(self.folder / job.id / "result.json", result)
         self._keep(job)
         (self.folder / job.id / "upload").unlink(missing_ok=True)

@@ -68,6 +68,7 @@ class Verdict:
     warnings: list[str]
     model: dict[str, str]
     elapsed: dict[str, float]  # seconds: decode, extract, judge, total
+    session: Session | None = field(default=None, repr=False)  # that came to it
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain values, ready for JSON: schema 1."""
@@ -86,6 +87,18 @@ class Verdict:
             "media": media, "warnings": self.warnings, "model": self.model,
             "elapsed": self.elapsed,
         }  # fmt: skip
+
+    def save_report(self, page: str | PathLike[str]) -> None:
+        """Write the page of this verdict; the file is judged once more, for the evidence.
+
+        Raises:
+            ResultError: the file has changed since, or no session came to this verdict.
+            MediaError: the file cannot be read.
+            OSError: the page cannot be written.
+        """
+        from pipelines.outputs import save_report
+
+        save_report(self, Path(page))
 
 
 def error_dict(path: str | PathLike[str], error: Exception) -> dict[str, Any]:
@@ -210,6 +223,7 @@ class Session:
             warnings=[*whole.warnings, *judgement.warnings],
             model=self.model,
             elapsed=clock.elapsed(whole.elapsed),
+            session=self,
         )
 
 

@@ -78,7 +78,7 @@ def explain(
     """
     recorder = Recorder(session)
     verdict = session.detect(path, on_step, witness=recorder)
-    return verdict, recorder.evidence(verdict.to_dict())
+    return verdict, recorder.evidence(verdict.to_dict(), on_step)
 
 
 class Recorder:
@@ -128,15 +128,22 @@ class Recorder:
             )
             self._spectrogram.add(columns.numpy())
 
-    def evidence(self, result: Mapping[str, Any]) -> Evidence:
-        """Return everything that was kept, once the file is judged."""
+    def evidence(self, result: Mapping[str, Any], on_step: OnStep | None = None) -> Evidence:
+        """Return everything that was kept, once the file is judged.
+
+        `on_step` is told before every heat map that all steps are read: it may end the work.
+        """
         faces = Counter({t: sum(len(b) for _, b in parts) for t, parts in self._boxes.items()})
         longest = faces.most_common(1)[0][0] if faces else None
         lips, heard = self._measurements.curves(longest)
         detector = self._session.detector
         suspects = sorted(result["faces"], key=lambda face: -face["score"])[:FACES]
-        with torch.inference_mode(False):
-            moments = [(moment, moment_maps(detector, moment)) for moment in self._moments.found()]
+        moments = []
+        for moment in self._moments.found():
+            if on_step is not None:
+                on_step(1, 1)
+            with torch.inference_mode(False):
+                moments.append((moment, moment_maps(detector, moment)))
         return Evidence(
             contributions=self._removals.contributions(result, self._session.config.judge),
             measurements=measured(self._measurements, [face["track"] for face in suspects]),

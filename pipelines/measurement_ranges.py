@@ -25,7 +25,8 @@ from extractors.media import SAMPLES_PER_STEP, Clip, open_media
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import Streams
 from pipelines.datasets import Sample, read_manifest, read_splits
-from pipelines.measurements import MEASURES, Measurements, lip_sync
+from pipelines.measure_sound import lip_sync
+from pipelines.measurements import MEASURES, Measurements
 from pipelines.metrics import auc, bootstrap_interval
 from pipelines.stream_cache import Extract, StreamCache
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from extractors.media import file_sha256
 from pipelines.burn_in import burn_in
 from pipelines.explain import Evidence, explain
 from pipelines.exports import EXPORTS, write_export
-from pipelines.report import Origin, ResultError, page_stem, write_report
+from pipelines.report import Origin, write_report
+from pipelines.report_results import ResultError, page_stem
 
 if TYPE_CHECKING:
-    from pipelines.detect import Session
+    from pipelines.detect import Session, Verdict
     from pipelines.stopwatch import OnStep
 
 
@@ -95,6 +98,16 @@ def write_about(
     evidence = explain(video, session, on_step)[1]
     write_report(result, video, page, evidence, origin)
     write_annotated(result, video, evidence, outputs, stem)
+
+
+def save_report(verdict: Verdict, page: Path) -> None:
+    """Write the page of a verdict, see `Verdict.save_report`."""
+    if verdict.session is None:
+        raise ResultError(f"the verdict on {verdict.path} has no session to judge the file with")
+    if file_sha256(verdict.path) != verdict.sha256:
+        raise ResultError(f"{verdict.path} has changed since it was judged, by its SHA-256")
+    origin = Origin("Verdict.save_report", metadata.version("avdetect"))
+    write_about(verdict.to_dict(), Path(verdict.path), page, verdict.session, Outputs(), origin)
 
 
 def write_exports(result: Mapping[str, Any], outputs: Outputs, stem: str) -> None:

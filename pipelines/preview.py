@@ -45,7 +45,7 @@ class Preview:
         if rate is not None:
             limits = {"maxrate": str(rate), "bufsize": str(2 * rate)}
             # A key frame a second: seeking is exact and quick.
-            speed = {"preset": "superfast", "threads": "1", "g": str(STEP_RATE)}
+            speed = {"preset": "ultrafast", "threads": "1", "g": str(STEP_RATE)}
             self._writer = ClipWriter(self._file, {"crf": "26", **speed, **limits}, SOUND_RATE)
 
     def chunk(self, clip: Clip) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 
 from avdetect import cli
-from avdetect.serve import Limits, judge_of, make_app, token_for
+from avdetect.serve import Limits, address, judge_of, make_app, token_for
 from avdetect.serve_queue import TRIES, Judge, Queue, QueueError
 from extractors.media import MediaError
 from pipelines.report import Origin
@@ -97,6 +102,12 @@ def test_an_upload_over_the_limit_is_refused_and_leaves_nothing(
     assert len(list((tmp_path / "history").glob("*/job.json"))) == 1
 
 
+def test_a_clip_in_a_form_is_told_to_come_as_it_is(serve: Callable[..., TestClient]) -> None:
+    answer = serve().post("/v1/detect", files={"file": ("a.mp4", b"clip")})
+    assert answer.status_code == 415
+    assert "--data-binary" in answer.json()["detail"]
+
+
 def test_more_clips_than_may_wait_are_refused(serve: Callable[..., TestClient]) -> None:
     held = threading.Event()
 
@@ -114,6 +125,24 @@ def test_a_clip_longer_than_the_limit_is_refused_before_it_is_judged(face_clip: 
     judge = judge_of(None, Origin("avdetect", "0"), Limits(minutes=0.01))  # type: ignore[arg-type]
     with pytest.raises(MediaError, match=r"^a\.mp4 is longer than the 0\.01 minutes"):
         judge(face_clip, "a.mp4", face_clip, lambda done, total: None)
+
+
+def test_the_time_limit_covers_heat_maps_and_page(
+    face_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explained(path: Path, session: Any, on_step: Any) -> Any:
+        return verdict, None
+
+    verdict = argparse.Namespace(to_dict=dict)
+    monkeypatch.setattr("avdetect.serve.explain", explained)
+    judge = judge_of(None, Origin("avdetect", "0"), Limits())  # type: ignore[arg-type]
+
+    def over(done: int, total: int) -> None:
+        raise MediaError("over time")
+
+    with pytest.raises(MediaError, match="over time"):
+        judge(face_clip, "a.mp4", tmp_path / "page.html", over)
+    assert not (tmp_path / "page.html").exists()
 
 
 def test_twenty_uploads_at_once_are_all_answered(serve: Callable[..., TestClient]) -> None:
@@ -147,6 +176,104 @@ def test_a_new_server_keeps_results_and_takes_up_what_waited(tmp_path: Path) -> 
     assert states == {"0": ("done", "real"), "1": ("done", "fake"), "2": ("failed", None)}
     assert not (folder / ("3" * 32)).exists()
     assert (folder / "mine").exists()
+
+
+def test_uploads_under_way_count_among_those_that_wait(tmp_path: Path) -> None:
+    queue = Queue(tmp_path, stub, 60.0)
+    first, second = queue.reserve(2), queue.reserve(2)
+    assert first is not None
+    assert second is not None
+    assert queue.reserve(2) is None
+    queue.release(second)  # broken off
+    assert not second.exists()
+    (first / "upload").write_bytes(b"clip")
+    queue.add(first, "a.mp4")
+    queue.release(first)
+    assert queue.waiting() == 1
+    assert (first / "upload").exists()
+    assert queue.reserve(2) is not None
+
+
+def test_a_clip_deleted_while_it_is_judged_leaves_nothing_and_the_next_gets_its_turn(
+    serve: Callable[..., TestClient], tmp_path: Path
+) -> None:
+    begun, deleted = threading.Event(), threading.Event()
+
+    def judge(upload: Path, name: str, page: Path, on_step: Any) -> Any:
+        if name != "next.mp4":
+            begun.set()
+            deleted.wait(10)
+            if name == "page.mp4":  # as a page is written that makes its folder
+                page.parent.mkdir()
+                page.write_text("<p>page")
+                return {"schema": 1, "status": "ok", "verdict": "fake", "score": 0.9}
+        return stub(upload, name, page, on_step)
+
+    client = serve(judge)
+    for name in ("steps.mp4", "page.mp4"):
+        begun.clear(), deleted.clear()
+        job = client.post(f"/v1/jobs?name={name}", content=b"clip").json()
+        assert begun.wait(10)
+        assert client.delete(f"/v1/jobs/{job['id']}").status_code == 204
+        deleted.set()
+        answer = client.post("/v1/detect?name=next.mp4", content=b"clip")
+        assert answer.status_code == 200
+        assert not (tmp_path / "history" / job["id"]).exists()
+
+
+def test_a_full_disk_is_one_sentence(
+    serve: Callable[..., TestClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = Path("/dev/full")  # every write into it fails for want of space
+    if not full.exists():
+        pytest.skip("no /dev/full")
+    reserve = Queue.reserve
+
+    def onto_full_disk(queue: Queue, most: int) -> Path | None:
+        folder = reserve(queue, most)
+        if folder is not None:
+            (folder / "upload").symlink_to(full)
+        return folder
+
+    monkeypatch.setattr(Queue, "reserve", onto_full_disk)
+    answer = serve().post("/v1/jobs", content=b"clip")
+    assert answer.status_code == 507
+    assert answer.json() == {"detail": "the server's disk is full; delete old clips"}
+    assert [p.name for p in (tmp_path / "history").iterdir()] == [".lock"]
+
+
+def test_a_result_that_cannot_be_written_stops_no_other_clip(
+    serve: Callable[..., TestClient], tmp_path: Path
+) -> None:
+    def judge(upload: Path, name: str, page: Path, on_step: Any) -> Any:
+        if name == "a.mp4":
+            raise OSError(28, "No space left on device", str(page))
+        return stub(upload, name, page, on_step)
+
+    client = serve(judge)
+    client.post("/v1/detect?name=a.mp4", content=b"clip")
+    assert client.post("/v1/detect?name=b.mp4", content=b"clip").status_code == 200
+    job = client.get("/v1/jobs").json()[1]
+    assert job["state"] == "failed"
+    assert job["error"] == "a.mp4: its result could not be written (No space left on device)"
+
+
+def test_results_are_deleted_once_they_are_old_enough(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    for name, age in (("0" * 32, 3), ("1" * 32, 1)):
+        folder = tmp_path / name
+        folder.mkdir()
+        received = (now - timedelta(days=age)).isoformat()
+        job = {"id": name, "name": "a.mp4", "size": 4, "received": received, "state": "done"}
+        (folder / "job.json").write_text(json.dumps(job))
+    queue = Queue(tmp_path, stub, 60.0, keep=2 * 24 * 3600.0)
+    queue.start()
+    end = time.monotonic() + 10
+    while len(queue.jobs()) > 1 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert [job.id[0] for job in queue.jobs()] == ["1"]
+    assert not (tmp_path / ("0" * 32)).exists()
+    assert (tmp_path / ("1" * 32)).exists()
 
 
 def test_two_servers_do_not_share_a_history(tmp_path: Path) -> None:
@@ -221,9 +348,68 @@ def test_every_path_and_refusal_is_described(serve: Callable[..., TestClient]) -
     paths = serve().get("/openapi.json").json()["paths"]
     detect = paths["/v1/detect"]["post"]
     assert "application/octet-stream" in detect["requestBody"]["content"]
-    assert {"200", "400", "401", "403", "408", "413", "422", "429"} <= set(detect["responses"])
+    assert {"200", "400", "401", "403", "408", "413", "415", "422", "429", "507"} <= set(
+        detect["responses"]
+    )
     assert set(paths) == {"/v1/jobs", "/v1/detect", *(f"/v1/jobs/{{job_id}}{x}" for x in
                           ("", "/result", "/page"))}  # fmt: skip
+
+
+@pytest.fixture
+def listening(tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """Host and port of a server that really listens, over the folder `history`."""
+    queue = Queue(tmp_path / "history", stub, 60.0)
+    queue.start()
+    server = uvicorn.Server(uvicorn.Config(make_app(queue, Limits(), None), log_level="error"))
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
+        thread.start()
+        yield door.getsockname()[:2]
+        server.should_exit = True
+        thread.join(10)
+
+
+HALF = b"POST /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n\r\nclip"
+
+
+def test_an_upload_that_stands_still_is_answered_and_leaves_nothing(
+    listening: tuple[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("avdetect.serve.SILENCE", 0.2)
+    with socket.create_connection(listening, timeout=10) as client:
+        client.sendall(HALF)
+        answer = client.recv(10_000)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert [p.name for p in (tmp_path / "history").iterdir()] == [".lock"]
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(
+    listening: tuple[str, int], tmp_path: Path
+) -> None:
+    def uploads() -> list[Path]:
+        return list((tmp_path / "history").glob("*/upload"))
+
+    def until(condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+    with socket.create_connection(listening, timeout=10) as client:
+        client.sendall(HALF)
+        until(lambda: len(uploads()) == 1)
+    until(lambda: [p.name for p in (tmp_path / "history").iterdir()] == [".lock"])
+
+
+def test_the_printed_address_can_be_opened() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+        assert address(door, None) == f"http://127.0.0.1:{port}/"
+    with socket.create_server(("0.0.0.0", 0)) as door:
+        opened = urlsplit(address(door, "t"))
+        assert opened.hostname not in (None, "0.0.0.0")
+        assert opened.query == "token=t"
+        socket.create_connection((opened.hostname, opened.port), timeout=5).close()
 
 
 def test_an_address_that_is_taken_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -11,12 +13,13 @@ import pytest
 import torch
 
 from avdetect.example import example_frames, example_waveform
-from extractors.media import MediaInfo, write_clip
+from extractors.media import MediaError, MediaInfo, write_clip
 from pipelines.detect import Session, Verdict, load
 from pipelines.detector import Detector, DetectorConfig, save_detector
 from pipelines.explain import Evidence, Folding, explain
 from pipelines.moments import share_off_face
 from pipelines.preview import MAX_BYTES, Preview, picture_rate
+from pipelines.report_results import ResultError
 from temporal.experts import ExpertConfig
 
 TINY = ExpertConfig(
@@ -51,6 +54,27 @@ def test_the_verdict_is_that_of_a_detection(
     for result in (plain, witnessed):
         result.pop("elapsed")
     assert plain == witnessed
+
+
+def test_a_verdict_saves_its_report_while_its_file_is_the_same(
+    session: Session, clip: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.mp4"
+    shutil.copy(clip, copy)
+    verdict = session.detect(copy)
+    verdict.save_report(tmp_path / "deep" / "page.html")
+    page = (tmp_path / "deep" / "page.html").read_text(encoding="utf-8")
+    assert verdict.sha256 in page
+    assert f"{verdict.score:.2f}" in page
+    with pytest.raises(ResultError, match="no session"):
+        replace(verdict, session=None).save_report(tmp_path / "other.html")
+    copy.write_bytes(copy.read_bytes() + b"more")
+    with pytest.raises(ResultError, match=r"copy\.mp4 has changed"):
+        verdict.save_report(tmp_path / "other.html")
+    copy.unlink()
+    with pytest.raises(MediaError, match=r"copy\.mp4"):
+        verdict.save_report(tmp_path / "other.html")
+    assert not (tmp_path / "other.html").exists()
 
 
 def test_every_stream_of_the_result_has_a_contribution(

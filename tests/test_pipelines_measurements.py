@@ -13,18 +13,10 @@ import torch
 from extractors.media import SAMPLE_RATE
 from extractors.spectrogram import log_mel
 from pipelines.findings import agreement, finding, known_ranges, sentences
+from pipelines.measure_face import blink_rate, flow_residual, noise_gap
+from pipelines.measure_sound import lip_sync, periodicity, roll_off
 from pipelines.measurement_ranges import sampled, table
-from pipelines.measurements import (
-    MEASURES,
-    Measurements,
-    Series,
-    blink_rate,
-    flow_residual,
-    lip_sync,
-    noise_gap,
-    periodicity,
-    roll_off,
-)
+from pipelines.measurements import MEASURES, Measurements, Series
 
 RESULT = {"verdict": "fake", "visual_score": 0.9, "audio_score": 0.1, "sync_score": None}
 

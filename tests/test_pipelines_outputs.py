@@ -13,7 +13,8 @@ from extractors.media import probe
 from pipelines.detect import Session, load
 from pipelines.detector import Detector, DetectorConfig, save_detector
 from pipelines.outputs import Outputs, judge_and_write, write_about
-from pipelines.report import Origin, ResultError
+from pipelines.report import Origin
+from pipelines.report_results import ResultError
 from temporal.experts import ExpertConfig
 
 TINY = ExpertConfig(

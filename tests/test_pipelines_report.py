@@ -22,9 +22,10 @@ from extractors.media import Clip, MediaInfo, file_sha256, write_clip
 from pipelines.explain import Evidence
 from pipelines.moments import Moment
 from pipelines.preview import Preview
-from pipelines.report import Origin, ResultError, page_stem, read_result, write_report
+from pipelines.report import Origin, write_report
 from pipelines.report_pictures import place
 from pipelines.report_plots import POINTS, fused, lane, thinned, ticks
+from pipelines.report_results import ResultError, page_stem, read_result
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>&amp;{{ 7 * 7 }}\u202e.mp4'
 STEPS = 50
@@ -304,9 +305,12 @@ def opened(tmp_path: Path) -> Iterator[Open]:
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
 
-        def open_page(result: dict[str, Any], width: int = 1000, scheme: str = "light") -> Any:
+        def open_page(
+            result: dict[str, Any], width: int = 1000, scheme: str = "light", copied: bool = True
+        ) -> Any:
             out, video = tmp_path / "page.html", tmp_path / "missing.mp4"
-            write_report(result, video, out, evidence_of(preview=copy), Origin("x", "0"))
+            evidence = evidence_of(preview=copy if copied else None)
+            write_report(result, video, out, evidence, Origin("x", "0"))
             page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
             page.asked, page.said = [], []
             page.on("request", lambda request: page.asked.append(request.url))
@@ -314,7 +318,8 @@ def opened(tmp_path: Path) -> Iterator[Open]:
             page.on("pageerror", lambda error: page.said.append(str(error)))
             page.on("dialog", lambda dialog: (page.said.append(dialog.message), dialog.dismiss()))
             page.goto(out.as_uri())
-            until(page, "video.readyState >= 2")
+            if copied:
+                until(page, "video.readyState >= 2")
             return page
 
         yield open_page
@@ -361,6 +366,19 @@ def test_a_click_into_a_curve_and_the_arrow_keys_go_there(opened: Open) -> None:
     page.focus("#position")
     page.keyboard.press("ArrowRight")
     assert page.evaluate("video.currentTime") == pytest.approx(0.54, abs=0.04)
+
+
+def test_a_file_too_long_for_a_copy_is_played_from_disk_and_by_keyboard(
+    opened: Open, face_clip: Path
+) -> None:
+    page = opened(result_of(), copied=False)
+    assert "too long for a copy in this page" in page.inner_text(".controls")
+    page.set_input_files("#original", face_clip)
+    until(page, "video.readyState >= 2")
+    page.focus("section button.jump >> nth=0")
+    page.keyboard.press("Enter")
+    until(page, "video.currentTime > 1.1")
+    assert page.said == []
 
 
 def test_the_box_of_a_face_is_drawn_over_it(opened: Open) -> None:

@@ -1,6 +1,7 @@
 "use strict";
 // Whatever came with a clip gets into the page as text, never as HTML.
 const make = (tag, text, values = {}) => Object.assign(document.createElement(tag), { textContent: text, ...values });
+const cell = (text) => make("td", text, { role: "cell" }); // which a phone shows as a block
 const uploads = document.getElementById("uploads");
 const drop = document.getElementById("drop");
 const input = document.getElementById("files");
@@ -45,10 +46,10 @@ async function sendAll(files) {
 }
 
 function row(job) {
-  const line = make("tr", "");
-  const state = make("td", job.state);
+  const line = make("tr", "", { role: "row" });
+  const state = cell(job.state);
   if (job.state === "judging") state.append(" ", make("progress", "", { max: 1, value: job.progress }));
-  const result = make("td", job.error ?? "");
+  const result = cell(job.error ?? "");
   if (job.state === "done") {
     const words = job.score === null ? job.verdict : `${job.verdict}, ${job.score.toFixed(2)}`;
     result.append(make("a", words, { href: `/v1/jobs/${job.id}/page`, className: job.verdict }));
@@ -57,9 +58,9 @@ function row(job) {
   const remove = make("button", "Delete", { type: "button", className: "jump" });
   remove.setAttribute("aria-label", `Delete ${job.name}`);
   remove.onclick = async () => { await fetch(`/v1/jobs/${job.id}`, { method: "DELETE" }); await show(); };
-  const last = make("td", "");
+  const last = cell("");
   last.append(remove);
-  line.append(make("td", job.name), make("td", new Date(job.received).toLocaleString()), state, result, last);
+  line.append(cell(job.name), cell(new Date(job.received).toLocaleString()), state, result, last);
   return line;
 }
 
