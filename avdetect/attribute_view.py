@@ -13,6 +13,10 @@ from avdetect.terminal import complain, progress, quiet_libraries
 from extractors.media import MediaError
 from pipelines.attribute import Attribution, RegisterError, default_register
 
+LAUNDERED = (
+    "the picture looks as if genuine content had been passed through a generator: it may depict "
+    "real events"
+)
 TRACKS = {"visual": "picture", "audio": "sound"}
 
 
@@ -49,19 +53,26 @@ def _add(attribution: Attribution, name: str, clips: list[str], console: Console
 
 
 def _attribute(attribution: Attribution, videos: list[str], console: Console) -> bool:
-    table, every = Table("file", "track", "made by", "nearest", "cosine"), True
+    table, every = Table("file", "track", "made by", "nearest", "cosine", "looks like"), True
+    laundered = []
     for video in videos:
         try:
-            found = attribution.likenesses(Path(video))
+            found = attribution.attribute(Path(video))
         except MediaError as error:
             complain(str(error))
             every = False
             continue
-        for row in found:
+        for row in found.likenesses:
             name = printable(row.nearest)
-            made = name if row.near else "unknown"
-            table.add_row(printable(video), TRACKS[row.track], made, name, f"{row.cosine:.2f}")
+            table.add_row(
+                printable(video), TRACKS[row.track], name if row.near else "unknown", name,
+                f"{row.cosine:.2f}", ", ".join(found.types) or "nothing known",
+            )  # fmt: skip
+        if found.origin == "laundered":
+            laundered.append(video)
     console.print(table)
+    for video in laundered:
+        complain(f"{video}: {LAUNDERED}")
     return every
 
 

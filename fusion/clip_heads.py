@@ -118,6 +118,55 @@ class FamilyHead(nn.Module):
         self.threshold.copy_(best_threshold(nearest, own))
 
 
+class LaunderingHead(nn.Module):
+    """Two questions: was it passed through a generator, and if so, is the content generated too?
+
+    Genuine content that was only re-rendered by a generator (laundered) counts as forged in the
+    first stage; the second is asked of those alone.
+
+    Source: the two-stage verdict on laundered images of polimi-ispl/synthetic-image-detection, on
+    clip vectors in place of patches.
+    """
+
+    thresholds: Tensor  # (2,) logits from which on each question is answered yes
+
+    def __init__(self, width: int, labels: int, hidden: int = 32) -> None:
+        super().__init__()
+        if labels != 2:
+            raise ValueError(f"expected the labels laundered and synthetic, got {labels} labels")
+        self.stages = TypeHead(width, 2, hidden)
+        self.register_buffer("thresholds", torch.zeros(2))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return the logits (B, 2) of both stages, of clip vectors (B, W)."""
+        logits: Tensor = self.stages(vectors)
+        return logits
+
+    def loss(self, vectors: Tensor, targets: Tensor) -> Tensor:
+        """Return the cross-entropy of both stages; targets (B, 2): laundered, synthetic, or none.
+
+        The second stage learns from forged clips alone.
+        """
+        first, second = self(vectors).T
+        forged = targets.amax(dim=1)
+        each = functional.binary_cross_entropy_with_logits
+        told = each(second, targets[:, 1], weight=forged, reduction="sum") / forged.sum().clamp(1)
+        return each(first, forged) + told
+
+    @torch.no_grad()
+    def settle(self, vectors: Tensor, targets: Tensor) -> None:
+        """Set both thresholds where they tell best (Youden) on clips that taught nothing."""
+        first, second = self(vectors).T
+        forged = targets.amax(dim=1) > 0
+        self.thresholds[0] = best_threshold(first, forged)
+        self.thresholds[1] = best_threshold(second[forged], targets[forged, 1] > 0)
+
+    def classes(self, vectors: Tensor) -> Tensor:
+        """Return 0 real, 1 laundered or 2 synthetic (B,); stage two counts only after stage one."""
+        first, second = (self(vectors) >= self.thresholds).T
+        return first.long() * (1 + second.long())
+
+
 def best_threshold(cosines: Tensor, own: Tensor) -> Tensor:
     """Return the cosine () above which most of one's own (N,) and least of the others lie."""
     order = cosines.argsort(descending=True)

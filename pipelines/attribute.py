@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from extractors.media import MediaError, file_sha256
 from extractors.stream_extractor import StreamExtractor
-from fusion.clip_heads import FamilyHead, mean_proxy
+from fusion.clip_heads import FamilyHead, LaunderingHead, TypeHead, mean_proxy
 from pipelines.config import ConfigError
 from pipelines.head_clips import (
     OPENING,
@@ -37,6 +38,8 @@ from pipelines.zoo_mutual import opening
 
 FORMAT = "avdetect generators 1"
 TRACKS = ("visual", "audio")
+ORIGINS = ("real", "laundered", "synthetic")
+HeadKind = TypeVar("HeadKind", TypeHead, FamilyHead, LaunderingHead)
 OnStep = Callable[[int, int], None]
 
 
@@ -54,6 +57,15 @@ class Likeness:
     near: bool  # whether that is near enough; otherwise nobody known made it, or nobody at all
 
 
+@dataclass(frozen=True)
+class Attributed:
+    """What the heads say of a file."""
+
+    likenesses: list[Likeness]  # one a track
+    types: list[str]  # kinds of forgery that the clip looks like, the clearest first
+    origin: str | None  # of the picture: real, laundered or synthetic; None: there is none
+
+
 class Attribution:
     """The heads, and what was registered: loaded once, asked about many files."""
 
@@ -62,16 +74,14 @@ class Attribution:
         self.detector, self.extractor = opening_detector(), StreamExtractor()
         self.families: dict[str, tuple[FamilyHead, HeadConfig]] = {}
         for track in TRACKS:
-            head, config = load_head(SHIPPED / f"family-{track}.safetensors")
-            if not isinstance(head, FamilyHead):
-                raise ConfigError(f"family-{track}: is no head of families")
-            self.families[track] = head, config
+            self.families[track] = _shipped(f"family-{track}", FamilyHead)
+        self.types, self.types_config = _shipped("types", TypeHead)
+        self.laundering, self.laundering_config = _shipped("laundering", LaunderingHead)
         self.weights = {t: file_sha256(SHIPPED / f"family-{t}.safetensors") for t in TRACKS}
         self.own = read_register(register, self.weights)
 
-    @torch.inference_mode()
-    def vectors(self, path: Path) -> dict[str, Tensor]:
-        """Return a clip vector (W,) of each track of a file's first three seconds.
+    def said(self, path: Path) -> dict[str, Tensor]:
+        """Return what the experts say of a file's first three seconds.
 
         Raises:
             MediaError: the file cannot be decoded, or there is neither a face nor sound.
@@ -79,35 +89,48 @@ class Attribution:
         clip = opening(path, self.extractor, JudgeConfig().min_face)
         if clip is None:
             raise MediaError(f"{path}: has neither a usable face nor sound")
-        said = said_of(self.detector, clip, OPENING, PRECISION)
-        return {
-            track: vector_of(config, said)
-            for track, (_, config) in self.families.items()
-            if judged(config, said)
-        }
+        return said_of(self.detector, clip, OPENING, PRECISION)
 
     @torch.inference_mode()
-    def likenesses(self, path: Path) -> list[Likeness]:
-        """Return what each track of a file is most like.
-
-        A registered generator that is near enough goes before any family.
+    def attribute(self, path: Path) -> Attributed:
+        """Return what the heads say of a file.
 
         Raises:
-            MediaError: see `vectors`.
+            MediaError: see `said`.
         """
+        said, origin = self.said(path), None
+        if judged(self.laundering_config, said):
+            vector = vector_of(self.laundering_config, said)[None]
+            origin = ORIGINS[int(self.laundering.classes(vector)[0])]
+        above = self.types(vector_of(self.types_config, said)[None])[0] - self.types.thresholds
+        labels = list(self.types_config.labels)
+        types = [labels[i] for i in above.argsort(descending=True).tolist() if above[i] >= 0]
+        return Attributed(self.likenesses(said), types, origin)
+
+    @torch.inference_mode()
+    def likenesses(self, said: Mapping[str, Tensor]) -> list[Likeness]:
+        """Return what each track is most like; a registered generator goes before any family."""
         found = []
-        for track, vector in self.vectors(path).items():
-            head, config = self.families[track]
-            described = head.describe(vector[None])[0]
+        for track, described in self.describe(said).items():
             own = {n: float(p[track] @ described) for n, p in self.own.items() if track in p}
             newest = max(own, key=lambda name: own[name], default="")
+            head, config = self.families[track]
             if own and own[newest] >= head.newcomer:
                 found.append(Likeness(track, newest, own[newest], near=True))
                 continue
-            cosine, place = head(vector[None])[0].max(dim=0)
+            cosine, place = head(vector_of(config, said)[None])[0].max(dim=0)
             near = bool(cosine >= head.threshold)
             found.append(Likeness(track, list(config.labels)[int(place)], float(cosine), near))
         return found
+
+    @torch.inference_mode()
+    def describe(self, said: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a unit vector (W,) of each track, by which newcomers are registered."""
+        return {
+            track: head.describe(vector_of(config, said)[None])[0]
+            for track, (head, config) in self.families.items()
+            if judged(config, said)
+        }
 
     def add(self, name: str, paths: Sequence[Path], on_step: OnStep) -> dict[Path, str]:
         """Register a generator by some of its clips; return which could not be used, and why.
@@ -124,9 +147,8 @@ class Attribution:
         failed: dict[Path, str] = {}
         for done, path in enumerate(paths, 1):
             try:
-                for track, vector in self.vectors(path).items():
-                    head, _ = self.families[track]
-                    vectors[track].append(head.describe(vector[None])[0].detach())
+                for track, vector in self.describe(self.said(path)).items():
+                    vectors[track].append(vector)
             except MediaError as error:
                 failed[path] = str(error)
             on_step(done, len(paths))
@@ -136,6 +158,14 @@ class Attribution:
         self.own[name] = proxies
         write_register(self.register, self.own, self.weights)
         return failed
+
+
+def _shipped(name: str, kind: type[HeadKind]) -> tuple[HeadKind, HeadConfig]:
+    """Return a head of the package."""
+    head, config = load_head(SHIPPED / f"{name}.safetensors")
+    if not isinstance(head, kind):
+        raise ConfigError(f"{SHIPPED / name}.safetensors: expected a {kind.__name__}")
+    return head, config
 
 
 def default_register() -> Path:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fusion.clip_heads import FamilyHead, TypeHead, mean_proxy
+from fusion.clip_heads import FamilyHead, LaunderingHead, TypeHead, mean_proxy
 from pipelines.config import load_config
 from pipelines.head_clips import HeadClips, head_clips
 from pipelines.head_metrics import (
@@ -55,11 +55,13 @@ def evaluate_heads(
     for name in names or sorted(path.stem for path in HEADS.glob("*.yaml")):
         head, config = load_head(weights / f"{name}.safetensors")
         clips = head_clips(config, samples, recipe, out)
-        measured = (
-            measured_types(head, list(config.labels), clips)
-            if isinstance(head, TypeHead)
-            else measured_families(head, list(config.labels), clips)
-        )
+        labels = list(config.labels)
+        if isinstance(head, TypeHead):
+            measured = measured_types(head, labels, clips)
+        elif isinstance(head, FamilyHead):
+            measured = measured_families(head, labels, clips)
+        else:
+            measured = measured_laundering(head, clips)
         rows[name] = {"title": config.title, **measured}
     return rows
 
@@ -95,6 +97,31 @@ def _resampled_labels(
     truth: NDArray[np.float32], scores: NDArray[np.float32], name: str, picks: NDArray[np.intp]
 ) -> float:
     return multi_label_metrics(truth[picks], scores[picks], 0.0)[name]
+
+
+@torch.inference_mode()
+def measured_laundering(head: LaunderingHead, clips: HeadClips) -> Row:
+    """Return how well real, laundered and synthetic clips are told apart, by stage and in all."""
+    known = clips.labelled
+    vectors, targets = clips.vectors[known], clips.targets[known]
+    truth = (targets @ torch.tensor([1.0, 2.0])).long().numpy()
+    said, logits = head.classes(vectors).numpy(), head(vectors).numpy()
+    row: Row = {}
+    shares = []
+    for place, name in enumerate(("real", "laundered", "synthetic")):
+        mine = truth == place
+        if mine.any():
+            row[f"right of {int(mine.sum())} {name}"] = mean_interval(said[mine] == place)
+            shares.append(row[f"right of {int(mine.sum())} {name}"][0])
+    row["balanced accuracy"] = float(np.mean(shares))
+    forged = truth > 0
+    for title, told in (
+        ("AUC of forged against real", (forged.astype(float), logits[:, 0])),
+        ("AUC of synthetic against laundered", ((truth == 2)[forged], logits[forged, 1])),
+    ):
+        if 0 < told[0].sum() < len(told[0]):
+            row[title] = (auc(*told), *bootstrap_interval(auc, *told))
+    return row
 
 
 @torch.inference_mode()

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from extractors.media import file_sha256
-from fusion.clip_heads import FamilyHead, TypeHead, best_threshold, mean_proxy
+from fusion.clip_heads import FamilyHead, LaunderingHead, TypeHead, best_threshold, mean_proxy
 from pipelines.batches import balanced_weights
 from pipelines.config import ConfigError, from_dict, load_config, read_yaml, to_dict
 from pipelines.datasets import Sample
@@ -32,7 +32,7 @@ from temporal.experts import EXPERTS, ExpertConfig
 FORMAT = "avdetect head 1"
 SHOTS = 3  # clips by which newcomers are registered, to fix what is near enough
 HEADS = Path("configs/heads")  # where the heads of the project are described
-Head = TypeHead | FamilyHead
+Head = TypeHead | FamilyHead | LaunderingHead
 
 
 def is_head(path: Path) -> bool:
@@ -164,7 +164,10 @@ def build_head(config: HeadConfig, width: int) -> Head:
     Raises:
         ConfigError: its class refuses the settings.
     """
-    made: type[Head] = TypeHead if config.kind == "types" else FamilyHead
+    kinds: dict[str, type[Head]] = {
+        "types": TypeHead, "families": FamilyHead, "laundering": LaunderingHead,
+    }  # fmt: skip
+    made = kinds[config.kind]
     try:
         return made(width, len(config.labels), **config.settings)
     except (TypeError, ValueError) as error:

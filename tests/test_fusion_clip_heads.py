@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from fusion.clip_heads import (
     FamilyHead,
+    LaunderingHead,
     TypeHead,
     best_threshold,
     clip_vector,
@@ -115,3 +116,22 @@ def test_types_are_learned_each_by_itself() -> None:
     with torch.no_grad():
         said = head.eval()(vectors[300:]) > 0
     assert (said == (targets[300:] > 0)).float().mean() > 0.9
+
+
+def test_nothing_is_asked_of_the_second_stage_where_the_first_says_real() -> None:
+    head = LaunderingHead(2, 2).eval()
+    logits = torch.tensor([[-1.0, 5.0], [1.0, -1.0], [1.0, 2.0], [-1.0, -5.0]])
+    head.forward = lambda given: logits  # type: ignore[method-assign]
+    assert head.classes(torch.zeros(4, 2)).tolist() == [0, 1, 2, 0]
+    with pytest.raises(ValueError, match="got 3 labels"):
+        LaunderingHead(2, 3)
+
+
+def test_the_second_stage_learns_from_forged_clips_alone() -> None:
+    head = LaunderingHead(2, 2).eval()
+    logits = torch.tensor([[0.3, 0.7], [0.2, -0.4], [-0.5, 9.0]])
+    head.forward = lambda given: logits  # type: ignore[method-assign]
+    targets = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    cost = [math.log(1 + math.exp(x)) for x in (-0.3, -0.2, -0.5, 0.7, 0.4)]
+    expected = sum(cost[:3]) / 3 + sum(cost[3:]) / 2
+    assert float(head.loss(torch.zeros(3, 2), targets)) == pytest.approx(expected, rel=1e-5)

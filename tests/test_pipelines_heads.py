@@ -16,7 +16,13 @@ from fusion.clip_heads import FamilyHead
 from pipelines.attribute import RegisterError, read_register, write_register
 from pipelines.config import ConfigError, load_config
 from pipelines.datasets import WHOLE, Sample, Spans
-from pipelines.head_board import heads_table, measured_families, measured_types, newcomers
+from pipelines.head_board import (
+    heads_table,
+    measured_families,
+    measured_laundering,
+    measured_types,
+    newcomers,
+)
 from pipelines.head_clips import HeadClips, HeadConfig, capped, vector_of
 from pipelines.zoo import SHIPPED
 from pipelines.zoo_heads import (
@@ -131,6 +137,19 @@ def test_newcomers_are_found_by_a_few_clips() -> None:
     assert row["right by 1 clips"] == (1.0, 1.0, 1.0)
     assert row["right by chance"] == 0.25
     assert row["cluster accuracy"] == 1.0
+
+
+def test_real_laundered_and_synthetic_are_counted_apart() -> None:
+    config = HeadConfig("t", "laundering", {"laundered": ("a",), "synthetic": ("b",)})
+    head = build_head(config, 2).eval()
+    targets = torch.tensor([[0.0, 0], [0, 0], [1, 0], [0, 1]])
+    head.forward = lambda given: given  # type: ignore[method-assign]
+    said = torch.tensor([[-1.0, 9], [1, -1], [1, -1], [1, 1]])
+    row = measured_laundering(head, made_clips(targets, said, list("rrab")))  # type: ignore[arg-type]
+    assert row["right of 2 real"][0] == 0.5
+    assert row["right of 1 laundered"][0] == row["right of 1 synthetic"][0] == 1.0
+    assert row["balanced accuracy"] == pytest.approx(2.5 / 3)
+    assert row["AUC of synthetic against laundered"][0] == 1.0
 
 
 def test_adding_a_generator_changes_nothing_about_the_others(tmp_path: Path) -> None:
