@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import avdetect
 from avdetect.arguments_datasets import add_datasets
+from avdetect.attribute_arguments import add_attribute
 from avdetect.zoo_arguments import add_zoo
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add_evaluate(verbs)
     add_datasets(verbs)
     add_zoo(verbs)
+    add_attribute(verbs)
     _add_doctor(verbs)
     _add_benchmark(verbs)
     options = parser.parse_args(arguments)

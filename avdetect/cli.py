@@ -309,6 +309,16 @@ def zoo(options: Namespace) -> int:
         raise UsageError(str(error)) from error
 
 
+def attribute(options: Namespace) -> int:
+    """Say which family of generators, or which registered one, made files."""
+    from avdetect.attribute_view import run_attribute
+
+    try:
+        return OK if run_attribute(options) else FAILED
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+
+
 def doctor(options: Namespace) -> int:
     """Try everything that avdetect needs and print what works."""
     from rich.console import Console
@@ -375,6 +385,7 @@ VERBS = {
     "evaluate": evaluate,
     "datasets": datasets,
     "zoo": zoo,
+    "attribute": attribute,
     "doctor": doctor,
     "benchmark": benchmark,
 }

@@ -23,8 +23,8 @@ def add_zoo(verbs: Verbs) -> None:
     own = verb.add_subparsers(title="commands", dest="zoo_verb", metavar="COMMAND", required=True)
     listed = own.add_parser("list", help="name the parts, and what each reads and judges")
     _add_parts(listed)
-    trained = own.add_parser("train", help="train one part")
-    trained.add_argument("part", type=Path, metavar="PART.yaml", help="the part's file")
+    trained = own.add_parser("train", help="train one part or head")
+    trained.add_argument("part", type=Path, metavar="PART.yaml", help="its file")
     _add_data(trained)
     trained.add_argument(
         "--set",
@@ -52,6 +52,15 @@ def add_zoo(verbs: Verbs) -> None:
         "again",
     )
     measured.add_argument("--board", type=Path, metavar="FILE", help="write the Markdown here")
+    heads = own.add_parser(
+        "heads", help="measure the heads: kinds of forgery, families of generators"
+    )
+    heads.add_argument("names", nargs="*", metavar="NAME", help="heads to measure (default: all)")
+    _add_data(heads)
+    heads.add_argument(
+        "--weights", type=Path, metavar="DIR", help="their weights (default: those shipped)"
+    )
+    heads.add_argument("--board", type=Path, metavar="FILE", help="write the Markdown here")
     compared = own.add_parser(
         "mutual",
         help="which of many unlabelled files have the least in common with the others",

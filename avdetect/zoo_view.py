@@ -10,8 +10,10 @@ from rich.table import Table
 
 from avdetect.table import printable
 from avdetect.terminal import complain, progress, quiet_libraries
+from pipelines.head_board import evaluate_heads, heads_table
 from pipelines.zoo import SHIPPED, read_parts, train_part
 from pipelines.zoo_board import evaluate_zoo, leaderboard
+from pipelines.zoo_heads import is_head, train_head
 from pipelines.zoo_mutual import mutual_files
 
 
@@ -28,14 +30,18 @@ def run_zoo(options: Namespace) -> bool:
         console.print(parts_table(options))
     elif options.zoo_verb == "train":
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-        weights = train_part(options.part, options.data, options.out, options.set)
+        train = train_head if is_head(options.part) else train_part
+        weights = train(options.part, options.data, options.out, options.set)
         console.print(f"the weights are in {weights}")
     else:
-        rows = evaluate_zoo(
-            options.parts, options.data, options.out, options.weights or SHIPPED,
-            options.against, options.names,
-        )  # fmt: skip
-        board = leaderboard(rows)
+        weights = options.weights or SHIPPED
+        if options.zoo_verb == "heads":
+            board = heads_table(evaluate_heads(options.data, options.out, options.names, weights))
+        else:
+            rows = evaluate_zoo(
+                options.parts, options.data, options.out, weights, options.against, options.names
+            )
+            board = leaderboard(rows)
         if options.board is not None:
             options.board.write_text(board, encoding="utf-8")
         console.print(board)

@@ -58,8 +58,16 @@ class SaidClip(TrainClip):
 class Listener:
     """The detector's experts, asked once about each clip; their answers are kept in files."""
 
-    def __init__(self, detector: Detector, sha256: str, folder: Path) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        sha256: str,
+        folder: Path,
+        steps: int = LONGEST,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
         self.detector, self.sha256, self.folder = detector, sha256, folder
+        self.steps, self.precision = steps, precision  # a folder holds answers to one such question
         folder.mkdir(parents=True, exist_ok=True)
 
     def ask(self, clip: TrainClip) -> SaidClip:
@@ -68,23 +76,31 @@ class Listener:
         file = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.said"
         if not file.exists():
             partial = file.with_suffix(".partial")
-            save_file({n: t.half() for n, t in said_of(self.detector, clip).items()}, partial)
+            said = said_of(self.detector, clip, self.steps, self.precision)
+            save_file({name: tensor.half() for name, tensor in said.items()}, partial)
             partial.replace(file)
         said = {name: tensor.float() for name, tensor in load_file(file).items()}
         return SaidClip(clip.sample, clip.face, clip.waveform, said=said)
 
 
 @torch.inference_mode()
-def said_of(detector: Detector, clip: TrainClip) -> dict[str, Tensor]:
-    """Return what the experts say of a clip's first six seconds, NaN where there is nothing.
+def said_of(
+    detector: Detector,
+    clip: TrainClip,
+    longest: int = LONGEST,
+    precision: torch.dtype = torch.float32,
+) -> dict[str, Tensor]:
+    """Return what the experts say of a clip's first steps, NaN where there is nothing.
 
     `opinions` (T, 5): step logits in the order of `OPINIONS`; `tokens` (T, 6, D) in that of
     `EXPERTS`; `lag` (T, 2 * reach + 1): how well lips and voice fit at each lag.
     """
-    steps = min(clip.steps, LONGEST)
+    steps = min(clip.steps, longest)
     streams = clip.chunk(0, steps, (*PICTURES, "mel"), None)
     mask = torch.ones(1, steps, dtype=torch.bool)
-    tokens = detector.tokens({name: s[None] for name, s in streams.items()}, mask)
+    given = {name: stream[None] for name, stream in streams.items()}
+    with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+        tokens = {name: t.float() for name, t in detector.tokens(given, mask).items()}
     said = {name: detector.probes[name](tokens[name])[..., 0] for name in PROBES if name in tokens}
     if "lag" in tokens:
         spoken = speech_steps(loudness(streams["mel"]))
