@@ -134,8 +134,20 @@ def probe_auc(
 
 def clip_score(module: nn.Module, clip: TrainClip, streams: Sequence[str], device: str) -> float:
     """Return the mean logit of a clip's most suspicious half, of its first six seconds."""
+    return suspicion(opening_logits(module, clip, streams, device))
+
+
+def opening_logits(
+    module: nn.Module, clip: TrainClip, streams: Sequence[str], device: str
+) -> Tensor:
+    """Return the step logits (T,) of a clip's first six seconds."""
     given = clip.chunk(0, min(clip.steps, LONGEST), streams, None)
-    logits = module({n: s[None].to(device) for n, s in given.items()})[0].float()
+    logits: Tensor = module({n: s[None].to(device) for n, s in given.items()})[0].float()
+    return logits
+
+
+def suspicion(logits: Tensor) -> float:
+    """Return the mean of the higher half of step logits (T,)."""
     return float(logits.topk(max(len(logits) // 2, 1)).values.mean())
 
 

@@ -143,6 +143,7 @@ def test_a_part_is_compared_with_the_detector_on_the_same_clips() -> None:
     blind = {s.path.name: {"visual_score": 0.2 + 0.05 * i} for i, s in enumerate(samples)}
     row = measured(Spread(), PartConfig("spread", "m:C"), clips, samples, blind)
     assert row["auc"] == 1.0
+    assert "AP@0.5" not in row  # no clip is forged in part
     assert row["comparison"]["auc_against"] == pytest.approx(10 / 16)
     assert row["comparison"]["given"] == 8
     board = leaderboard({"spread": row})
