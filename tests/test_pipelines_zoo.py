@@ -99,6 +99,18 @@ def test_a_part_of_the_project_gives_a_logit_a_step(
     assert torch.equal(logits, again)
 
 
+@pytest.mark.parametrize("name", sorted(read_parts(ROOT / "configs" / "zoo" / "untrained")))
+def test_a_part_that_nobody_trained_yet_can_be_built(name: str) -> None:
+    path = ROOT / "configs" / "zoo" / "untrained" / f"{name}.yaml"
+    config = read_parts(path.parent)[name]
+    assert config.stage is not None
+    given = made_clip(True, 0).chunk(0, 4, config.streams, None)
+    with torch.inference_mode():
+        logits = build_part(path, config).eval()({n: s[None] for n, s in given.items()})
+    assert logits.shape == (1, 4)
+    assert logits.isfinite().all()
+
+
 def made_clip(fake: bool, seed: int) -> TrainClip:
     """A clip of noisy crops; those of a fake are enlarged twofold by repeating pixels."""
     generator = torch.Generator().manual_seed(seed)
