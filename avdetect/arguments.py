@@ -153,6 +153,13 @@ def _add_scan(verbs: Verbs) -> None:
     verb.add_argument(
         "--timelines", action="store_true", help="also keep the scores of every 40 ms"
     )
+    verb.add_argument(
+        "--mutual",
+        choices=("visual", "audio"),
+        help="judge nothing: list which files have the least in common with the others, by picture "
+        "or sound. Needs no labels, and finds artefacts that few files have; one that more than "
+        "three in ten share goes unseen",
+    )
     verb.add_argument("--fresh", action="store_true", help="judge again what was judged before")
     _add_address(verb)
     verb.add_argument(

@@ -169,6 +169,8 @@ def _outputs(options: Namespace) -> Outputs:
 
 def scan(options: Namespace) -> int:
     """Judge a corpus; its results are kept, its summary is printed."""
+    if options.mutual:
+        return _scan_mutual(options)
     from rich.console import Console
 
     from avdetect.scan_view import corpus_progress, plan_text, summary_table
@@ -198,6 +200,31 @@ def scan(options: Namespace) -> int:
         raise UsageError(str(error)) from error
     console.print(summary_table(summary))
     return FAILED if summary["failed"] else OK
+
+
+def _scan_mutual(options: Namespace) -> int:
+    """Compare the files of a corpus with each other."""
+    from avdetect.mutual_view import compare_corpus
+    from pipelines.jobs_cluster import PoolError
+    from pipelines.results import ResultError
+    from pipelines.sources import SourceError
+
+    judging: dict[str, Any] = {
+        "plan": False,
+        "timelines": False,
+        "judges": None,
+        "device": "cpu",
+        "set": [],
+    }
+    if idle := [f"--{name}" for name, unset in judging.items() if getattr(options, name) != unset]:
+        raise UsageError(f"scan --mutual judges nothing and takes no {', '.join(idle)}")
+    if options.out is None:
+        raise UsageError("scan needs --out DIR, where the results are kept")
+    try:
+        failed = compare_corpus(options)
+    except (SourceError, ResultError, PoolError, OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    return FAILED if failed else OK
 
 
 def forge(options: Namespace) -> int:
@@ -300,13 +327,14 @@ def datasets(options: Namespace) -> int:
 
 
 def zoo(options: Namespace) -> int:
-    """List, train or measure the parts of the zoo, or compare files with each other."""
+    """List, train or measure the parts of the zoo."""
     from avdetect.zoo_view import run_zoo
 
     try:
-        return OK if run_zoo(options) else FAILED
+        run_zoo(options)
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
+    return OK
 
 
 def attribute(options: Namespace) -> int:

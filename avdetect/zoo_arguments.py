@@ -61,17 +61,6 @@ def add_zoo(verbs: Verbs) -> None:
         "--weights", type=Path, metavar="DIR", help="their weights (default: those shipped)"
     )
     heads.add_argument("--board", type=Path, metavar="FILE", help="write the Markdown here")
-    compared = own.add_parser(
-        "mutual",
-        help="which of many unlabelled files have the least in common with the others",
-        description="Compares the files with each other, without labels. It finds artefacts that "
-        "few of them have; one that more than three in ten share goes unseen, and a warning says "
-        "where that may be the case.",
-    )
-    compared.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="files to compare")
-    compared.add_argument(
-        "--modality", choices=("visual", "audio"), default="visual", help="(default visual)"
-    )
 
 
 def _add_parts(verb: argparse.ArgumentParser) -> None:

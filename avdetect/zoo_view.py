@@ -8,24 +8,19 @@ from argparse import Namespace
 from rich.console import Console
 from rich.table import Table
 
-from avdetect.table import printable
-from avdetect.terminal import complain, progress, quiet_libraries
 from pipelines.head_board import evaluate_heads, heads_table
 from pipelines.zoo import SHIPPED, read_parts, train_part
 from pipelines.zoo_board import evaluate_zoo, leaderboard
 from pipelines.zoo_heads import is_head, train_head
-from pipelines.zoo_mutual import mutual_files
 
 
-def run_zoo(options: Namespace) -> bool:
-    """List, train or measure parts or compare files, as options say; return whether all were read.
+def run_zoo(options: Namespace) -> None:
+    """List, train or measure parts, as options say.
 
     Raises:
         OSError, ValueError: a file or a setting cannot be used.
     """
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    if options.zoo_verb == "mutual":
-        return compare_files(options, console)
     if options.zoo_verb == "list":
         console.print(parts_table(options))
     elif options.zoo_verb == "train":
@@ -45,21 +40,6 @@ def run_zoo(options: Namespace) -> bool:
         if options.board is not None:
             options.board.write_text(board, encoding="utf-8")
         console.print(board)
-    return True
-
-
-def compare_files(options: Namespace, console: Console) -> bool:
-    """Print how little files have in common with each other; return whether all were compared."""
-    with quiet_libraries(), progress("files", long=1) as on_step:
-        rows, failed, warning = mutual_files(options.videos, options.modality, on_step)
-    table = Table("file", "score", "most peculiar at", "peers")
-    for row in rows:
-        name, second = printable(str(row.path)), f"{row.second:.2f} s"
-        table.add_row(name, f"{row.score:.3f}", second, str(row.peers))
-    console.print(table)
-    for message in (*failed.values(), *([warning] if warning else [])):
-        complain(message)
-    return not failed
 
 
 def parts_table(options: Namespace) -> Table:

@@ -5,7 +5,7 @@ Opinions are step logits (B, L, K), NaN where an expert has nothing to judge.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,14 @@ from torch import Tensor, nn
 class MeanOfExperts(nn.Module):
     """The mean of the experts that have something to judge; 0 where none has."""
 
+    def __init__(self, places: Sequence[int] | None = None) -> None:
+        """Take the experts in these places; None: all."""
+        super().__init__()
+        self.places = places
+
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
         """Return step logits (B, L) of opinions (B, L, K)."""
-        return streams["opinions"].nanmean(dim=-1).nan_to_num(0.0)
+        return _taken(streams["opinions"], self.places).nanmean(dim=-1).nan_to_num(0.0)
 
 
 class MaximumOfExperts(nn.Module):
@@ -38,17 +43,23 @@ class EnsembleOfExperts(nn.Module):
     Source: Chang et al. 2024 (appearance, motion and geometry); the rule itself is not published.
     """
 
-    def __init__(self, experts: int) -> None:
+    def __init__(self, experts: int, places: Sequence[int] | None = None) -> None:
+        """Weigh so many experts: those in these places; None: all that there are."""
         super().__init__()
+        self.places = places
         self.sharpness = nn.Parameter(torch.zeros(experts))  # log of 1 / temperature
         self.shares = nn.Parameter(torch.zeros(experts))  # before the softmax
         self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
         """Return step logits (B, L) of opinions (B, L, K)."""
-        given = streams["opinions"]
+        given = _taken(streams["opinions"], self.places)
         missing = given.isnan()
         shares = self.shares.softmax(dim=0) * ~missing
         shares = shares / shares.sum(dim=-1, keepdim=True).clamp(min=1e-9)
         scaled = given.masked_fill(missing, 0.0) * self.sharpness.exp()
         return (shares * scaled).sum(dim=-1) + self.bias
+
+
+def _taken(opinions: Tensor, places: Sequence[int] | None) -> Tensor:
+    return opinions if places is None else opinions[..., list(places)]

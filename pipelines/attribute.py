@@ -31,10 +31,10 @@ from pipelines.head_clips import (
     vector_of,
 )
 from pipelines.judge import JudgeConfig
+from pipelines.mutual_worker import opening
 from pipelines.zoo import SHIPPED
 from pipelines.zoo_clips import said_of
 from pipelines.zoo_heads import load_head
-from pipelines.zoo_mutual import opening
 
 FORMAT = "avdetect generators 1"
 TRACKS = ("visual", "audio")

@@ -15,10 +15,11 @@ from torch import Tensor
 from extractors.media import file_sha256
 from fusion.clip_heads import clip_vector
 from pipelines.config import ConfigError
-from pipelines.datasets import Sample, StreamCache
+from pipelines.datasets import Sample
 from pipelines.detect import STARTER
 from pipelines.detector import Detector, load_detector
 from pipelines.fitting import StageConfig
+from pipelines.stream_cache import StreamCache
 from pipelines.train import TrainConfig
 from pipelines.zoo_clips import OPINIONS, Listener, SaidClip, part_clips
 from temporal.experts import EXPERTS, fold_norms

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,22 @@ LONGEST = 150  # steps of a held-out clip that are scored
 FEWEST = 10  # steps over which a held-out clip's lag profile is averaged
 OFFSETS = (0, -8, -6, -5, 5, 6, 8)  # steps by which held-out sound is moved
 SYNC_STREAMS = ("mouth", "landmarks", "mel")
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A module that learns something besides the logits, such as to reconstruct what it sees."""
+
+    def learn(
+        self, streams: Mapping[str, Tensor], targets: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return step logits (B, L), and a loss (a scalar) that is added to theirs.
+
+        Args:
+            streams: (B, L, ...) by name.
+            targets: (B, L, 3) of each modality: 1 forged, 0 genuine, -1 unknown.
+            mask: (B, L) bool, False where there is no step.
+        """
 
 
 class Probe(nn.Module):
@@ -61,7 +78,7 @@ def train_steps(
 
     Args:
         name: of the stage.
-        probe: takes streams (B, L, ...) by name.
+        probe: takes streams (B, L, ...) by name; may be a `Learner`.
         streams: which it takes; clips without one of them are left out.
         modality: whose truth it learns: visual, audio, sync, or any of them.
         clips: to learn from, and to stop by.
@@ -83,9 +100,15 @@ def train_steps(
         )  # fmt: skip
 
     def loss_of(module: nn.Module, batch: Batch) -> Tensor:
-        logits = module({n: s.to(run.device) for n, s in batch.streams.items()})[..., None]
-        targets = targets_of(batch.targets, modality)[..., None].to(run.device)
-        return step_loss(logits, targets, batch.mask.to(run.device))
+        streams = {n: s.to(run.device) for n, s in batch.streams.items()}
+        truth, mask = batch.targets.to(run.device), batch.mask.to(run.device)
+        more: Tensor | float = 0.0
+        if isinstance(module, Learner):
+            logits, more = module.learn(streams, truth, mask)
+        else:
+            logits = module(streams)
+        targets = targets_of(truth, modality)[..., None]
+        return step_loss(logits[..., None], targets, mask) + more
 
     def score_of(module: nn.Module) -> float:
         return probe_auc(module, val, streams, modality, run.device)
@@ -111,8 +134,20 @@ def probe_auc(
 
 def clip_score(module: nn.Module, clip: TrainClip, streams: Sequence[str], device: str) -> float:
     """Return the mean logit of a clip's most suspicious half, of its first six seconds."""
+    return suspicion(opening_logits(module, clip, streams, device))
+
+
+def opening_logits(
+    module: nn.Module, clip: TrainClip, streams: Sequence[str], device: str
+) -> Tensor:
+    """Return the step logits (T,) of a clip's first six seconds."""
     given = clip.chunk(0, min(clip.steps, LONGEST), streams, None)
-    logits = module({n: s[None].to(device) for n, s in given.items()})[0].float()
+    logits: Tensor = module({n: s[None].to(device) for n, s in given.items()})[0].float()
+    return logits
+
+
+def suspicion(logits: Tensor) -> float:
+    """Return the mean of the higher half of step logits (T,)."""
     return float(logits.topk(max(len(logits) // 2, 1)).values.mean())
 
 

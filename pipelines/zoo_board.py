@@ -19,8 +19,9 @@ from pipelines.datasets import Sample
 from pipelines.detection_metrics import FAILED, detection_metrics
 from pipelines.result_files import read_results, results_of
 from pipelines.train import TrainConfig, read_samples
-from pipelines.train_experts import clip_score
+from pipelines.train_experts import opening_logits, suspicion
 from pipelines.zoo import SHIPPED, PartConfig, load_part, load_part_clips, read_parts
+from pipelines.zoo_steps import steps_precision
 
 TIMED = 100  # steps that a part's cost is measured on
 MINUTE = 60 * STEP_RATE  # steps
@@ -101,17 +102,16 @@ def measured(
         detector: results of the whole detector by path; may be empty.
     """
     column = column_of(config.modality)
+    curves = [opening_logits(part, clip, config.streams, "cpu") for clip in clips]
     scores = {
-        str(clip.sample.path): float(
-            torch.tensor(clip_score(part, clip, config.streams, "cpu")).double().sigmoid()
-        )
-        for clip in clips
+        str(clip.sample.path): float(torch.tensor(suspicion(curve)).double().sigmoid())
+        for clip, curve in zip(clips, curves, strict=True)
     }
     known = [s for s in samples if getattr(s, config.modality) is not None]
     results = {name: {column: score} for name, score in scores.items()}
     row: Row = {"title": config.title, "modality": config.modality}
     row |= detection_metrics(known, results)[column]
-    row |= cost(part, config, clips)
+    row |= steps_precision(clips, curves, config.modality) | cost(part, config, clips)
     shared = [s for s in known if detector.get(str(s.path), {}).get(column) is not None]
     if len({bool(getattr(s, config.modality)) for s in shared}) == 2:
         labels = [int(bool(getattr(s, config.modality))) for s in shared]
@@ -162,8 +162,8 @@ def leaderboard(rows: Mapping[str, Row]) -> str:
 def _parts(rows: Mapping[str, Row]) -> list[str]:
     columns = (
         "part", "scored of given", "fake / real", "AUC (95 %)", "EER (95 %)",
-        "mean of generators (95 %)", "beats chance", "against the whole detector", "parameters",
-        "GFLOP a minute", "s a minute",
+        "mean of generators (95 %)", "beats chance", "AP@0.5", "against the whole detector",
+        "parameters", "GFLOP a minute", "s a minute",
     )  # fmt: skip
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     ranked = sorted(rows.items(), key=lambda item: -item[1].get("generators_auc", 0.0))
@@ -172,7 +172,8 @@ def _parts(rows: Mapping[str, Row]) -> list[str]:
             f"| {name}: {row['title']} | {row['scored']} of {row['given']} "
             f"| {row['fake']} / {row['real']} | {_interval(row, 'auc')} "
             f"| {_interval(row, 'eer_hull')} | {_interval(row, 'generators_auc')} "
-            f"| {_beats_chance(row)} | {_against(row)} | {_count(row.get('parameters'))} "
+            f"| {_beats_chance(row)} | {_number(row.get('AP@0.5'))} | {_against(row)} "
+            f"| {_count(row.get('parameters'))} "
             f"| {_number(row.get('gflops_a_minute'))} | {_number(row.get('seconds_a_minute'))} |"
         )
     return lines

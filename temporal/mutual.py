@@ -3,12 +3,12 @@
 Source: Li et al., MuSc, ICLR 2024, with clips in place of images and steps in place of patches.
 
 It finds rare artefacts. One that more than the compared share of the clips has in common finds its
-peers in them and goes unseen; `MutualScores.warning` says where that may be the case.
+peers in them and goes unseen; `MutualScores.common` says where that may be the case.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,18 +25,23 @@ BLOCK = 256  # steps whose distances are held at once: bounds memory
 class MutualScores:
     """How little the clips of a corpus have in common."""
 
-    scores: Tensor  # (N,) of clips, higher: more suspicious; they mean nothing across corpora
+    scores: Tensor  # (N,) of clips, higher: more suspicious; distances of unit vectors
     curves: list[Tensor]  # (T,) of each clip's steps
     peers: Tensor  # (N,) other clips that share the step of a clip that is far from most
-    warning: str | None  # that an artefact may be too common to be found
+    common: Tensor  # (N,) bool: as many as a step is compared with share it
 
 
-def mutual_scores(clips: Sequence[Tensor], rescored: Sequence[int] = (1, 2, 3)) -> MutualScores:
+def mutual_scores(
+    clips: Sequence[Tensor],
+    rescored: Sequence[int] = (1, 2, 3),
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> MutualScores:
     """Return how far each step (T, D) of each clip is from the nearest of the other clips.
 
     Args:
         clips: tokens of each clip; at least three clips, lengths may differ.
         rescored: numbers of nearest clips, itself included, that a clip's score is averaged over.
+        on_step: is told of the number of comparisons that are done, and of all.
 
     Raises:
         ValueError: there are fewer than three clips.
@@ -46,7 +51,8 @@ def mutual_scores(clips: Sequence[Tensor], rescored: Sequence[int] = (1, 2, 3)) 
     nearest = max(int(SHARE * (len(clips) - 1)), 1)
     curves = [torch.zeros(len(clip)) for clip in clips]
     peers = torch.zeros(len(clips), dtype=torch.long)
-    for reach in REACHES:
+    total = len(REACHES) * len(clips)
+    for place, reach in enumerate(REACHES):
         pooled = [pooled_steps(clip, reach) for clip in clips]
         for index, steps in enumerate(pooled):
             others = [other for i, other in enumerate(pooled) if i != index]
@@ -55,9 +61,10 @@ def mutual_scores(clips: Sequence[Tensor], rescored: Sequence[int] = (1, 2, 3)) 
             typical = far.quantile(0.9, dim=1)
             odd = int(typical.argmax())  # far from most clips, however many others share it
             peers[index] = max(peers[index], (far[odd] < CLOSE * typical[odd]).sum())
+            on_step(place * len(clips) + index + 1, total)
     scores = torch.stack([curve.max() for curve in curves])
     whole = torch.stack([clip.float().mean(dim=0) for clip in clips])
-    return MutualScores(smoothed(scores, whole, rescored), curves, peers, _guard(peers, nearest))
+    return MutualScores(smoothed(scores, whole, rescored), curves, peers, peers >= nearest)
 
 
 def pooled_steps(tokens: Tensor, reach: int) -> Tensor:
@@ -77,13 +84,13 @@ def _distances(steps: Tensor, others: Sequence[Tensor]) -> Tensor:
 
 
 def smoothed(scores: Tensor, clips: Tensor, counts: Sequence[int]) -> Tensor:
-    """Return scores (N,) in [0, 1] averaged over each clip's nearest, by cosine of (N, D).
+    """Return scores (N,) averaged over each clip's nearest, by cosine of (N, D).
 
     One for every count of nearest clips, then their mean. The nearest one is the clip itself, and
-    equal scores stay as they are.
+    equal scores stay as they are. The paper brings scores to [0, 1] before; averages follow any
+    shift and scale, so their order is the same, and left as they are they can be compared with
+    those of other clips.
     """
-    spread = (scores.max() - scores.min()).clamp(min=1e-12)
-    scaled = (scores - scores.min()) / spread if scores.max() > scores.min() else scores
     unit = functional.normalize(clips.float(), dim=1)
     alike = unit @ unit.T
     alike.fill_diagonal_(1.0)
@@ -91,16 +98,15 @@ def smoothed(scores: Tensor, clips: Tensor, counts: Sequence[int]) -> Tensor:
     for count in counts:
         kept = alike.topk(min(count, len(scores)), dim=1)
         weights = kept.values.clamp(min=0)
-        made.append((weights * scaled[kept.indices]).sum(dim=1) / weights.sum(dim=1))
+        made.append((weights * scores[kept.indices]).sum(dim=1) / weights.sum(dim=1))
     return torch.stack(made).mean(dim=0)
 
 
-def _guard(peers: Tensor, nearest: int) -> str | None:
-    """Return a warning where clips share something with as many as they are compared with."""
-    common = int((peers >= nearest).sum())
+def guard(common: int, clips: int) -> str | None:
+    """Return a warning where some of the clips share something with as many as are compared."""
     if not common:
         return None
     return (
-        f"{common} of {len(peers)} clips share something peculiar with {nearest} or more others: "
-        "what so many have in common cannot be found by comparing clips with each other"
+        f"{common} of {clips} share something peculiar with three in ten of the others or more: "
+        "what so many have in common cannot be found by comparing them with each other"
     )

@@ -33,6 +33,12 @@ def test_an_ensemble_with_equal_shares_is_the_mean_and_gives_missing_shares_away
     assert said[2] == pytest.approx(0.6 * 2 * -2 + 0.2 * -1 + 0.2 * -6 + 0.5)
 
 
+def test_only_the_experts_in_the_given_places_are_asked() -> None:
+    some = {"opinions": OPINIONS["opinions"][..., [0, 1]]}
+    assert MeanOfExperts([0, 1])(OPINIONS).tolist() == [[2.0, 0.0, -1.5]]
+    torch.testing.assert_close(EnsembleOfExperts(2, [0, 1])(OPINIONS), MeanOfExperts()(some))
+
+
 def test_an_ensemble_learns_which_expert_to_trust() -> None:
     labels = torch.arange(400) % 2
     good = labels * 2.0 - 1 + 0.5 * torch.randn(400)

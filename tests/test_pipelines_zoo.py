@@ -99,6 +99,18 @@ def test_a_part_of_the_project_gives_a_logit_a_step(
     assert torch.equal(logits, again)
 
 
+@pytest.mark.parametrize("name", sorted(read_parts(ROOT / "configs" / "zoo" / "untrained")))
+def test_a_part_that_nobody_trained_yet_can_be_built(name: str) -> None:
+    path = ROOT / "configs" / "zoo" / "untrained" / f"{name}.yaml"
+    config = read_parts(path.parent)[name]
+    assert config.stage is not None
+    given = made_clip(True, 0).chunk(0, 4, config.streams, None)
+    with torch.inference_mode():
+        logits = build_part(path, config).eval()({n: s[None] for n, s in given.items()})
+    assert logits.shape == (1, 4)
+    assert logits.isfinite().all()
+
+
 def made_clip(fake: bool, seed: int) -> TrainClip:
     """A clip of noisy crops; those of a fake are enlarged twofold by repeating pixels."""
     generator = torch.Generator().manual_seed(seed)
@@ -143,6 +155,7 @@ def test_a_part_is_compared_with_the_detector_on_the_same_clips() -> None:
     blind = {s.path.name: {"visual_score": 0.2 + 0.05 * i} for i, s in enumerate(samples)}
     row = measured(Spread(), PartConfig("spread", "m:C"), clips, samples, blind)
     assert row["auc"] == 1.0
+    assert "AP@0.5" not in row  # no clip is forged in part
     assert row["comparison"]["auc_against"] == pytest.approx(10 / 16)
     assert row["comparison"]["given"] == 8
     board = leaderboard({"spread": row})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from temporal.mutual import mutual_scores, smoothed
+from temporal.mutual import guard, mutual_scores, smoothed
 
 CLIPS = 20
 
@@ -36,10 +36,11 @@ def test_an_artefact_that_more_than_the_compared_share_has_goes_unseen_and_a_war
 ):
     rare, common = mutual_scores(corpus(2), (1,)), mutual_scores(corpus(8), (1,))
     assert rare.curves[0][10:15].max() > 3 * common.curves[0][10:15].max()
-    assert common.warning is not None
-    assert "8 of 20 clips share something peculiar with 5 or more others" in common.warning
+    assert common.common.tolist() == [True] * 8 + [False] * 12
+    assert "8 of 20 share something peculiar" in (guard(8, 20) or "")
     assert int(common.peers[0]) == 7
-    assert rare.warning is None
+    assert not rare.common.any()
+    assert guard(0, 20) is None
     assert int(rare.peers[0]) == 1
 
 
@@ -54,8 +55,19 @@ def test_averaging_over_the_nearest_leaves_equal_scores_and_a_count_of_one_alone
     torch.testing.assert_close(smoothed(torch.full((10,), 0.3), clips, (1, 2, 3)),
                                torch.full((10,), 0.3))  # fmt: skip
     scores = torch.rand(10)
-    scores[0], scores[1] = 0.0, 1.0
     torch.testing.assert_close(smoothed(scores, clips, (1,)), scores)
+
+
+def test_a_shift_and_a_scale_of_scores_pass_through_the_averages() -> None:
+    clips, scores = torch.rand(10, 8), torch.rand(10)
+    averaged = smoothed(scores, clips, (1, 2, 3))
+    torch.testing.assert_close(smoothed(3 * scores + 2, clips, (1, 2, 3)), 3 * averaged + 2)
+
+
+def test_it_says_how_far_it_is() -> None:
+    told: list[tuple[int, int]] = []
+    mutual_scores(corpus(1)[:4], on_step=lambda done, total: told.append((done, total)))
+    assert told == [(done, 12) for done in range(1, 13)]
 
 
 def test_two_clips_are_too_few() -> None:

@@ -1,0 +1,49 @@
+"""Options of `avdetect scan --mutual` in; the most peculiar files, and what goes unseen, out."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from rich.console import Console
+from rich.table import Table
+
+from avdetect.scan_view import corpus_progress
+from avdetect.table import printable
+from avdetect.terminal import complain
+from pipelines.detect import STARTER
+from pipelines.mutual_scan import MutualConfig, scan_mutual
+from temporal.mutual import guard
+
+SHOWN = 20  # files
+MEANING = (
+    "This finds artefacts that few of the files have. One that more than three in ten share goes "
+    "unseen. A score compares files of this run; it is no probability."
+)
+
+
+def compare_corpus(options: Namespace) -> bool:
+    """Print which files have the least in common with the others; return whether some failed.
+
+    Raises:
+        SourceError, ResultError, PoolError, OSError, ValueError: see `scan_mutual`.
+    """
+    config = MutualConfig(
+        options.mutual, options.weights or STARTER, options.workers, options.fresh,
+        options.address, options.limit,
+    )  # fmt: skip
+    with corpus_progress() as (on_begin, on_progress):
+        found = scan_mutual(options.source, options.out, config, on_begin, on_progress)
+    table = Table("file", "score", "most peculiar at", "peers")
+    for row in found.rows[:SHOWN]:
+        second, peers = f"{row['second']:.2f} s", str(row["peers"])
+        table.add_row(printable(row["path"]), f"{row['score']:.3f}", second, peers)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console.print(table)
+    console.print(f"{len(found.rows)} files compared; all of them: {printable(str(found.file))}")
+    console.print(MEANING)
+    for cause in found.failed.values():
+        complain(cause)
+    warning = guard(found.common, len(found.rows))
+    if warning:
+        complain(warning)
+    return bool(found.failed)

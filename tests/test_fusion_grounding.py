@@ -1,0 +1,133 @@
+"""Contrast, matching and grounding: their closed forms, and what each is about."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from fusion.grounding import (
+    LEAST_MOVE,
+    GroundedFusion,
+    contrastive,
+    follow,
+    known_loss,
+    moved,
+    pristine,
+)
+
+
+def unit(rows: int, width: int = 8) -> torch.Tensor:
+    return functional.normalize(torch.randn(rows, width), dim=1)
+
+
+def test_without_pristine_pairs_and_soft_targets_contrast_is_exactly_zero() -> None:
+    none = contrastive(unit(4), unit(4), unit(4), torch.zeros(4, 4), 0.07, soft=0.0)
+    assert float(none) == 0.0
+
+
+def test_contrast_is_the_cross_entropy_of_the_true_pairs() -> None:
+    query, keys = unit(5), unit(5)
+    found = contrastive(query, keys, query, torch.eye(5), 0.07, soft=0.0)
+    truth = functional.cross_entropy(query @ keys.T / 0.07, torch.arange(5))
+    torch.testing.assert_close(found, truth)
+    same = torch.ones(5, 8) / 8**0.5  # all alike: nobody can pick
+    assert float(contrastive(same, same, same, torch.eye(5), 0.07, 0.0)) == pytest.approx(
+        math.log(5)
+    )
+
+
+def test_with_soft_targets_alone_the_loss_is_least_where_fast_and_slow_agree() -> None:
+    query, keys, none = unit(4), unit(6), torch.zeros(4, 6)
+    agreed = contrastive(query, keys, query, none, 0.5, soft=1.0)
+    entropy = torch.distributions.Categorical(logits=query @ keys.T / 0.5).entropy().mean()
+    torch.testing.assert_close(agreed, entropy)
+    assert float(contrastive(unit(4), keys, query, none, 0.5, soft=1.0)) > float(agreed)
+
+
+def test_slow_weights_approach_resting_ones_geometrically() -> None:
+    fast = nn.Linear(3, 3)
+    slow = copy.deepcopy(fast)
+    with torch.no_grad():
+        slow.weight += 1.0
+    for _ in range(100):
+        follow(slow, fast)
+    torch.testing.assert_close(slow.weight - fast.weight, torch.full((3, 3), 0.995**100))
+
+
+def test_only_genuine_clips_that_are_known_to_be_in_sync_are_pairs() -> None:
+    targets = torch.zeros(4, 6, 3)
+    targets[1, 2, 1] = 1  # a forged step of sound
+    targets[2, :, 2] = -1  # nobody knows whether it is in sync
+    targets[3, :3, 2] = -1  # a pause
+    assert pristine(targets).tolist() == [True, False, False, True]
+
+
+def test_moved_sound_leaves_the_picture_and_lies_at_least_the_least_move_away() -> None:
+    steps = torch.arange(24.0)[None, :, None, None].expand(3, -1, 2, 4).clone()
+    for _ in range(20):
+        made = moved(steps, [1])
+        assert torch.equal(made[:, :, 0], steps[:, :, 0])
+        shift = (made[:, 0, 1, 0] - 0) % 24
+        assert bool(((shift >= LEAST_MOVE) & (shift <= 24 - LEAST_MOVE)).all())
+    assert torch.equal(steps[0, :, 1, 0], torch.arange(24.0))
+
+
+def test_grounding_is_the_cross_entropy_of_known_steps() -> None:
+    logits, targets = torch.randn(2, 5, 3), torch.randint(0, 2, (2, 5, 3)).float()
+    targets[0, 2:] = -1
+    known = targets >= 0
+    truth = functional.binary_cross_entropy_with_logits(logits[known], targets[known])
+    torch.testing.assert_close(known_loss(logits, targets, torch.ones(2, 5, 1)), truth)
+    assert float(known_loss(logits, -torch.ones(2, 5, 3), torch.ones(2, 5, 1))) == 0.0
+
+
+def batch() -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
+    tokens = torch.randn(6, 24, 3, 8)
+    tokens[4, :, 2] = torch.nan  # a clip without sound
+    targets = torch.zeros(6, 24, 3)
+    targets[3:] = 1
+    return {"tokens": tokens}, targets, torch.ones(6, 24, dtype=torch.bool)
+
+
+def part(contrast: float = 0.0, matching: float = 0.0, grounding: float = 0.0) -> GroundedFusion:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return GroundedFusion([0, 1], [2], 8, contrast, matching, grounding).eval()
+
+
+def test_the_losses_add_up_by_their_weights_and_leave_the_logits_alone() -> None:
+    given = batch()
+    plain, nothing = part().learn(*given)
+    torch.testing.assert_close(plain, part()(given[0]))
+    assert float(nothing) == 0.0
+    torch.manual_seed(1)
+    single = [part(**{name: 1.0}).learn(*given) for name in ("contrast", "matching", "grounding")]
+    torch.manual_seed(1)
+    together, loss = part(0.5, 2.0, 3.0).learn(*given)
+    expected = 0.5 * single[0][1] + 2 * single[1][1] + 3 * single[2][1]
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(together, plain)
+
+
+def test_each_loss_reaches_the_weights_that_it_is_to_teach() -> None:
+    reached = {"contrast": "heads.0.weight", "matching": "match.weight", "grounding": "ground.bias"}
+    for loss, name in reached.items():
+        made = part(**{loss: 1.0})
+        made.learn(*batch())[1].backward()
+        gradients = {n: p.grad for n, p in made.named_parameters() if p.grad is not None}
+        assert float(gradients[name].abs().sum()) > 0
+        assert not {n for n in gradients if n.startswith("slow")}
+
+
+def test_a_clip_without_sound_is_judged_as_if_alone() -> None:
+    made, (streams, _, _) = part(), batch()
+    with torch.inference_mode():
+        all_clips = made(streams)
+        alone = made({"tokens": streams["tokens"][4:5]})
+    assert bool(all_clips.isfinite().all())
+    torch.testing.assert_close(all_clips[4:5], alone)
