@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipelines.datasets import Sample
 from pipelines.metrics import (
@@ -25,9 +24,8 @@ from pipelines.metrics import (
     roc_curve,
     tpr_at_fpr,
 )
+from pipelines.source_metrics import Strings, within_sources
 from temporal.localization import MODALITIES
-
-Strings = NDArray[np.str_]
 
 FAILED = 0.5  # the score that a file without one counts with in the imputed metrics
 FEWEST = 3  # fakes of a generator, clips of a quality, below which an AUC says nothing
@@ -100,6 +98,9 @@ def _score_metrics(
         "roc": [axis.tolist() for axis in roc_curve(labels, values)],
         "reliability": [axis.tolist() for axis in reliability_curve(labels, values)],
     }
+    sources = np.array([sample.source for sample, _, _ in given])
+    if len(np.unique(sources)) > 1:
+        row |= within_sources(labels, values, sources)
     methods = np.array([sample.method for sample, _, _ in given])
     levels = np.array([dict(sample.groups).get("quality", "") for sample, _, _ in given])
     if (levels != "").any():

@@ -20,6 +20,7 @@ DETECTION = {
     "nll": "NLL",
     "ece": "ECE",
     "generators_auc": "AUC, mean of generators",
+    "within_sources_auc": "AUC, pairs of one source",
     "auc_failures_as_half": "AUC, failures as 0.5",
 }
 
@@ -100,6 +101,12 @@ def _detection(scores: Mapping[str, Row]) -> list[str]:
         if "auc" in row:
             lines += ["", f"{name} by generator, against all genuine files:", ""]
             lines += _generators(row["by_generator"])
+        if "by_source" in row:
+            lines += ["", *head([f"{name} within a source", "fakes", "genuine", "AUC"])]
+            for source, entry in row["by_source"].items():
+                lines.append(
+                    line([text(source), entry["fakes"], entry["reals"], f"{entry['auc']:.3f}"])
+                )
         if "by_quality" in row:
             lines += ["", *head([f"{name} by quality", "fakes", "genuine", "AUC"])]
             for level, entry in row["by_quality"].items():

@@ -33,8 +33,8 @@ def within_sources(
         draws: of the bootstrap, which draws clips of each class within each source.
 
     Returns:
-        `auc` and `interval` (95 %), None where no source has both classes; `by_source` with the
-        fakes, reals and AUC of each source that has.
+        `within_sources_auc`, its 95 % interval, and `by_source` the fakes, genuine clips and AUC
+        of each source that has both classes; nothing where none has.
     """
     groups = {
         str(source): (
@@ -45,7 +45,7 @@ def within_sources(
     }
     groups = {name: pair for name, pair in groups.items() if len(pair[0]) and len(pair[1])}
     if not groups:
-        return {"auc": None, "interval": None, "by_source": {}}
+        return {}
     generator = np.random.default_rng(0)
     drawn = []
     for _ in range(draws):
@@ -57,12 +57,12 @@ def within_sources(
     pairs = sum(len(fake) * len(real) for fake, real in groups.values())
     low, high = np.quantile(np.array(drawn) / pairs, [0.025, 0.975])
     return {
-        "auc": sum(map(_won, groups.values())) / pairs,
-        "interval": (float(low), float(high)),
+        "within_sources_auc": sum(map(_won, groups.values())) / pairs,
+        "within_sources_auc_interval": (float(low), float(high)),
         "by_source": {
             name: {
                 "fakes": len(pair[0]),
-                "real": len(pair[1]),
+                "reals": len(pair[1]),
                 "auc": _won(pair) / (len(pair[0]) * len(pair[1])),
             }
             for name, pair in groups.items()

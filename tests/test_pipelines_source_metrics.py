@@ -16,7 +16,7 @@ def test_a_detector_of_sources_is_at_chance_within_them() -> None:
     scores = (sources == "fakes mostly") + 0.01 * generator.random(400)
     assert auc(labels, scores) > 0.85
     found = within_sources(labels, scores, sources)
-    assert found["interval"][0] < 0.5 < found["interval"][1]
+    assert found["within_sources_auc_interval"][0] < 0.5 < found["within_sources_auc_interval"][1]
 
 
 def test_every_pair_of_a_source_counts_once() -> None:
@@ -25,10 +25,10 @@ def test_every_pair_of_a_source_counts_once() -> None:
     sources = np.array(["a", "a", "a", "b", "b", "b", "alone"])
     found = within_sources(labels, scores, sources)
     assert found["by_source"] == {
-        "a": {"fakes": 1, "real": 2, "auc": pytest.approx(0.75)},  # a tie and a win
-        "b": {"fakes": 2, "real": 1, "auc": pytest.approx(0.5)},
+        "a": {"fakes": 1, "reals": 2, "auc": pytest.approx(0.75)},  # a tie and a win
+        "b": {"fakes": 2, "reals": 1, "auc": pytest.approx(0.5)},
     }
-    assert found["auc"] == pytest.approx((1.5 + 1) / 4)
+    assert found["within_sources_auc"] == pytest.approx((1.5 + 1) / 4)
 
 
 def test_of_one_source_it_is_the_plain_auc() -> None:
@@ -36,10 +36,14 @@ def test_of_one_source_it_is_the_plain_auc() -> None:
     labels = (np.arange(60) % 3 == 0).astype(float)
     scores = generator.random(60).round(1) + 0.2 * labels
     found = within_sources(labels, scores, np.full(60, "one"))
-    assert found["auc"] == pytest.approx(auc(labels, scores))
-    assert found["interval"][0] < found["auc"] < found["interval"][1]
+    assert found["within_sources_auc"] == pytest.approx(auc(labels, scores))
+    assert (
+        found["within_sources_auc_interval"][0]
+        < found["within_sources_auc"]
+        < found["within_sources_auc_interval"][1]
+    )
 
 
 def test_sources_of_one_class_say_nothing() -> None:
     found = within_sources(np.array([1.0, 0.0]), np.array([0.9, 0.1]), np.array(["a", "b"]))
-    assert found == {"auc": None, "interval": None, "by_source": {}}
+    assert found == {}
