@@ -18,9 +18,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from pipelines.corpus import Beginning, OnBegin
 from pipelines.detect import STARTER
 from pipelines.jobs import RayPool
@@ -35,6 +32,7 @@ from pipelines.mutual_worker import (
     token_file,
 )
 from pipelines.pieces import PieceStore
+from pipelines.result_mutual import write_scores
 from pipelines.result_schema import Row
 from pipelines.results import ResultError, write_whole
 from pipelines.scan import OnProgress, Pool, Progress, judged_rows
@@ -43,14 +41,6 @@ from pipelines.scan_worker import Judge, LoopPool
 from pipelines.sources import Video, videos_of
 
 GROUP = 200  # files that are compared with each other at most
-SCHEMA = pa.schema(
-    {
-        "path": pa.string(), "status": pa.string(), "error_message": pa.string(),
-        "score": pa.float64(), "second": pa.float64(), "peers": pa.int64(), "common": pa.bool_(),
-        "group": pa.int64(),
-    },
-    metadata={"avdetect.mutual": "1"},
-)  # fmt: skip
 Load = Callable[[], Any]
 Pools = Callable[[Load, dict[str, str]], Pool]
 
@@ -71,7 +61,7 @@ class MutualConfig:
 class MutualSummary:
     """What was found."""
 
-    file: Path  # .parquet with a row a file: SCHEMA, the most peculiar first
+    file: Path  # .parquet with a row a file, the most peculiar first
     rows: list[Row]  # of the files that could be compared
     failed: dict[str, str]  # causes by path
     common: int  # files that share something with too many to be found
@@ -140,7 +130,7 @@ def compare(
     rows.sort(key=lambda row: (-row["score"], row["path"]))
     file = folder / "scores.parquet"
     bad = [{"path": p, "status": "error", "error_message": why} for p, why in failed.items()]
-    _write(file, [*rows, *bad])
+    write_scores(file, [*rows, *bad])
     return MutualSummary(file, rows, failed, sum(row["common"] for row in rows))
 
 
@@ -202,9 +192,3 @@ def _found(groups: Sequence[Path]) -> dict[str, Row]:
 
 def _row(path: str, found: Row) -> Row:
     return {"path": path, "status": "ok", **found}
-
-
-def _write(file: Path, rows: Sequence[Row]) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(list(rows), SCHEMA), sink)
-    write_whole(file, sink.getvalue())
