@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,8 @@ def work_ahead(
         return words
     mean = float(np.mean(known))
     total = sum(clean.get(path, {}).get("seconds") or mean for path in left)
-    return f"{words}, {total / 3600:.1f} hours or more"
+    time = f"{total / 3600:.1f} hours" if total >= 3600 else f"{ceil(total / 60)} minutes"
+    return f"{words}, {time} or more"
 
 
 def robustness(

@@ -145,12 +145,14 @@ def test_what_is_ahead_is_told_by_how_long_the_clips_took(
     clean = {str(s.path): {"seconds": 90.0} for s in samples[:4]}  # the other two as the mean
     words = work_ahead(samples, clean, perturbing, kept, session.model)
     assert words == (
-        "6 clips, 2 operators, severities 1, 5: 24 of 24 judgements are ahead, 0.6 hours or more"
+        "6 clips, 2 operators, severities 1, 5: 24 of 24 judgements are ahead, 36 minutes or more"
     )
     assert not kept.exists()
     judge_perturbed(samples, session, Perturbing(("grey",), (1, 5)), kept)  # type: ignore[arg-type]
     words = work_ahead(samples, clean, perturbing, kept, session.model)
-    assert words.endswith("12 of 24 judgements are ahead, 0.3 hours or more")
+    assert words.endswith("12 of 24 judgements are ahead, 18 minutes or more")
+    slow = {str(s.path): {"seconds": 900.0} for s in samples}
+    assert work_ahead(samples, slow, perturbing, kept, session.model).endswith("3.0 hours or more")
     judge_perturbed(samples, session, perturbing, kept)  # type: ignore[arg-type]
     words = work_ahead(samples, {}, perturbing, kept, session.model)
     assert words.endswith("0 of 24 judgements are ahead")
