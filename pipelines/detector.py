@@ -6,6 +6,7 @@ file, which needs nothing else to be used.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -196,6 +197,19 @@ def save_detector(path: Path, detector: Detector, facts: Mapping[str, object]) -
     partial = path.with_suffix(".partial")
     save_file(state, partial, metadata=metadata)
     partial.replace(path)
+
+
+def experts_sha256(path: Path) -> str:
+    """Return the digest of the experts' weights in a detector's file.
+
+    Fusion and calibration may change: what others learned from the experts stays right.
+    """
+    digest = hashlib.sha256()
+    with safe_open(path, framework="pt") as file:
+        for name in sorted(file.keys()):
+            if name.startswith(("experts.", "probes.", "lag.", "lag_probe.")):
+                digest.update(name.encode() + file.get_tensor(name).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_detector(path: Path, device: str = "cpu") -> Detector:

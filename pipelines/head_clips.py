@@ -12,12 +12,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from extractors.media import file_sha256
 from fusion.clip_heads import clip_vector
 from pipelines.config import ConfigError
 from pipelines.datasets import Sample
 from pipelines.detect import STARTER
-from pipelines.detector import Detector, load_detector
+from pipelines.detector import Detector, experts_sha256, load_detector
 from pipelines.fitting import StageConfig
 from pipelines.stream_cache import StreamCache
 from pipelines.train import TrainConfig
@@ -112,7 +111,7 @@ def head_clips(
 def opening_listener(folder: Path) -> Listener:
     """Return the detector's experts, asked about the first three seconds of clips."""
     detector = opening_detector()
-    return Listener(detector, file_sha256(STARTER), folder, OPENING, PRECISION)
+    return Listener(detector, experts_sha256(STARTER), folder, OPENING, PRECISION)
 
 
 def opening_detector() -> Detector:

@@ -16,12 +16,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from extractors.media import file_sha256
 from fusion.clip_heads import FamilyHead, LaunderingHead, TypeHead, best_threshold, mean_proxy
 from pipelines.batches import balanced_weights
 from pipelines.config import ConfigError, from_dict, load_config, read_yaml, to_dict
 from pipelines.datasets import Sample
 from pipelines.detect import STARTER
+from pipelines.detector import experts_sha256
 from pipelines.fitting import Run, StageConfig, fit
 from pipelines.head_clips import HeadClips, HeadConfig, capped, head_clips, vector_of
 from pipelines.metrics import auc
@@ -178,7 +178,7 @@ def save_head(path: Path, head: Head, config: HeadConfig, clips: int) -> None:
     """Write a head's weights and description to one file, and which experts it listens to."""
     metadata = {
         "format": FORMAT, "config": json.dumps(to_dict(config)), "clips": str(clips),
-        "detector": file_sha256(STARTER),
+        "experts": experts_sha256(STARTER),
     }  # fmt: skip
     state = {name: t.detach().cpu().contiguous() for name, t in head.state_dict().items()}
     partial = path.with_suffix(".partial")
@@ -190,16 +190,16 @@ def load_head(weights: Path) -> tuple[Head, HeadConfig]:
     """Return a head ready to judge and its description.
 
     Raises:
-        ConfigError: the file holds no head, or one for other weights of the detector.
+        ConfigError: the file holds no head, or one for other experts than the detector's.
     """
     try:
         with safe_open(weights, framework="pt") as file:
             facts = file.metadata() or {}
             if facts.get("format") != FORMAT:
                 raise ConfigError(f"{weights}: not the weights of a head")
-            if facts["detector"] != file_sha256(STARTER):
+            if facts["experts"] != experts_sha256(STARTER):
                 raise ConfigError(
-                    f"{weights}: learned from other weights of the detector; train it again: "
+                    f"{weights}: learned from other experts than the detector's; train it again: "
                     f"avdetect zoo train {HEADS / weights.stem}.yaml"
                 )
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

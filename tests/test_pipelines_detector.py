@@ -16,6 +16,7 @@ from pipelines.detector import (
     Detector,
     DetectorConfig,
     any_logit,
+    experts_sha256,
     load_detector,
     save_detector,
 )
@@ -165,3 +166,17 @@ def test_platt_scaling_recovers_a_known_scale_and_shift() -> None:
     balance = float(torch.log(labels.sum() / (1 - labels).sum()))
     assert scale == pytest.approx(2.5, rel=0.06)
     assert shift == pytest.approx(1.0 - balance, abs=0.08)
+
+
+def test_experts_are_known_by_their_weights_alone(detector: Detector, tmp_path: Path) -> None:
+    save_detector(tmp_path / "one.safetensors", detector, {})
+    other = Detector(CONFIG)
+    other.load_state_dict(detector.state_dict())
+    other.calibration += 1.0
+    save_detector(tmp_path / "calibrated.safetensors", other, {"clips": 3})
+    with torch.no_grad():
+        other.get_parameter("probes.mel.bias").add_(1.0)
+    save_detector(tmp_path / "taught.safetensors", other, {})
+    names = ("one", "calibrated", "taught")
+    one, calibrated, taught = (experts_sha256(tmp_path / f"{n}.safetensors") for n in names)
+    assert one == calibrated != taught

@@ -94,7 +94,7 @@ def test_a_head_of_other_detector_weights_says_how_to_train_it_again(
     config = HeadConfig("t", "types", LABELS, experts=("mel",))
     head = build_head(config, len(vector_of(config, nothing_said())))
     with monkeypatch.context() as patched:
-        patched.setattr("pipelines.zoo_heads.file_sha256", lambda path: "other")
+        patched.setattr("pipelines.zoo_heads.experts_sha256", lambda path: "other")
         save_head(tmp_path / "h.safetensors", head, config, 3)
     with pytest.raises(ConfigError, match="train it again: avdetect zoo train configs/heads/h"):
         load_head(tmp_path / "h.safetensors")
