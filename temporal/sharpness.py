@@ -74,12 +74,12 @@ def ring_power(pictures: Tensor) -> Tensor:
     Rings are equally wide; the last holds the corners beyond the frequency of a pixel's width.
     """
     side = pictures.shape[-1]
-    red, green, blue = (part * share for part, share in zip(pictures.unbind(1), LUMA, strict=True))
-    luma = red.add_(green).add_(blue)
+    red, green, blue = pictures.unbind(1)
+    luma = (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
     line = torch.hann_window(side, device=pictures.device)
     window = line[:, None] * line
-    waves = torch.fft.rfft2((luma - luma.mean(dim=(1, 2), keepdim=True)) * window)
-    power = waves.real.square() + waves.imag.square()
+    waves = torch.fft.rfft2((luma - luma.mean(dim=(1, 2), keepdim=True)).mul_(window))
+    power = waves.real.square().addcmul_(waves.imag, waves.imag)
     mean = power.flatten(1) @ _membership(side, pictures.device)
     return (mean / window.square().sum() + FLOOR).log()
 
