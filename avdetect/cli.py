@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from avdetect import studies
 from avdetect.arguments import parse
+from avdetect.usage import FAILED, INTERRUPTED, OK, USAGE, UsageError, load_session
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from pipelines.detect import Session
     from pipelines.outputs import Outputs
     from pipelines.report import Origin
     from pipelines.stopwatch import OnStep
-
-OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-
-
-class UsageError(Exception):
-    """The command as given cannot be run; the message is one sentence."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,12 +78,12 @@ def detect(options: Namespace) -> int:
 def _judge(options: Namespace) -> Callable[[str, OnStep], dict[str, Any]]:
     """Return what makes a file's result, and writes whatever else was asked for."""
     if not any((options.report, options.burn_in, options.vtt, options.csv, options.labels)):
-        session = _load(options)
+        session = load_session(options)
         return lambda video, on_step: session.detect(video, on_step=on_step).to_dict()
     from pipelines.outputs import judge_and_write
 
     outputs, origin = _outputs(options), _origin(options)
-    session = _load(options)
+    session = load_session(options)
     return lambda video, on_step: judge_and_write(video, session, outputs, origin, on_step)
 
 
@@ -103,7 +97,7 @@ def report(options: Namespace) -> int:
     try:
         result = read_result(options.result, options.video)
         outputs, origin = _outputs(options), _origin(options)
-        session = _load(options)
+        session = load_session(options)
         with progress(str(options.video)) as on_step, quiet_libraries():
             write_about(result, options.video, options.out, session, outputs, origin, on_step)
     except ResultError as error:
@@ -131,7 +125,7 @@ def serve(options: Namespace) -> int:
     except (OSError, OverflowError) as error:
         cause = getattr(error, "strerror", None) or error
         raise UsageError(f"--host {options.host} --port {options.port}: {cause}") from error
-    judge = judge_of(_load(options), _origin(options), limits)
+    judge = judge_of(load_session(options), _origin(options), limits)
     try:
         keep = None if limits.days is None else 24 * 3600.0 * limits.days
         queue = Queue(options.history, judge, 60 * limits.minutes, keep)
@@ -227,126 +221,6 @@ def _scan_mutual(options: Namespace) -> int:
     return FAILED if failed else OK
 
 
-def forge(options: Namespace) -> int:
-    """Make forged clips, with exact truth, out of real ones."""
-    if not options.real.exists():
-        raise UsageError(f"{options.real}: no such folder or manifest")
-    from avdetect.table import printable
-    from avdetect.terminal import progress
-    from pipelines.datasets import genuine_clips
-    from pipelines.forge import forge_directory
-
-    try:
-        with progress(str(options.real), long=1) as on_step:
-            persons = None
-            if options.real.is_file():
-                persons = genuine_clips(options.real, options.splits, options.split)
-            rows = forge_directory(
-                options.real if persons is None else list(persons),
-                options.out,
-                options.per_video,
-                options.seed,
-                persons=None if persons is None else {p.name: who for p, who in persons.items()},
-                split=options.split,
-                workers=options.workers,
-                on_step=on_step,
-            )
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
-    print(f"{len(rows)} clips and their truth are in {printable(str(options.out))}")
-    return OK
-
-
-def train(options: Namespace) -> int:
-    """Train a detector as a YAML file says."""
-    import logging
-
-    from avdetect.table import printable
-    from pipelines.config import ConfigError
-    from pipelines.jobs_cluster import PoolError
-    from pipelines.scan_plan import PlanError
-    from pipelines.train import train as run
-
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        weights = run(options.config, options.set, options.workers, options.address)
-    except (ConfigError, FileNotFoundError, PlanError, PoolError) as error:
-        raise UsageError(str(error)) from error
-    print(f"the weights are in {printable(str(weights))}")
-    return OK
-
-
-def evaluate(options: Namespace) -> int:
-    """Compare predictions with the truth and print the metrics as JSON."""
-    from avdetect.terminal import complain, progress, quiet_libraries
-    from pipelines.evaluate import evaluate_files
-
-    try:
-        with quiet_libraries(), progress(str(options.predictions), long=1) as on_step:
-            metrics = evaluate_files(
-                options.predictions, options.truth, options.protocol, options.out, options.splits,
-                options.fps, options.against, options.audit,
-                shlex.join(["avdetect", *options.words]),
-                timelines=options.timelines, on_step=on_step, on_plan=complain,
-                **_perturbing(options),
-            )  # fmt: skip
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
-    print(json.dumps(metrics, indent=2))
-    return OK
-
-
-def _perturbing(options: Namespace) -> dict[str, Any]:
-    """Return how clips are to be perturbed or probed and by whom judged, if they are."""
-    probed = {"attack": options.attack, "noise": options.noise, "poison": options.poison}
-    if options.perturb is None and not any(probed.values()):
-        return {}
-    from pipelines.model_probes import Probing
-    from pipelines.perturb import OPERATORS
-    from pipelines.robustness import Perturbing
-    from pipelines.scan_worker import Model
-
-    named = options.perturb or ()
-    operators = OPERATORS if named == ["all"] else tuple(named)
-    perturbing = Perturbing(operators, tuple(options.severities), options.clips)
-    return {
-        "perturbing": perturbing if named else None,
-        "probing": Probing(**probed),
-        "model": Model(options.weights, options.device, tuple(options.set)),
-    }
-
-
-def datasets(options: Namespace) -> int:
-    """List, read, check or split data sets."""
-    from avdetect.datasets_view import run_datasets
-
-    try:
-        return OK if run_datasets(options) else FAILED
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
-
-
-def zoo(options: Namespace) -> int:
-    """List, train or measure the parts of the zoo."""
-    from avdetect.zoo_view import run_zoo
-
-    try:
-        run_zoo(options)
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
-    return OK
-
-
-def attribute(options: Namespace) -> int:
-    """Say which family of generators, or which registered one, made files."""
-    from avdetect.attribute_view import run_attribute
-
-    try:
-        return OK if run_attribute(options) else FAILED
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
-
-
 def doctor(options: Namespace) -> int:
     """Try everything that avdetect needs and print what works."""
     from rich.console import Console
@@ -360,62 +234,19 @@ def doctor(options: Namespace) -> int:
     return FAILED if any(f.required and not f.works for f in findings) else OK
 
 
-def benchmark(options: Namespace) -> int:
-    """Time the stages on an example clip and print how they compare with plain decoding."""
-    from rich.console import Console
-
-    from avdetect.benchmark import measure, timings_table
-    from avdetect.terminal import quiet_libraries
-
-    if options.scan:
-        return _benchmark_scan(options)
-    with quiet_libraries():
-        timings = measure(_load(options), options.seconds, options.runs)
-    Console().print(timings_table(timings, options.seconds))
-    return OK
-
-
-def _benchmark_scan(options: Namespace) -> int:
-    from rich.console import Console
-
-    from avdetect.scan_benchmark import measure_scan, scan_table
-    from avdetect.terminal import quiet_libraries
-    from pipelines.jobs_cluster import PoolError
-    from pipelines.scan_worker import Model
-
-    model = Model(options.weights, options.device, tuple(options.set))
-    try:
-        with quiet_libraries():
-            times = measure_scan(model, options.seconds, options.scan, options.workers)
-    except (PoolError, OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
-    Console(highlight=False).print(scan_table(times))
-    return OK
-
-
-def _load(options: Namespace) -> Session:
-    """Return the session; what is wrong with weights, device or `--set` is wrong usage."""
-    from pipelines.detect import load
-
-    try:
-        return load(options.weights, options.device, options.set)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UsageError(str(error)) from error
-
-
 VERBS = {
     "detect": detect,
     "report": report,
     "serve": serve,
     "scan": scan,
-    "forge": forge,
-    "train": train,
-    "evaluate": evaluate,
-    "datasets": datasets,
-    "zoo": zoo,
-    "attribute": attribute,
+    "forge": studies.forge,
+    "train": studies.train,
+    "evaluate": studies.evaluate,
+    "datasets": studies.datasets,
+    "zoo": studies.zoo,
+    "attribute": studies.attribute,
     "doctor": doctor,
-    "benchmark": benchmark,
+    "benchmark": studies.benchmark,
 }
 
 if __name__ == "__main__":

@@ -23,7 +23,19 @@ HOMES = {
 # These load nothing of others until they are used.
 LIGHT = tuple(
     f"avdetect/{name}.py"
-    for name in ("__init__", "__main__", "arguments", "arguments_datasets", "cli")
+    for name in (
+        "__init__",
+        "__main__",
+        "arguments",
+        "arguments_attribute",
+        "arguments_datasets",
+        "arguments_shared",
+        "arguments_studies",
+        "arguments_zoo",
+        "cli",
+        "studies",
+        "usage",
+    )
 )
 
 
