@@ -12,7 +12,7 @@ from pipelines.batches import TrainClip
 from pipelines.detector import JUDGES, Detector, any_logit, clip_means, clip_peaks
 from pipelines.fitting import Run
 from pipelines.losses import UNKNOWN
-from pipelines.train_fusion import VISUAL, JudgedClip, judged_clips, scored, token_clips
+from pipelines.token_clips import VISUAL, JudgedClip, judged_clips, scored, token_clips
 from temporal.localization import MODALITIES
 
 SMALLEST = 0.05  # scale

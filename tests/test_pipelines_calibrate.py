@@ -13,7 +13,7 @@ from pipelines.calibrate import calibrate, fit_weights
 from pipelines.datasets import Sample
 from pipelines.detector import JUDGES, Detector, DetectorConfig
 from pipelines.fitting import Run
-from pipelines.train_fusion import JudgedClip, TokenClip, judged_clips
+from pipelines.token_clips import JudgedClip, TokenClip, judged_clips
 from temporal.experts import ExpertConfig
 
 TINY = ExpertConfig(
