@@ -242,7 +242,8 @@ def test_forge_without_its_folder_is_wrong_usage(tmp_path, capsys):
 
 
 STAND_IN = """
-import os, sys, time, types
+import os, signal, sys, time, types
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests begun in the background ignore it
 module = types.ModuleType("pipelines.detect")
 class Session:
     def detect(self, path, on_step):
