@@ -12,7 +12,7 @@ from pipelines.batches import TrainClip
 from pipelines.detector import JUDGES, Detector, any_logit, clip_means, clip_peaks
 from pipelines.fitting import Run
 from pipelines.losses import UNKNOWN
-from pipelines.token_clips import VISUAL, JudgedClip, judged_clips, scored, token_clips
+from pipelines.token_clips import SYNC, VISUAL, JudgedClip, judged_clips, scored, token_clips
 from temporal.localization import MODALITIES
 
 SMALLEST = 0.05  # scale
@@ -141,23 +141,31 @@ def fit_platt(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     return scale, shift
 
 
-def fit_any(logits: Tensor, labels: Tensor, start: Tensor) -> Tensor:
-    """Return (scale > 0, shift) a modality (K, 2) whose noisy-or fits the labels (N,) best.
+def fit_any(logits: Tensor, labels: Tensor, own: Tensor) -> Tensor:
+    """Return (scale > 0, shift) a modality (K, 2) whose noisy-or fits the labels (N,) well.
 
-    The search ends in the nearest valley, so it begins anew with each modality all but silent.
+    Picture and sound keep the scales of their own scores and share what they are shifted by, so
+    that the clip's score agrees with theirs: fitted freely, it would follow whichever the held-out
+    generators happen to show in. Scale and shift of sync are free: few fakes break it.
 
     Args:
-        logits: (N, K), NaN where a modality was not judged.
+        logits: (N, 3), NaN where a modality was not judged.
         labels: 0 or 1.
-        start: (K, 2) where the search begins.
+        own: (3, 2) of each modality's own score.
     """
-    quiet = [start - torch.tensor([0.0, 4.0]) * row[:, None] for row in torch.eye(len(start))]
-    found = [_fitted(any_logit, logits, labels, begin) for begin in (start, *quiet)]
-    weight = _weights(labels.double())
-    losses = [
-        _entropy(any_logit, logits.double(), labels.double(), weight, f.T.unbind()) for f in found
-    ]
-    return found[int(torch.stack(losses).argmin())]
+    tracks, sync = logits[:, :SYNC] * own[:SYNC, 0] + own[:SYNC, 1], logits[:, SYNC]
+    missing, given = tracks.isnan(), tracks.nan_to_num(0.0)
+
+    def join(scaled: Tensor) -> Tensor:  # (N, 2): the tracks' shift, and sync
+        moved = (given + scaled[:, :1]).masked_fill(missing, torch.nan)
+        return any_logit(torch.cat([moved, scaled[:, 1:]], dim=1))
+
+    free = torch.stack([torch.zeros_like(sync), sync], dim=1)
+    # the search ends in the nearest valley: a sync that is all but silent at first stays so
+    start = torch.stack([torch.tensor([1.0, 0.0]), own[SYNC] - torch.tensor([0.0, 4.0])])
+    (_, shift), part = _fitted(join, free, labels, start)
+    moved = own[:SYNC] + torch.stack([torch.zeros_like(shift), shift])
+    return torch.cat([moved, part[None]])
 
 
 def _fitted(

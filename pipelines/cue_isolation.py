@@ -35,8 +35,8 @@ MEANT = {
 }
 READS = {name: EXPERTS[name] for name in MEANT if name != "sync"} | {"sync": SYNC_STREAMS}
 SMALL = ExpertConfig(
-    dim=32, appearance=32, lips=(8, 16, 32), flow=(8, 16, 32), depth=(8, 16), mel=(8, 16, 32),
-    voice=(8, 16, 32),
+    dim=32, appearance=32, flicker=True, lips=(8, 16, 32), flow=(8, 16, 32), depth=(8, 16),
+    mel=(8, 16, 32), voice=(8, 16, 32),
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import torch
 from pytorchvideo.layers.convolutions import Conv2plus1d
 from pytorchvideo.models.resnet import ResBlock
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, pad
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import mobilenet_v2
 
@@ -26,6 +27,7 @@ class ExpertConfig:
 
     dim: int = 64  # D, width of a token
     appearance: int = 128  # channels of the block over time
+    flicker: bool = False  # appearance also reads how colours jump from step to step
     lips: tuple[int, ...] = (16, 32, 64)  # channels a stage; each halves the picture
     flow: tuple[int, ...] = (16, 32, 64)
     depth: tuple[int, ...] = (8, 16, 32)
@@ -52,7 +54,9 @@ def build_experts(config: ExpertConfig) -> nn.ModuleDict:
     """Return all experts, untrained, by name."""
     return nn.ModuleDict(
         {
-            "appearance": AppearanceExpert(config.appearance, config.dim, config.dropout),
+            "appearance": AppearanceExpert(
+                config.appearance, config.dim, config.dropout, config.flicker
+            ),
             "lips": LipsExpert(config.lips, config.dim, config.dropout),
             "flow": PictureExpert(2, config.flow, config.dim, config.dropout),
             "depth": PictureExpert(1, config.depth, config.dim, config.dropout),
@@ -72,17 +76,19 @@ class AppearanceExpert(nn.Module):
     LAYERS, CHANNELS = 14, 96
     AT_ONCE = 32  # pictures
 
-    def __init__(self, width: int, dim: int, dropout: float) -> None:
+    def __init__(self, width: int, dim: int, dropout: float, flicker: bool) -> None:
         super().__init__()
         self.stem = mobilenet_v2(weights=None).features[: self.LAYERS]
         self.changes = residual_block(self.CHANNELS, width)
         self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, dim))
+        self.flicker = FlickerBranch(dim) if flicker else None
 
     def forward(self, stream: Tensor) -> Tensor:
         """Return tokens (B, L, D) of a picture stream (B, L, 3, H, W)."""
         x = self._seen(stream.flatten(0, 1))
         x = x.reshape(*stream.shape[:2], *x.shape[1:])  # (B, L, 96, h, w)
-        return self.project(pooled(self.changes(x.transpose(1, 2))))
+        tokens: Tensor = self.project(pooled(self.changes(x.transpose(1, 2))))
+        return tokens if self.flicker is None else tokens + self.flicker(stream)
 
     def _seen(self, pictures: Tensor) -> Tensor:
         """Return what the stem sees in pictures (N, 3, H, W), a few at a time while judging.
@@ -94,6 +100,32 @@ class AppearanceExpert(nn.Module):
             return whole
         parts = torch.split(pictures, self.AT_ONCE)
         return torch.cat([self.stem(p.to(memory_format=torch.channels_last)) for p in parts])
+
+
+class FlickerBranch(nn.Module):
+    """How restless the mean colours of 4×4 regions are: the logarithm of their second differences.
+
+    The stem's features hold a face's content; a change of colour by some per cent is lost in them.
+    Begins at zero: an expert that was trained without stays as it was.
+    """
+
+    GRID = 4
+    FLOOR = 1e-3  # of a second difference, in the stream's unit of 64 grey levels
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(3 * self.GRID**2, dim)
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+
+    def forward(self, stream: Tensor) -> Tensor:
+        """Return what is to be added to tokens (B, L, D) of a picture stream (B, L, 3, H, W)."""
+        colours = adaptive_avg_pool2d(stream.flatten(0, 1), self.GRID).flatten(1)
+        colours = colours.unflatten(0, stream.shape[:2]).transpose(1, 2)  # (B, 48, L)
+        edged = pad(colours, (1, 1), mode="replicate")  # at an edge the first difference
+        jumps = (edged.diff(n=2, dim=2).abs() + self.FLOOR).log() + 4.0  # about zero mean
+        added: Tensor = self.project(jumps.transpose(1, 2))
+        return added
 
 
 class PictureExpert(nn.Module):

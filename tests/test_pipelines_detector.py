@@ -148,14 +148,27 @@ def test_what_was_not_judged_has_no_part_in_the_score(detector: Detector) -> Non
 def test_the_fit_of_the_clip_score_recovers_what_made_the_labels() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(4000, 3, generator=generator)
-    truth = torch.tensor([[2.0, -1.5], [0.5, -2.0], [1.0, -1.0]])
+    own = torch.tensor([[2.0, -1.0], [0.5, -1.5], [1.0, 0.0]])
+    truth = torch.tensor([[2.0, -1.5], [0.5, -2.0], [0.7, -1.0]])  # tracks half a unit lower
     chance = any_logit(logits * truth[:, 0] + truth[:, 1]).sigmoid()
     labels = torch.bernoulli(chance, generator=generator)
     logits[::5, 2] = torch.nan  # a modality that was not judged
-    fitted = fit_any(logits, labels, torch.tensor([[1.0, 0.0]] * 3))
+    fitted = fit_any(logits, labels, own)
     fair = any_logit(logits * fitted[:, 0] + fitted[:, 1])
     best = any_logit(logits * truth[:, 0] + truth[:, 1])
     assert auc(labels.numpy(), fair.numpy()) > auc(labels.numpy(), best.numpy()) - 0.01
+
+
+def test_picture_and_sound_keep_their_own_scales_in_the_clip_score() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(400, 3, generator=generator) * 2
+    logits[::3, 0] = torch.nan
+    labels = (logits[:, 1] > 0).float()  # the picture says nothing of these labels
+    own = torch.tensor([[2.0, -1.0], [0.5, -1.5], [1.0, 0.0]])
+    fitted = fit_any(logits, labels, own)
+    torch.testing.assert_close(fitted[:2, 0], own[:2, 0])
+    assert float(fitted[0, 1] - own[0, 1]) == pytest.approx(float(fitted[1, 1] - own[1, 1]))
+    assert bool(fitted.isfinite().all())
 
 
 def test_platt_scaling_recovers_a_known_scale_and_shift() -> None:

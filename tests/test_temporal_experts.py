@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from math import log
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from temporal.experts import CONTEXT, EXPERTS, ExpertConfig, build_experts, fold_norms, normalise
+from temporal.experts import (
+    CONTEXT,
+    EXPERTS,
+    ExpertConfig,
+    FlickerBranch,
+    build_experts,
+    fold_norms,
+    normalise,
+)
 
 SHAPES = {
     "appearance": (3, 112, 112),
@@ -17,7 +27,14 @@ SHAPES = {
     "mel": (80, 4),
 }
 SMALL = ExpertConfig(
-    dim=16, appearance=4, lips=(4, 8), flow=(4, 8), depth=(4, 8), mel=(4, 8), voice=(4, 8)
+    dim=16,
+    appearance=4,
+    flicker=True,
+    lips=(4, 8),
+    flow=(4, 8),
+    depth=(4, 8),
+    mel=(4, 8),
+    voice=(4, 8),
 )
 
 
@@ -94,3 +111,34 @@ def test_norms_folded_into_convolutions_change_no_token() -> None:
             tokens_of(expert, name, given), before[name], rtol=1e-3, atol=1e-4
         )
     assert not any(isinstance(m, nn.BatchNorm2d) for m in experts["appearance"].stem.modules())
+
+
+def test_steady_and_evenly_changing_colours_do_not_flicker() -> None:
+    branch = FlickerBranch(dim=48)
+    nn.init.eye_(branch.project.weight)
+    ramp = torch.linspace(0, 1, 9).view(1, 9, 1, 1, 1).expand(1, 9, 3, 112, 112)
+    still = torch.full((1, 9, 48), log(FlickerBranch.FLOOR) + 4)
+    torch.testing.assert_close(branch(torch.zeros(1, 9, 3, 112, 112)), still)
+    torch.testing.assert_close(branch(ramp)[:, 1:-1], still[:, 1:-1], atol=1e-3, rtol=0)
+
+
+def test_a_colour_that_jumps_for_a_step_shows_there_where_it_is() -> None:
+    branch = FlickerBranch(dim=48)
+    nn.init.eye_(branch.project.weight)
+    pictures = torch.zeros(1, 9, 3, 112, 112)
+    pictures[0, 4, 1, :28, 28:56] = 0.5  # green of the first row's second region
+    seen = branch(pictures)[0].detach().view(9, 3, 4, 4)
+    floor = FlickerBranch.FLOOR
+    assert float(seen[4, 1, 0, 1]) == pytest.approx(log(1.0 + floor) + 4)  # -1, 2, -1 times 0.5
+    assert float(seen[3, 1, 0, 1]) == pytest.approx(log(0.5 + floor) + 4)
+    seen[3:6, 1, 0, 1] = log(floor) + 4
+    assert bool((seen - (log(floor) + 4)).abs().max() < 1e-4)
+
+
+def test_the_flicker_branch_begins_by_adding_nothing() -> None:
+    expert = build_experts(SMALL)["appearance"].eval()
+    given = streams(5)
+    with torch.inference_mode():
+        before = tokens_of(expert, "appearance", given)
+        expert.flicker = None
+        torch.testing.assert_close(tokens_of(expert, "appearance", given), before)
