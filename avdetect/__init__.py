@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from extractors.media import MediaError
-    from pipelines.detect import Session, Verdict
+    from pipelines.detect import Session
+    from pipelines.verdict import Verdict
     from temporal.localization import Segment
 
 __version__ = "0.1.0"

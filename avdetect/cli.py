@@ -47,7 +47,7 @@ def detect(options: Namespace) -> int:
     """Judge every file; one that cannot be read does not stop the others."""
     from avdetect.terminal import complain, json_lines, print_verdict, progress, quiet_libraries
     from extractors.media import MediaError
-    from pipelines.detect import error_dict
+    from pipelines.verdict import error_dict
 
     judge = _judge(options)
     failed = False

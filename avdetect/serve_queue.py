@@ -26,9 +26,9 @@ from threading import Lock, Thread
 from typing import Any, Literal
 
 from extractors.media import MediaError
-from pipelines.detect import error_dict
 from pipelines.fetch import hold
 from pipelines.stopwatch import OnStep
+from pipelines.verdict import error_dict
 
 State = Literal["queued", "judging", "done", "failed"]
 Judge = Callable[[Path, str, Path, OnStep], dict[str, Any]]  # upload, its name, page, on_step

@@ -121,7 +121,7 @@ def _pool(config: ScanConfig, model: dict[str, str], plan: Plan) -> RayPool:
 
 def identity_of(model: Model, timelines: bool) -> dict[str, Any]:
     """Return what results depend on: those of another model or configuration are not mixed in."""
-    from pipelines.detect import SCHEMA
+    from pipelines.verdict import SCHEMA
 
     session = replace(model, device="cpu").load()  # the GPUs may be the workers' alone
     config = to_dict(session.config)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from extractors.faces import Array, FaceConfig
@@ -23,11 +21,11 @@ from pipelines.shards import Piece, join_pieces, pack, unpack
 from pipelines.spans import LongVideoError, plan_shards, with_context
 from pipelines.stopwatch import OnStep, Stopwatch, reported
 from pipelines.timelines import Observer, Timeline, judge_blocks
+from pipelines.verdict import CANDIDATES, Verdict
 from temporal.experts import fold_norms
-from temporal.localization import MODALITIES, LocalizationConfig, Segment, decode_segments
+from temporal.localization import MODALITIES, LocalizationConfig, decode_segments
 from temporal.windows import WindowConfig, Windows
 
-SCHEMA = 1
 Change = Callable[[Iterable[Clip]], Iterable[Clip]]  # what is read -> what is judged
 STARTER = Path(__file__).parent.parent / "avdetect" / "weights" / "starter.safetensors"
 
@@ -47,66 +45,6 @@ class DetectConfig:
     def __post_init__(self) -> None:
         if self.precision not in ("auto", "bfloat16", "float32"):
             raise ValueError(f"precision must be auto, bfloat16 or float32, got {self.precision!r}")
-
-
-@dataclass(frozen=True, eq=False)
-class Verdict:
-    """What avdetect says of one file. Scores are probabilities; None: could not be judged."""
-
-    path: str
-    sha256: str
-    verdict: str  # real, fake or inconclusive
-    score: float | None  # that any part is manipulated
-    visual_score: float | None
-    audio_score: float | None
-    sync_score: float | None
-    segments: list[Segment]  # best first
-    timeline: npt.NDArray[np.float32]  # (T, 3) visual | audio | sync, 25 a second; NaN: not judged
-    streams: dict[str, bool]  # which were there to be judged
-    faces: list[dict[str, Any]]  # track, start, end (seconds) and score of each face
-    media: MediaInfo
-    warnings: list[str]
-    model: dict[str, str]
-    elapsed: dict[str, float]  # seconds: decode, extract, judge, total
-    session: Session | None = field(default=None, repr=False)  # that came to it
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result as plain values, ready for JSON: schema 1."""
-        media = asdict(self.media)
-        media.pop("path")
-        curves = {
-            name: [None if np.isnan(v) else round(float(v), 4) for v in self.timeline[:, i]]
-            for i, name in enumerate(MODALITIES)
-        }
-        return {
-            "schema": SCHEMA, "path": self.path, "sha256": self.sha256, "status": "ok",
-            "error": None, "verdict": self.verdict, "score": self.score,
-            "visual_score": self.visual_score, "audio_score": self.audio_score,
-            "sync_score": self.sync_score, "segments": [asdict(s) for s in self.segments],
-            "timeline": {"rate": 25.0, **curves}, "streams": self.streams, "faces": self.faces,
-            "media": media, "warnings": self.warnings, "model": self.model,
-            "elapsed": self.elapsed,
-        }  # fmt: skip
-
-    def save_report(self, page: str | PathLike[str]) -> None:
-        """Write the page of this verdict; the file is judged once more, for the evidence.
-
-        Raises:
-            ResultError: the file has changed since, or no session came to this verdict.
-            MediaError: the file cannot be read.
-            OSError: the page cannot be written.
-        """
-        from pipelines.outputs import save_report
-
-        save_report(self, Path(page))
-
-
-def error_dict(path: str | PathLike[str], error: Exception) -> dict[str, Any]:
-    """Return the result of a file that cannot be judged, as plain values: schema 1."""
-    return {
-        "schema": SCHEMA, "path": str(path), "status": "error",
-        "error": {"type": type(error).__name__, "message": str(error)},
-    }  # fmt: skip
 
 
 class Witness(Protocol):
@@ -216,6 +154,7 @@ class Session:
             verdict=judgement.verdict,
             **judgement.scores,
             segments=[s for s in segments if s.score >= least[s.modality]],
+            candidates=segments[:CANDIDATES],
             timeline=judgement.timeline,
             streams={name: name in judgement.streams for name in STREAMS},
             faces=judgement.faces,

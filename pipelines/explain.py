@@ -29,8 +29,9 @@ from pipelines.timelines import Timeline
 from temporal.windows import Windows
 
 if TYPE_CHECKING:
-    from pipelines.detect import Session, Verdict
+    from pipelines.detect import Session
     from pipelines.stopwatch import OnStep
+    from pipelines.verdict import Verdict
 
 COLUMNS = 2000  # of the spectrogram that is kept, at most
 FACES = 8  # that are measured: the most suspicious ones

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.result_files import Row, is_results, read_results
+from pipelines.result_files import is_results, read_results, segment_table
 from pipelines.segment_matching import Array
 
 _DECODER = json.JSONDecoder()
@@ -31,7 +31,7 @@ def read_proposals(path: Path) -> dict[str, Array]:
         ValueError: the file has none of these forms, or a video twice.
     """
     if is_results(path):
-        return {name: _own_table(row) for name, row in read_results(path).items()}
+        return {name: proposal_table(row) for name, row in read_results(path).items()}
     text = path.read_text(encoding="utf-8")
     found: dict[str, Array] = {}
     try:
@@ -42,6 +42,16 @@ def read_proposals(path: Path) -> dict[str, Array]:
         return found
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path}: no file of proposed segments: {error}") from error
+
+
+def read_reported(path: Path) -> dict[str, Array] | None:
+    """Return the segments (score, start, end) that our results report, None of others' files.
+
+    `read_proposals` returns their candidates, which go on below what is worth reporting.
+    """
+    if not is_results(path):
+        return None
+    return {name: segment_table(row.get("segments")) for name, row in read_results(path).items()}
 
 
 def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Array], dict[str, float]]:
@@ -133,10 +143,10 @@ def _proposal_table(rows: list[Any]) -> Array:
     return np.array(flat, dtype=float).reshape(-1, 3)
 
 
-def _own_table(result: Row) -> Array:
-    """Return rows (score, start, end) of one of our results."""
-    rows = [[s["score"], s["start"], s["end"]] for s in result.get("segments") or ()]
-    return np.array(rows, dtype=float).reshape(-1, 3)
+def proposal_table(result: Mapping[str, Any]) -> Array:
+    """Return rows (score, start, end) of a result's candidates; of its segments, if it has none."""
+    found: Array | None = result.get("candidates")
+    return segment_table(result.get("segments")) if found is None else found
 
 
 def _truth(data: Any) -> Iterator[tuple[str, Any, float | None]]:

@@ -100,6 +100,7 @@ def localization(
     counts: Sequence[int] | None = None,
     durations: Mapping[str, float] | None = None,
     alarm_score: float = 0.5,
+    reported: Mapping[str, int] | None = None,
     fps: float = 1.0,
 ) -> LocalizationResult:
     """Return average precision and recall of the proposed segments.
@@ -123,6 +124,8 @@ def localization(
         counts: N of AR. Default: the protocol's own.
         durations: seconds of each video, for the false alarms on real ones.
         alarm_score: segments of real videos with this score or more are false alarms.
+        reported: how many segments of each video were reported, where a system says so itself:
+            then those of real videos are the false alarms.
         fps: predicted starts and ends are divided by it (25 for LAV-DF's frame numbers).
 
     Raises:
@@ -149,7 +152,8 @@ def localization(
         recall = {n: first_rows_recall(compared, n, strict=True, skip_silent=skip) for n in counts}
     real = {name: video for name, video in videos.items() if not video.segments}
     return LocalizationResult(
-        protocol, precision, recall, _false_per_minute(real, durations, alarm_score),
+        protocol, precision, recall,
+        _false_per_minute(_alarms(real, alarm_score, reported), durations),
         videos=len(videos), real_videos=len(real),
         segments=sum(video.segments for video in compared),
         proposals=sum(len(video.scores) for video in compared),
@@ -214,17 +218,25 @@ def _distinct(segments: Array) -> Array:
     return np.array(kept).reshape(-1, 2)
 
 
+def _alarms(
+    real: Mapping[str, Proposals], alarm_score: float, reported: Mapping[str, int] | None
+) -> dict[str, int]:
+    """Return the number of false alarms of each real video."""
+    if reported is not None:
+        return {name: reported.get(name, 0) for name in real}
+    return {n: int((v.scores >= v.scores.dtype.type(alarm_score)).sum()) for n, v in real.items()}
+
+
 def _false_per_minute(
-    real: Mapping[str, Proposals], durations: Mapping[str, float] | None, alarm_score: float
+    alarms: Mapping[str, int], durations: Mapping[str, float] | None
 ) -> float | None:
-    """Return how many segments are proposed for a minute of real video; None if unknown."""
-    if durations is None or not real:
+    """Return how many false alarms there are in a minute of real video; None if unknown."""
+    if durations is None or not alarms:
         return None
-    unknown = [name for name in real if name not in durations]
+    unknown = [name for name in alarms if name not in durations]
     if unknown:
         raise ValueError(f"expected the duration of every real video, got none for {unknown[:3]}")
-    alarms = sum(int((v.scores >= v.scores.dtype.type(alarm_score)).sum()) for v in real.values())
-    return 60 * alarms / sum(durations[name] for name in real)
+    return 60 * sum(alarms.values()) / sum(durations[name] for name in alarms)
 
 
 def _number(value: float) -> float | None:

@@ -17,8 +17,9 @@ from pipelines.report import Origin, write_report
 from pipelines.report_results import ResultError, page_stem
 
 if TYPE_CHECKING:
-    from pipelines.detect import Session, Verdict
+    from pipelines.detect import Session
     from pipelines.stopwatch import OnStep
+    from pipelines.verdict import Verdict
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ def read_results(path: Path, timelines: bool = False) -> dict[str, Row]:
         timelines: also keep each result's scores of every step, as an array (T, 3) float32 with
             NaN where a modality was not judged.
 
-    `seconds` is how long judging took, where the result tells.
+    `seconds` is how long judging took, where the result tells; `candidates`, where it has any, are
+    rows (score, start, end).
 
     Raises:
         ValueError: a line is no result, two are of one path, a score is no probability, or the
@@ -116,11 +117,19 @@ def _lines(path: Path, timelines: bool) -> Iterator[tuple[str, Row]]:
                 result = json.loads(line)
                 row = {name: result[name] for name in KEPT if name in result}
                 Path(row["path"])
+                if "candidates" in result:
+                    row["candidates"] = segment_table(result["candidates"])
                 if timelines and result.get("timeline"):
                     row["timeline"] = _curve(result["timeline"])
             except (ValueError, TypeError, KeyError) as error:
                 raise ValueError(f"{path}: line {number} is no result: {error!r}") from error
             yield f"{path}: line {number}", row
+
+
+def segment_table(segments: Iterable[Mapping[str, Any]] | None) -> npt.NDArray[np.float64]:
+    """Return rows (score, start, end) of a result's segments."""
+    rows = [[s["score"], s["start"], s["end"]] for s in segments or ()]
+    return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
 
 def _parts(folder: Path) -> list[Path]:

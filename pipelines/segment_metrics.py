@@ -7,8 +7,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from pipelines.datasets import Sample
-from pipelines.localization_files import matched, read_proposals, read_segments
+from pipelines.localization_files import (
+    matched,
+    proposal_table,
+    read_proposals,
+    read_reported,
+    read_segments,
+)
 from pipelines.localization_metrics import Protocol, localization
+from pipelines.segment_matching import Array
 from temporal.localization import MODALITIES
 
 
@@ -18,8 +25,10 @@ def segment_file_metrics(
     """Return localization metrics of files of segments, whoever's they are."""
     segments, lengths = read_segments(truth, fps or 25.0)
     rows = matched(read_proposals(predictions), segments)
+    own = read_reported(predictions)
+    reported = None if own is None else {n: len(r) for n, r in matched(own, segments).items()}
     found = localization(
-        rows, segments, cast("Protocol", protocol), durations=lengths or None,
+        rows, segments, cast("Protocol", protocol), durations=lengths or None, reported=reported,
         fps=1.0 if fps is None or truth.suffix == ".txt" else fps,
     )  # fmt: skip
     return {"given": len(segments), "judged": len(set(rows) & set(segments)), **found.to_dict()}
@@ -31,7 +40,8 @@ def segment_metrics(
     """Return localization metrics of the union of all modalities, on files with partial truth."""
     judged = [s for s in samples if results.get(str(s.path), {}).get("status") == "ok"]
     truth: dict[str, list[list[float]]] = {}
-    rows: dict[str, list[list[float]]] = {}
+    rows: dict[str, Array] = {}
+    reported: dict[str, int] = {}
     durations: dict[str, float] = {}
     for sample in judged:
         name = str(sample.path)
@@ -39,9 +49,11 @@ def segment_metrics(
         length = float(result["media"]["duration"])
         spans = [span for m in MODALITIES for span in getattr(sample, m) or ()]
         truth[name] = [[s, min(e, length)] for s, e in union(spans)]
-        rows[name] = [[s["score"], s["start"], s["end"]] for s in result["segments"]]
+        rows[name], reported[name] = proposal_table(result), len(result["segments"])
         durations[name] = length
-    found = localization(rows, truth, cast("Protocol", protocol), durations=durations)
+    found = localization(
+        rows, truth, cast("Protocol", protocol), durations=durations, reported=reported
+    )
     return {"given": len(samples), "judged": len(judged), **found.to_dict()}
 
 

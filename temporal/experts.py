@@ -121,7 +121,7 @@ class FlickerBranch(nn.Module):
     def forward(self, stream: Tensor) -> Tensor:
         """Return what is to be added to tokens (B, L, D) of a picture stream (B, L, 3, H, W)."""
         colours = adaptive_avg_pool2d(stream.flatten(0, 1), self.GRID).flatten(1)
-        colours = colours.unflatten(0, stream.shape[:2]).transpose(1, 2)  # (B, 48, L)
+        colours = colours.reshape(*stream.shape[:2], -1).transpose(1, 2)  # (B, 48, L)
         edged = pad(colours, (1, 1), mode="replicate")  # at an edge the first difference
         jumps = (edged.diff(n=2, dim=2).abs() + self.FLOOR).log() + 4.0  # about zero mean
         added: Tensor = self.project(jumps.transpose(1, 2))

@@ -14,9 +14,11 @@ import torch
 from avdetect.example import example_frames, example_waveform
 from extractors.media import MediaError, write_clip
 from pipelines.config import ConfigError
-from pipelines.detect import Session, error_dict, load
+from pipelines.detect import Session, load
 from pipelines.detector import Detector, DetectorConfig, save_detector
+from pipelines.verdict import CANDIDATES, error_dict
 from temporal.experts import ExpertConfig
+from temporal.localization import MODALITIES
 
 TINY = ExpertConfig(
     dim=16, appearance=4, lips=(4, 8), flow=(4, 8), depth=(4, 8), mel=(4, 8), voice=(4, 8)
@@ -59,6 +61,15 @@ def test_a_verdict_has_the_fields_of_schema_1(session: Session, clip: Path) -> N
     assert result["model"]["name"] == "tiny"
     assert set(result["elapsed"]) == {"decode", "extract", "judge", "total"}
     assert all(0 <= score <= 1 for score in scores(result))
+
+
+def test_what_is_reported_is_the_best_of_the_candidates(session: Session, clip: Path) -> None:
+    verdict = session.detect(clip)
+    least = dict(zip(MODALITIES, session.config.judge.segment_thresholds, strict=True))
+    assert 0 < len(verdict.candidates) <= CANDIDATES
+    assert [s for s in verdict.candidates if s.score >= least[s.modality]] == verdict.segments
+    ranked = [s["score"] for s in verdict.to_dict()["candidates"]]
+    assert ranked == sorted(ranked, reverse=True)
 
 
 def test_the_same_file_gives_the_same_result_twice(session: Session, clip: Path) -> None:

@@ -109,6 +109,16 @@ def test_segments_of_all_modalities_are_one_truth(tmp_path: Path) -> None:
     place = evaluate_files(tmp_path / "results.jsonl", tmp_path / "truth.json")["localization"]
     assert place["judged"] == 2
     assert place["AP@0.95"] == pytest.approx(1.0)
+    # what was too weak to be reported is ranked, and is no false alarm
+    weak = {"start": 1.0, "end": 2.0, "score": 0.1, "modality": "audio"}
+    lines = [
+        result("f1", 0.9, segments=[], candidates=segments),  # type: ignore[arg-type]
+        result("r1", 0.2, segments=[], candidates=[weak]),  # type: ignore[arg-type]
+    ]
+    (tmp_path / "results.jsonl").write_text("\n".join(lines))
+    place = evaluate_files(tmp_path / "results.jsonl", tmp_path / "truth.json")["localization"]
+    assert (place["proposals"], place["false_per_minute"]) == (2, 0.0)
+    assert place["AP@0.95"] == pytest.approx(1.0)
 
 
 def test_union_of_spans() -> None:

@@ -14,12 +14,13 @@ import torch
 
 from avdetect.example import example_frames, example_waveform
 from extractors.media import MediaError, MediaInfo, write_clip
-from pipelines.detect import Session, Verdict, load
+from pipelines.detect import Session, load
 from pipelines.detector import Detector, DetectorConfig, save_detector
 from pipelines.explain import Evidence, Folding, explain
 from pipelines.moments import share_off_face
 from pipelines.preview import MAX_BYTES, Preview, picture_rate
 from pipelines.report_results import ResultError
+from pipelines.verdict import Verdict
 from temporal.experts import ExpertConfig
 
 TINY = ExpertConfig(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.localization_files import matched, read_proposals, read_segments
+from pipelines.localization_files import matched, read_proposals, read_reported, read_segments
 from pipelines.localization_metrics import localization
 from pipelines.segment_matching import Array
 
@@ -59,6 +59,18 @@ def test_own_results_are_proposals_and_a_failed_one_has_none(tmp_path: Path) -> 
     assert plain(matched(read, {k: np.array(v) for k, v in TRUTH.items()})) == {
         **ROWS, "/x/d.mp4": [],
     }  # fmt: skip
+
+
+def test_candidates_are_proposals_and_segments_are_what_was_reported(tmp_path: Path) -> None:
+    strong = {"score": 0.9, "start": 1.0, "end": 2.0, "modality": "audio"}
+    weak = {"score": 0.1, "start": 4.0, "end": 5.0, "modality": "visual"}
+    row = {"path": "a.mp4", "status": "ok", "segments": [strong], "candidates": [strong, weak]}
+    path = write(tmp_path / "r.jsonl", json.dumps(row))
+    assert plain(read_proposals(path)) == {"a.mp4": [[0.9, 1, 2], [0.1, 4, 5]]}
+    reported = read_reported(path)
+    assert reported is not None
+    assert plain(reported) == {"a.mp4": [[0.9, 1, 2]]}
+    assert read_reported(write(tmp_path / "prediction.json", ROWS)) is None
 
 
 def test_metadata_of_every_kind_gives_the_same_seconds(tmp_path: Path) -> None:

@@ -81,6 +81,15 @@ def test_own_protocol_by_hand() -> None:
     assert (result.videos, result.real_videos, result.segments, result.proposals) == (3, 1, 3, 6)
 
 
+def test_false_alarms_are_what_was_reported_where_a_system_says_so() -> None:
+    truth: Predictions = {"A": [[2, 4]], "C": [], "D": []}
+    predictions: Predictions = {"A": [], "C": [[0.7, 0, 5], [0.6, 5, 6]], "D": [[0.9, 0, 1]]}
+    lengths = {"A": 9, "C": 20, "D": 40}
+    own = localization(predictions, truth, durations=lengths, reported={"A": 5, "D": 1})
+    assert own.false_per_minute == 1.0
+    assert localization(predictions, truth, durations=lengths).false_per_minute == 3.0
+
+
 def test_recall_of_activitynet_cuts_each_video_at_the_same_share() -> None:
     # Two forged videos and four proposals for them: N = 1 is half of each video's, rounded down.
     predictions: Predictions = {
