@@ -25,7 +25,7 @@ class JudgeConfig:
 
     # Scores between are inconclusive. From the upper one on, one in ten of the genuine clips with
     # picture and sound that calibrated the starter weights is called fake.
-    uncertain: tuple[float, float] = (0.4, 0.7)
+    uncertain: tuple[float, float] = (0.4, 0.78)
     # Scores of visual, audio and sync segments below which they are not reported. At these, genuine
     # clips that taught no expert have 0.0, 0.2 and 0.5 false segments a minute.
     segment_thresholds: tuple[float, float, float] = (0.8, 0.8, 0.99)
