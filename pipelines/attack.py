@@ -156,7 +156,7 @@ def _calibrated(
     device = detector.calibration.device
     given, there = {name: s.to(device) for name, s in streams.items()}, mask.to(device)
     clip = detector.clip_logits(detector(given, there).opinions, there)[0, column]
-    scale, shift = detector.calibration[0, column]
+    scale, shift = detector.calibration[column]
     return (scale * clip + shift).cpu()
 
 

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipelines.batches import TrainClip
-from pipelines.detector import JUDGES, Detector, any_logit, clip_means, clip_peaks
+from pipelines.detector import JUDGES, Detector, clip_means, clip_peaks
 from pipelines.fitting import Run
 from pipelines.losses import UNKNOWN
-from pipelines.token_clips import SYNC, VISUAL, JudgedClip, judged_clips, scored, token_clips
+from pipelines.token_clips import VISUAL, JudgedClip, judged_clips, scored, token_clips
 from temporal.localization import MODALITIES
 
 SMALLEST = 0.05  # scale
@@ -20,10 +20,9 @@ FEWEST = 8  # clips of either class without which a scale cannot be fitted
 
 
 def calibrate(detector: Detector, clips: dict[str, list[TrainClip]], run: Run) -> None:
-    """Fit how much each judge counts, then scale and shift of the modalities' logits.
+    """Fit how much each judge counts, then scale and shift of each modality's logit.
 
-    Each modality has two of the latter: for its own score and for its part in the clip's. Both
-    classes weigh alike: a score of 0.5 is what a clip gets that either class would give.
+    Both classes weigh alike: a score of 0.5 is what a clip gets that either class would give.
     """
     if not clips["calibration"]:
         run.log(calibrate="none", note="no clips to calibrate on: scores are left as they are")
@@ -37,17 +36,7 @@ def calibrate(detector: Detector, clips: dict[str, list[TrainClip]], run: Run) -
     rows = detector.calibration.clone().cpu()
     for column, modality in enumerate(MODALITIES):
         known = (truths[:, column] != UNKNOWN) & ~logits[:, column].isnan()
-        rows[0, column] = _fit(logits[known, column], truths[known, column], modality, run)
-    # moved sound taught the sync score its scale; here its part in the clip's score is what it
-    # says of all clips, also of those whose sync nobody knows
-    logits, truths = scored(detector, [*own, *stopped], run, move=False)
-    judged = ~logits.isnan().all(dim=1)
-    labels = (truths == 1).any(dim=1).float()[judged]
-    rows[1] = rows[0]
-    if min(labels.sum(), (1 - labels).sum()) >= FEWEST:
-        rows[1] = fit_any(logits[judged], labels, rows[0])
-    run.log(calibrate="any", fake=int(labels.sum()), real=int((1 - labels).sum()),
-            rows=[[round(v, 4) for v in row] for row in rows[1].tolist()])  # fmt: skip
+        rows[column] = _fit(logits[known, column], truths[known, column], modality, run)
     detector.calibration.copy_(rows)
 
 
@@ -139,33 +128,6 @@ def fit_platt(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     start = torch.tensor([[1.0, 0.0]])
     scale, shift = _fitted(lambda z: z[:, 0], logits[:, None], labels, start)[0].tolist()
     return scale, shift
-
-
-def fit_any(logits: Tensor, labels: Tensor, own: Tensor) -> Tensor:
-    """Return (scale > 0, shift) a modality (K, 2) whose noisy-or fits the labels (N,) well.
-
-    Picture and sound keep the scales of their own scores and share what they are shifted by, so
-    that the clip's score agrees with theirs: fitted freely, it would follow whichever the held-out
-    generators happen to show in. Scale and shift of sync are free: few fakes break it.
-
-    Args:
-        logits: (N, 3), NaN where a modality was not judged.
-        labels: 0 or 1.
-        own: (3, 2) of each modality's own score.
-    """
-    tracks, sync = logits[:, :SYNC] * own[:SYNC, 0] + own[:SYNC, 1], logits[:, SYNC]
-    missing, given = tracks.isnan(), tracks.nan_to_num(0.0)
-
-    def join(scaled: Tensor) -> Tensor:  # (N, 2): the tracks' shift, and sync
-        moved = (given + scaled[:, :1]).masked_fill(missing, torch.nan)
-        return any_logit(torch.cat([moved, scaled[:, 1:]], dim=1))
-
-    free = torch.stack([torch.zeros_like(sync), sync], dim=1)
-    # the search ends in the nearest valley: a sync that is all but silent at first stays so
-    start = torch.stack([torch.tensor([1.0, 0.0]), own[SYNC] - torch.tensor([0.0, 4.0])])
-    (_, shift), part = _fitted(join, free, labels, start)
-    moved = own[:SYNC] + torch.stack([torch.zeros_like(shift), shift])
-    return torch.cat([moved, part[None]])
 
 
 def _fitted(

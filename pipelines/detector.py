@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import log
 from pathlib import Path
 
 import torch
@@ -33,6 +34,7 @@ JUDGES = (
     *PROBES.items(), ("lag", "sync"), ("sharpness", "visual"),
     *((f"fusion of {m}", m) for m in MODALITIES),
 )  # fmt: skip
+TWO_TRACKS = log(2**0.5 - 1)  # log odds of each of two tracks, of which one is forged at even odds
 PEAK_STEPS = 25  # the most suspicious second that the clip's logit listens to
 
 
@@ -64,9 +66,8 @@ class Detector(nn.Module):
     clip_weights: Tensor  # (J, 2) of a judge's mean over the clip, and of its peak above the mean
     step_weights: Tensor  # (J, 2) of its mean over the clip, and of a step's departure from it
     biases: Tensor  # (2, 3) of the clip's and the steps' logits
-    # (scale, shift) of each modality's clip logit, fitted at last: first for its own score, then
-    # for its part in the clip's
-    calibration: Tensor  # (2, 3, 2)
+    # (scale, shift) of each modality's clip logit, fitted at last
+    calibration: Tensor  # (3, 2)
     belongs: Tensor  # (J, 3) 1 where a judge speaks of a modality
 
     def __init__(self, config: DetectorConfig) -> None:
@@ -89,7 +90,7 @@ class Detector(nn.Module):
         self.register_buffer("clip_weights", torch.stack([shares, shares / 2], dim=1))
         self.register_buffer("step_weights", torch.stack([shares, shares], dim=1))
         self.register_buffer("biases", torch.zeros(2, len(MODALITIES)))
-        self.register_buffer("calibration", torch.tensor([[[1.0, 0.0]] * len(MODALITIES)] * 2))
+        self.register_buffer("calibration", torch.tensor([[1.0, 0.0]] * len(MODALITIES)))
         belongs = [[float(m == modality) for modality in MODALITIES] for _, m in JUDGES]
         self.register_buffer("belongs", torch.tensor(belongs), persistent=False)
 
@@ -153,10 +154,15 @@ class Detector(nn.Module):
     def calibrated(self, clip_logits: Tensor) -> Tensor:
         """Return probabilities (4,): visual, audio, sync, any. NaN logits (3,) were not judged.
 
-        A clip is genuine if every modality of it is (a noisy-or).
+        A clip is genuine if picture and sound are (a noisy-or). By itself each of them begins at
+        even odds, and so does a sound file. A video with both does too: each then begins at
+        `TWO_TRACKS`, and one without sound begins lower, since nothing else can be forged. Sync has
+        no part in it: where lips and sound hardly fit, so they do in many a genuine clip.
         """
-        own, shared = self.calibration[..., 0] * clip_logits + self.calibration[..., 1]
-        overall = any_logit(shared[None])
+        own = self.calibration[:, 0] * clip_logits + self.calibration[:, 1]
+        visual, audio, _ = own
+        alone = torch.stack([visual, audio])
+        overall = any_logit(torch.where(visual.isnan(), alone, alone + TWO_TRACKS)[None])
         return torch.cat([own, overall]).sigmoid()
 
 
@@ -187,7 +193,7 @@ def any_logit(logits: Tensor) -> Tensor:
 def save_detector(path: Path, detector: Detector, facts: Mapping[str, object]) -> None:
     """Write weights, config and facts (how it was trained, what it reaches) to one file."""
     metadata = {
-        "format": "avdetect detector 3",
+        "format": "avdetect detector 4",
         "config": json.dumps(to_dict(detector.config)),
         "facts": json.dumps(dict(facts)),
     }
@@ -227,7 +233,7 @@ def load_detector(path: Path, device: str = "cpu") -> Detector:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file: {error}") from error
-    if metadata.get("format") != "avdetect detector 3":
+    if metadata.get("format") != "avdetect detector 4":
         raise ValueError(f"{path}: not the weights of an avdetect detector")
     config = from_dict(DetectorConfig, json.loads(metadata["config"]), str(path))
     detector = Detector(config)

@@ -25,7 +25,8 @@ class JudgeConfig:
 
     # Scores between are inconclusive. From the upper one on, one in ten of the genuine clips with
     # picture and sound that calibrated the starter weights is called fake.
-    uncertain: tuple[float, float] = (0.4, 0.78)
+    uncertain: tuple[float, float] = (0.35, 0.6)
+    apart: float = 0.9  # sync scores above forbid the verdict real
     # Scores of visual, audio and sync segments below which they are not reported: none of the 313
     # genuine clips (16 minutes) that taught no expert has one above.
     segment_thresholds: tuple[float, float, float] = (0.8, 0.95, 0.9995)
@@ -73,7 +74,7 @@ def judge(timelines: list[Timeline], detector: Detector, config: JudgeConfig) ->
     scores = {n: None if p != p else round(p, 4) for n, p in zip(names, probabilities, strict=True)}
     curves = _curves(timelines, pictures, sound, speaker, detector)
     return Judgement(
-        verdict=_verdict(scores["score"], config, warnings),
+        verdict=_verdict(scores, config, warnings),
         scores=scores,
         timeline=curves[0].numpy(),
         curves=curves,
@@ -202,7 +203,14 @@ def _curves(
     return probs, proposals, reach
 
 
-def _verdict(score: float | None, config: JudgeConfig, warnings: list[str]) -> str:
+def _verdict(scores: dict[str, float | None], config: JudgeConfig, warnings: list[str]) -> str:
+    score, sync = scores["score"], scores["sync_score"]
+    apart = sync is not None and sync >= config.apart
+    if apart:
+        warnings.append(
+            f"lips and sound hardly fit ({sync:.2f}): the score takes no account of that, since "
+            "one in ten genuine clips is like it"
+        )
     if score is None:
         warnings.append("nothing in the file could be judged")
         return "inconclusive"
@@ -210,13 +218,15 @@ def _verdict(score: float | None, config: JudgeConfig, warnings: list[str]) -> s
     if low < score < high:
         warnings.append(f"the score {score:.2f} lies between {low} and {high}: it decides nothing")
         return "inconclusive"
-    return "fake" if score >= high else "real"
+    if score >= high:
+        return "fake"
+    return "inconclusive" if apart else "real"
 
 
 def _faces(
     pictures: list[Timeline], logits: list[float], detector: Detector
 ) -> list[dict[str, Any]]:
-    scale, shift = detector.calibration[0, VISUAL].tolist()
+    scale, shift = detector.calibration[VISUAL].tolist()
     return [
         {
             "track": t.track,

@@ -102,7 +102,7 @@ def test_a_face_too_small_is_not_judged_and_a_small_one_with_a_warning(detector:
 
 
 def test_a_score_in_the_band_is_inconclusive(detector: Detector) -> None:
-    result = judge([timeline((0.1, 0, 0), track=0)], detector, JudgeConfig())
+    result = judge([timeline((0.9, 0, 0), track=0)], detector, JudgeConfig())
     assert result.verdict == "inconclusive"
     assert any("decides nothing" in warning for warning in result.warnings)
 
@@ -114,3 +114,12 @@ def test_steps_before_a_face_appears_are_not_judged_by_the_picture(detector: Det
     assert visual[:40].isnan().all()
     assert not visual[40:].isnan().any()
     assert not torch.tensor(result.timeline[:, 1]).isnan().any()
+
+
+def test_lips_that_hardly_fit_forbid_the_verdict_real_and_no_other(detector: Detector) -> None:
+    for visual, verdict in ((-5.0, "inconclusive"), (9.0, "fake")):
+        face = timeline((visual, 0, 5), track=0)
+        result = judge([face, timeline((0, -5, 0))], detector, JudgeConfig())
+        assert result.scores["sync_score"] > JudgeConfig().apart  # type: ignore[operator]
+        assert result.verdict == verdict
+        assert any("lips and sound hardly fit" in warning for warning in result.warnings)
