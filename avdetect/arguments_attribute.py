@@ -15,7 +15,8 @@ def add_attribute(verbs: Verbs) -> None:
     verb = verbs.add_parser(
         "attribute",
         help="which family of generators made a forged clip, or one that you registered",
-        usage="avdetect attribute VIDEO... | add NAME VIDEO... | list  [--register FILE]",
+        usage="avdetect attribute VIDEO... | add NAME VIDEO... | list  [--json FILE] "
+        "[--register FILE]",
         description="Compares the face and the voice of a clip's first three seconds with known "
         "families of generators and with those that you registered by a few clips each. It says "
         "`unknown` where none is near; whether a clip is forged at all is for `avdetect detect`.",
@@ -25,6 +26,11 @@ def add_attribute(verbs: Verbs) -> None:
         nargs="+",
         metavar="VIDEO",
         help="files to attribute; or `add NAME` and some clips of a new generator; or `list`",
+    )
+    verb.add_argument(
+        "--json",
+        metavar="FILE",
+        help="write what is found here, a JSON object a line; - prints them instead of the table",
     )
     verb.add_argument(
         "--register",

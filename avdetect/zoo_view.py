@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +14,7 @@ from pipelines.head_board import evaluate_heads, heads_table
 from pipelines.zoo import SHIPPED, read_parts, train_part
 from pipelines.zoo_board import evaluate_zoo, leaderboard
 from pipelines.zoo_heads import is_head, train_head
+from pipelines.zoo_maps import is_map, train_map
 
 
 def run_zoo(options: Namespace) -> None:
@@ -25,8 +28,7 @@ def run_zoo(options: Namespace) -> None:
         console.print(parts_table(options))
     elif options.zoo_verb == "train":
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-        train = train_head if is_head(options.part) else train_part
-        weights = train(options.part, options.data, options.out, options.set)
+        weights = trainer_of(options.part)(options.part, options.data, options.out, options.set)
         console.print(f"the weights are in {weights}")
     else:
         weights = options.weights or SHIPPED
@@ -40,6 +42,17 @@ def run_zoo(options: Namespace) -> None:
         if options.board is not None:
             options.board.write_text(board, encoding="utf-8")
         console.print(board)
+
+
+def trainer_of(path: Path) -> Callable[[Path, Path, Path, list[str]], Path]:
+    """Return what trains the part, head or map that a YAML file describes.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    if is_map(path):
+        return train_map
+    return train_head if is_head(path) else train_part
 
 
 def parts_table(options: Namespace) -> Table:

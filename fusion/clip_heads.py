@@ -60,10 +60,7 @@ class TypeHead(nn.Module):
         """Set each label's threshold to the logit of best F1 on clips that taught nothing."""
         for label, (logits, truth) in enumerate(zip(self(vectors).T, targets.T, strict=True)):
             if truth.any():
-                order = logits.argsort(descending=True)
-                hits = truth[order].cumsum(dim=0)
-                f1 = 2 * hits / (torch.arange(1, len(order) + 1) + truth.sum())
-                self.thresholds[label] = logits[order[f1.argmax()]]
+                self.thresholds[label] = best_of_f1(logits, truth)
 
 
 class FamilyHead(nn.Module):
@@ -165,6 +162,14 @@ class LaunderingHead(nn.Module):
         """Return 0 real, 1 laundered or 2 synthetic (B,); stage two counts only after stage one."""
         first, second = (self(vectors) >= self.thresholds).T
         return first.long() * (1 + second.long())
+
+
+def best_of_f1(scores: Tensor, truth: Tensor) -> Tensor:
+    """Return the score () from which on to say yes gives the best F1 of truth (N,), 1 or 0."""
+    order = scores.argsort(descending=True)
+    hits = truth[order].cumsum(dim=0)
+    f1 = 2 * hits / (torch.arange(1, len(order) + 1) + truth.sum())
+    return scores[order[f1.argmax()]]
 
 
 def best_threshold(cosines: Tensor, own: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -64,6 +64,20 @@ class Attributed:
     likenesses: list[Likeness]  # one a track
     types: list[str]  # kinds of forgery that the clip looks like, the clearest first
     origin: str | None  # of the picture: real, laundered or synthetic; None: there is none
+
+    def to_dict(self, path: str | os.PathLike[str]) -> dict[str, Any]:
+        """Return what was said of a file as plain values, ready for JSON."""
+        made_by = {
+            row.track: {
+                "name": row.nearest if row.near else None, "nearest": row.nearest,
+                "cosine": round(row.cosine, 4),
+            }
+            for row in self.likenesses
+        }  # fmt: skip
+        return {
+            "path": str(path), "status": "ok", "error": None, "types": self.types,
+            "origin": self.origin, "made_by": made_by,
+        }  # fmt: skip
 
 
 class Attribution:

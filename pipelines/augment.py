@@ -24,9 +24,9 @@ def augment_streams(streams: dict[str, Tensor], rng: np.random.Generator) -> dic
     out = _slower(streams, rng.uniform(10, 24)) if rng.random() < 0.2 else dict(streams)
     mirror = rng.random() < 0.5
     if "appearance" in out:
-        out["appearance"] = _picture(out["appearance"], rng, shift=5)
+        out["appearance"] = retaken(out["appearance"], rng, shift=5)
     if "mouth" in out:
-        out["mouth"] = _picture(out["mouth"], rng, shift=3)
+        out["mouth"] = retaken(out["mouth"], rng, shift=3)
     if "flow" in out:
         gain, noise = rng.uniform(0.8, 1.25), rng.uniform(0, 0.03)
         out["flow"] = out["flow"].float() * gain
@@ -71,8 +71,11 @@ def _mirrored(streams: dict[str, Tensor]) -> dict[str, Tensor]:
     return out
 
 
-def _picture(frames: Tensor, rng: np.random.Generator, shift: int) -> Tensor:
-    """Return crops (L, C, H, W) uint8 in another light, focus, scale and compression."""
+def retaken(frames: Tensor, rng: np.random.Generator, shift: int) -> Tensor:
+    """Return crops (L, C, H, W) uint8 in another light, focus, scale and compression.
+
+    They move by so many pixels at most: with 0, every pixel stays where it was.
+    """
     height, width = frames.shape[-2:]
     x = frames.float()
     dx, dy = (int(v) for v in rng.integers(-shift, shift + 1, 2))

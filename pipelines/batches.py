@@ -223,14 +223,14 @@ def random_chunk(
     pictures = clip.pictures(begin, end, names)
     column = targets[:, MODALITIES.index("visual")]
     if "appearance" in pictures and (column == 0).all() and rng.random() < forged:
-        other = _other_crops(clip, donors, end - begin, rng)
+        other = other_crops(clip, donors, end - begin, rng)
         depth = clip.pictures(begin, end, ("depth",))["depth"]
         pictures["appearance"], hits = forge_crops(pictures["appearance"], depth, other, rng)
         column[hits] = 1.0
     return clip.chunk(begin, end, names, rng, pictures), targets
 
 
-def _other_crops(
+def other_crops(
     clip: TrainClip, donors: Sequence[TrainClip], length: int, rng: np.random.Generator
 ) -> Tensor:
     """Return crops (length, 3, H, W) of another moment of the clip, or of a donor's face."""

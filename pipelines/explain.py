@@ -22,10 +22,12 @@ from extractors.media import Clip, MediaInfo
 from extractors.streams import Streams
 from pipelines.contributions import Removals
 from pipelines.findings import measured
+from pipelines.locator import Locator, locator_of
 from pipelines.measurements import Measurements
 from pipelines.moments import Moment, Moments, moment_maps, share_off_face
 from pipelines.preview import Preview
 from pipelines.timelines import Timeline
+from temporal.forgery_map import face_cells
 from temporal.windows import Windows
 
 if TYPE_CHECKING:
@@ -137,14 +139,14 @@ class Recorder:
         faces = Counter({t: sum(len(b) for _, b in parts) for t, parts in self._boxes.items()})
         longest = faces.most_common(1)[0][0] if faces else None
         lips, heard = self._measurements.curves(longest)
-        detector = self._session.detector
+        detector, locator = self._session.detector, locator_of(self._session)
         suspects = sorted(result["faces"], key=lambda face: -face["score"])[:FACES]
         moments = []
         for moment in self._moments.found():
             if on_step is not None:
                 on_step(1, 1)
             with torch.inference_mode(False):
-                moments.append((moment, moment_maps(detector, moment)))
+                moments.append((moment, moment_maps(detector, moment) | forged(locator, moment)))
         return Evidence(
             contributions=self._removals.contributions(result, self._session.config.judge),
             measurements=measured(self._measurements, [face["track"] for face in suspects]),
@@ -160,6 +162,14 @@ class Recorder:
             spectrogram=self._spectrogram.values(),
             preview=None if self._preview is None else self._preview.finish(),
         )
+
+
+def forged(locator: Locator | None, moment: Moment) -> dict[str, Tensor]:
+    """Return how much of a face seems painted over, by the name `forged`: (L, 28, 28), 0 to 1."""
+    if locator is None or not {"appearance", "depth"} <= set(moment.streams):
+        return {}
+    face = face_cells(moment.streams["depth"])
+    return {"forged": locator(moment.streams["appearance"], face)}
 
 
 class Folding:

@@ -22,10 +22,12 @@ from pipelines.head_metrics import (
     multi_label_metrics,
     resampled,
 )
+from pipelines.map_board import evaluate_map
 from pipelines.metrics import auc, bootstrap_interval
 from pipelines.train import TrainConfig, read_samples
 from pipelines.zoo import SHIPPED
 from pipelines.zoo_heads import HEADS, load_head, newcomer_cosines
+from pipelines.zoo_maps import is_map
 
 Row = dict[str, Any]  # a number and its interval by name
 SHOTS = (1, 3, 5)  # clips that a new generator is registered by
@@ -53,6 +55,9 @@ def evaluate_heads(
     samples = [s for s in read_samples(recipe.data) if s.split == "dev"]
     rows: dict[str, Row] = {}
     for name in names or sorted(path.stem for path in HEADS.glob("*.yaml")):
+        if is_map(HEADS / f"{name}.yaml"):
+            rows[name] = evaluate_map(weights / f"{name}.safetensors", samples, recipe, out)
+            continue
         head, config = load_head(weights / f"{name}.safetensors")
         clips = head_clips(config, samples, recipe, out)
         labels = list(config.labels)
@@ -166,9 +171,11 @@ def measured_families(head: FamilyHead, labels: Sequence[str], clips: HeadClips)
 def newcomers(described: Tensor, methods: NDArray[np.str_]) -> Row:
     """Return how often clips find their generator among some registered by a few clips each.
 
-    Also the Hungarian accuracy of as many k-means clusters as there are generators, unregistered.
+    Also how well as many k-means clusters as there are generators, unregistered, are those: their
+    Hungarian accuracy, normalised mutual information and adjusted Rand index.
     """
     from sklearn.cluster import KMeans
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
     counts = Counter(methods.tolist())
     names = sorted(name for name, count in counts.items() if count >= FEWEST)
@@ -184,6 +191,8 @@ def newcomers(described: Tensor, methods: NDArray[np.str_]) -> Row:
     chosen = np.concatenate(places)
     said = KMeans(len(names), n_init=10, random_state=0).fit_predict(described[chosen].numpy())
     row["cluster accuracy"] = cluster_accuracy(methods[chosen], said)
+    row["cluster NMI"] = float(normalized_mutual_info_score(methods[chosen], said))
+    row["cluster ARI"] = float(adjusted_rand_score(methods[chosen], said))
     return row
 
 

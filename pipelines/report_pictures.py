@@ -22,7 +22,9 @@ SEEN = {
     "flow": "movement (hue: direction, brightness: speed)",
     "depth": "the face's shape in depth",
     "mel": "the sound's spectrum",
+    "forged": "how much seems painted over, by a weak network (black: nothing, white: all)",
 }
+FAINT = 0.1  # of 1: a map that reaches no further shows no place
 
 
 def moment_pictures(moment: Moment, maps: dict[str, Tensor]) -> list[dict[str, str]]:
@@ -40,7 +42,22 @@ def moment_pictures(moment: Moment, maps: dict[str, Tensor]) -> list[dict[str, s
             )[:, 0].numpy()
             words = f"its evidence is strongest {place(maps[expert][steps])}"
             rows.append(_picture(SEEN[expert], words, [tiles, overlaid(tiles, heat)]))
+    if "forged" in maps:
+        rows.append(_forged_picture(moment.streams["appearance"][steps], maps["forged"][steps]))
     return rows
+
+
+def _forged_picture(crops: Tensor, shares: Tensor) -> dict[str, str]:
+    """Return five crops (N, 3, h, w), and below them how much seems forged (N, 28, 28) in grey."""
+    tiles = _tiles("appearance", crops)
+    scaled = functional.interpolate(
+        shares[:, None], tiles.shape[1:3], mode="bilinear", align_corners=False
+    )
+    grey = (scaled * 255).round().byte().permute(0, 2, 3, 1).expand(*tiles.shape).numpy()
+    words = f"at most {float(shares.max()):.2f} of 1"
+    if shares.max() >= FAINT:
+        words += f", most of it {place(shares)}"
+    return _picture(SEEN["forged"], words, [tiles, grey])
 
 
 def _steps(moment: Moment) -> list[int]:

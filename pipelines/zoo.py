@@ -20,13 +20,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from extractors.media import file_sha256
 from extractors.streams import STREAMS
 from pipelines.batches import TrainClip
 from pipelines.config import ConfigError, load_config
 from pipelines.datasets import Sample
 from pipelines.detect import STARTER
-from pipelines.detector import load_detector
+from pipelines.detector import experts_sha256, load_detector
 from pipelines.fitting import Run, StageConfig
 from pipelines.stream_cache import StreamCache
 from pipelines.train import TrainConfig, read_samples
@@ -140,7 +139,7 @@ def load_part_clips(
     def listener() -> Listener:
         starter = load_detector(STARTER)
         fold_norms(starter.experts)
-        return Listener(starter, file_sha256(STARTER), out / "said")
+        return Listener(starter, experts_sha256(STARTER), out / "said")
 
     streams = StreamCache(Path(recipe.data.cache))
     return part_clips(

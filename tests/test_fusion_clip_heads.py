@@ -135,3 +135,17 @@ def test_the_second_stage_learns_from_forged_clips_alone() -> None:
     cost = [math.log(1 + math.exp(x)) for x in (-0.3, -0.2, -0.5, 0.7, 0.4)]
     expected = sum(cost[:3]) / 3 + sum(cost[3:]) / 2
     assert float(head.loss(torch.zeros(3, 2), targets)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_bias_of_the_logits_moves_the_thresholds_and_no_verdict() -> None:
+    # as the mean of the highest patches has it, which lies above 0 where nothing is to be found
+    vectors = torch.randn(60, 2)
+    targets = torch.stack([(vectors[:, 0] > 0.3) & (vectors[:, 1] <= 0), (vectors > 0.3).all(1)], 1)
+    said = []
+    for bias in (0.0, 0.4237):
+        head = LaunderingHead(2, 2).eval()
+        head.forward = lambda given, bias=bias: given + bias  # type: ignore[method-assign]
+        head.settle(vectors, targets.float())
+        said.append(head.classes(vectors))
+    assert torch.equal(*said)
+    assert len(said[0].unique()) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from pipelines.batches import TrainClip
 from pipelines.config import ConfigError
 from pipelines.datasets import WHOLE, Sample, Spans
 from pipelines.fitting import Run, StageConfig
-from pipelines.train_experts import probe_auc, train_steps
+from pipelines.train_experts import probe_auc, suspicion, train_steps
 from pipelines.zoo import SHIPPED, PartConfig, build_part, load_part, read_parts
 from pipelines.zoo_board import column_of, cost, leaderboard, measured
 from temporal.small_cnn import SmallCnn
@@ -181,3 +182,8 @@ def test_what_cannot_be_used_is_one_sentence(mine: Path, tmp_path: Path) -> None
     learns = PartConfig("t", "hiss:Hiss", stage=StageConfig())
     with pytest.raises(ConfigError, match="not the weights of"):
         load_part(path, learns, tmp_path / "none.safetensors")
+
+
+def test_the_mean_of_the_higher_half_of_noise_is_known() -> None:
+    noise = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
+    assert suspicion(noise) == pytest.approx((2 / math.pi) ** 0.5, abs=0.01)

@@ -73,3 +73,12 @@ def test_it_says_how_far_it_is() -> None:
 def test_two_clips_are_too_few() -> None:
     with pytest.raises(ValueError, match="expected 3 or more, got 2"):
         mutual_scores([torch.randn(5, 4)] * 2)
+
+
+def test_of_a_corpus_that_comes_twice_a_lone_artefact_has_a_peer_and_falls_back() -> None:
+    once, twice = mutual_scores(corpus(1), (1,)), mutual_scores(corpus(1) * 2, (1,))
+    # six of 19 others are compared, then eleven of 39: of the artefact's, one is its own copy
+    assert float(twice.curves[0].max()) < 0.95 * float(once.curves[0].max())
+    torch.testing.assert_close(twice.scores[:CLIPS], twice.scores[CLIPS:])
+    few = mutual_scores(corpus(1)[:3] * 2, (1,))  # one other is compared: the copy, and no more
+    assert float(few.scores.max() - few.scores.min()) < 1e-4

@@ -100,3 +100,16 @@ def test_frames_of_a_group_share_a_logit_and_patches_must_fill_squares() -> None
     assert len(set(logits[4:].tolist())) == 1
     with pytest.raises(ValueError, match="got 50 patches"):
         PatchCraft(patches=50)
+
+
+def test_equally_rich_patches_may_change_places_and_their_inner_responses_keep_their_mean() -> None:
+    part = PatchCraft(patches=12, frames=4).eval()
+    tiles = 255 * torch.rand(1, 4, 3, 32, 32)
+    inner = torch.zeros(32, 32, dtype=torch.bool)
+    inner[3:-3, 3:-3] = True  # what no filter sees the neighbouring patch from
+    with torch.inference_mode():
+        means = [
+            part._print(mosaic(tiles[:, order]))[..., inner.repeat(2, 2)].mean(dim=-1)
+            for order in ([0, 1, 2, 3], [2, 0, 3, 1])
+        ]
+    torch.testing.assert_close(means[0], means[1], atol=1e-4, rtol=1e-4)

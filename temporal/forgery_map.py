@@ -1,0 +1,118 @@
+"""What the appearance expert's first layers see in, a grey-scale map of what was painted over out.
+
+Source: Huang et al., FakeLocator, IEEE TIFS 2022: the truth is how far the forged picture is from
+the genuine one, not a mask of yes and no. Instead of a network of its own the map has a decoder on
+layers that the detector has anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from temporal.experts import normalise
+
+CELLS = 28  # of the map, to either side: 4 pixels of a crop each
+# Layers of the appearance expert's stem that are read: their channels and cells to either side.
+LAYERS = {1: (16, 56), 3: (24, 28), 6: (32, 14), 13: (96, 7)}
+ROOM = 3  # cells around the face that count as face: a tenth of the crop
+HARDLY = -3.0  # logit of an untrained map: most of most pictures is genuine
+
+
+def grey_map(genuine: Tensor, forged: Tensor, least: float = 0.0) -> Tensor:
+    """Return how much each pixel (L, H, W) of crops was forged, from 0 to 1.
+
+    The mean difference of the three colours, by the largest of the clip; 0 throughout where
+    nothing was forged.
+
+    Args:
+        genuine: (L, 3, H, W) levels.
+        forged: (L, 3, H, W) levels of the same pixels.
+        least: levels; smaller differences count as none, where both were encoded.
+    """
+    difference = (forged.float() - genuine.float()).abs().mean(dim=1)
+    difference = torch.where(difference < least, 0.0, difference)
+    return difference / difference.max().clamp(min=1e-6)
+
+
+def in_cells(maps: Tensor) -> Tensor:
+    """Return pixel maps (L, H, W) as the means of cells (L, 28, 28)."""
+    return functional.adaptive_avg_pool2d(maps[:, None], CELLS)[:, 0]
+
+
+def face_cells(depth: Tensor) -> Tensor:
+    """Return which cells (L, 28, 28) lie on the face or near it; depth (L, 1, h, w) of its mesh."""
+    mesh = functional.adaptive_max_pool2d((depth != 0).float(), CELLS)
+    return functional.max_pool2d(mesh, 2 * ROOM + 1, 1, ROOM)[:, 0]
+
+
+@torch.no_grad()
+def seen_by(stem: nn.Sequential, crops: Tensor) -> list[Tensor]:
+    """Return what the layers of a stem see of crops (L, 3, 112, 112) uint8: (L, C, n, n) each."""
+    x = normalise("appearance", crops[None])[0].to(memory_format=torch.channels_last)
+    seen = []
+    for index, layer in enumerate(stem):
+        x = layer(x)
+        if index in LAYERS:
+            seen.append(x)
+    return seen
+
+
+class ForgeryMap(nn.Module):
+    """A decoder from the coarsest of the layers to the map, with the finer ones on its way."""
+
+    threshold: Tensor  # () from which on a cell is said to be forged
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.register_buffer("threshold", torch.tensor(0.5))
+        edges, fine, middle, coarse = (channels for channels, _ in LAYERS.values())
+        self.coarse = _block(coarse, 2 * width)
+        self.middle = _block(2 * width + middle, 2 * width)
+        self.edges = _block(edges, width, stride=2)
+        self.fine = _block(3 * width + fine, width)
+        self.last = _block(width, width)
+        self.out = nn.Conv2d(width, 1, 1)
+
+    def forward(self, seen: Sequence[Tensor], face: Tensor) -> Tensor:
+        """Return logits (L, 28, 28) of the layers' maps and the face's cells (L, 28, 28).
+
+        Off the face all features are zero, and the logit that of nothing seen.
+        """
+        edges, fine, middle, coarse = seen
+        x = self.middle(torch.cat([_doubled(self.coarse(coarse)), middle], dim=1))
+        x = self.fine(torch.cat([_doubled(x), fine, self.edges(edges)], dim=1))
+        logits: Tensor = self.out(self.last(x) * face[:, None])
+        return logits[:, 0] + HARDLY
+
+
+def map_loss(logits: Tensor, truth: Tensor) -> Tensor:
+    """Return how far maps (L, 28, 28) are from the truth: the paper's L1, and the cross-entropy.
+
+    L1 alone is least for a map of zeros wherever less than half of the chances are on a forgery.
+    """
+    entropy = functional.binary_cross_entropy_with_logits(logits, truth)
+    return functional.l1_loss(logits.sigmoid(), truth) + entropy
+
+
+def map_cosine(found: Tensor, truth: Tensor) -> Tensor:
+    """Return the cosine () of two maps of one shape: 1 where one is a multiple of the other."""
+    return functional.cosine_similarity(found.flatten(), truth.flatten(), dim=0)
+
+
+def map_psnr(found: Tensor, truth: Tensor) -> Tensor:
+    """Return the peak signal-to-noise ratio (), decibels, of a map in [0, 1]."""
+    return -10 * (found - truth).square().mean().log10()
+
+
+def _block(channels: int, width: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
+    )  # fmt: skip
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
