@@ -12,7 +12,7 @@ from avdetect.table import printable
 from avdetect.terminal import WriteRow, complain, json_lines, progress, quiet_libraries
 from extractors.media import MediaError
 from pipelines.attribute import Attribution, RegisterError, default_register
-from pipelines.detect import error_dict
+from pipelines.verdict import error_dict
 
 LAUNDERED = (
     "the picture looks as if genuine content had been passed through a generator: it may depict "
