@@ -59,8 +59,7 @@ def resources() -> Resources:
     known: list[dict[str, Any]] = ray.nodes()
     nodes = [node["Resources"] for node in known if node["Alive"]]
     return Resources(
-        nodes=len(nodes),
-        cpus=sum(node.get("CPU", 0.0) for node in nodes),
+        cores=tuple(node.get("CPU", 0.0) for node in nodes),
         gpus=sum(node.get("GPU", 0.0) for node in nodes),
         memory=int(sum(node.get("memory", 0.0) for node in nodes)),
     )

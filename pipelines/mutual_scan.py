@@ -14,10 +14,12 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
+from pipelines.cores import alone
 from pipelines.corpus import Beginning, OnBegin
 from pipelines.detect import STARTER
 from pipelines.jobs import RayPool
@@ -89,7 +91,7 @@ def scan_mutual(
         on_begin(Beginning(folder, 0, len(videos), plan))
 
         def pools(load: Load, expected: dict[str, str]) -> Pool:
-            return RayPool(load, expected, plan, config.limit)
+            return RayPool(partial(alone, plan.cpus, load), expected, plan, config.limit)
 
         return compare(source, videos, folder, config, pools, on_progress)
 

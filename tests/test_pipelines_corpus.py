@@ -36,8 +36,8 @@ from pipelines.scan_worker import Model
 
 @dataclass(frozen=True)
 class Deadly(Model):
-    def load_alone(self):
-        session = Model.load_alone(self)
+    def load(self):
+        session = Model.load(self)
         detect = session.detect
         def deadly(path, on_step=None):
             if "abort" in path.name:
