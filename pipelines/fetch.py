@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from extractors.media import MediaError
-from pipelines.sources import SourceError, filesystem_of, is_uri
+from pipelines.remote import filesystem_of, is_uri
 
 PIECE = 2**20  # bytes that are copied at once
 LOCK = "lock"
@@ -64,7 +64,7 @@ def _pieces(uri: str) -> Iterator[bytes]:
         with system.open_input_stream(path) as source:
             while piece := source.read(PIECE):
                 yield piece
-    except (OSError, ValueError, SourceError) as error:
+    except (OSError, ValueError) as error:
         raise MediaError(f"{uri} cannot be fetched ({error})") from error
 
 

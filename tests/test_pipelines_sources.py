@@ -91,6 +91,14 @@ def test_a_uri_names_the_media_objects_below_it(corpus):
     assert paths(f"{uri}/b.mp4") == [f"{uri}/b.mp4"]
 
 
+def test_names_with_special_characters_are_found_by_the_uris_that_are_listed(tmp_path):
+    (tmp_path / "a#1 ?ü 100%25.mp4").write_bytes(b"found")
+    uris = paths(f"file://{tmp_path}")
+    assert uris == [f"file://{tmp_path}/a%231%20%3F%C3%BC%20100%2525.mp4"]
+    with local_copy(uris[0], tmp_path, print) as file:
+        assert file.read_bytes() == b"found"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
