@@ -38,9 +38,9 @@ def keep_to_cores(count: int, locks: Path | None = None) -> set[int]:
 
     locks: the folder that tells which are taken; None: one that all on this machine share.
     """
+    allowed = allowed_cores()
     if not hasattr(os, "sched_setaffinity"):
-        return set(range(os.cpu_count() or 1))
-    allowed = os.sched_getaffinity(0)
+        return allowed
     taken = _take(sorted(allowed), count, locks or Path(tempfile.gettempdir()) / LOCKS)
     if not taken:
         return allowed
@@ -48,6 +48,13 @@ def keep_to_cores(count: int, locks: Path | None = None) -> set[int]:
         with suppress(ProcessLookupError):  # it has ended meanwhile
             os.sched_setaffinity(int(thread.name), taken)
     return taken
+
+
+def allowed_cores() -> set[int]:
+    """Return the cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
 
 
 def _take(cores: list[int], count: int, locks: Path) -> set[int]:

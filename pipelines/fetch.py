@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from extractors.media import MediaError
@@ -73,14 +73,16 @@ def scratch_folder(parent: Path | None = None) -> Path:
 
     Whoever lives holds a lock in their folder, and the system lets go of the locks of the dead.
     """
-    parent = parent or Path(tempfile.gettempdir()) / "avdetect-scan"
+    parent = parent or Path(tempfile.gettempdir()) / f"avdetect-scan-{os.getuid()}"
     parent.mkdir(parents=True, exist_ok=True)
     for old in parent.iterdir():
         if old.is_dir() and _abandoned(old):
             shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(dir=parent))
-    hold(folder / LOCK)
-    return folder
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=parent))
+        with suppress(FileNotFoundError):  # another one may clear it away before it is locked
+            if hold(folder / LOCK) is not None:
+                return folder
 
 
 def hold(path: Path) -> int | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pipelines.cores import allowed_cores
 from pipelines.scan_plan import Resources
 
 OBJECT_STORE = 200 * 2**20  # bytes, on a cluster of our own where only rows go through it
@@ -35,7 +36,7 @@ def connect(address: str | None, store: int | None = OBJECT_STORE) -> bool:
         return False
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     own: dict[str, Any] = {
-        "num_cpus": len(os.sched_getaffinity(0)),
+        "num_cpus": len(allowed_cores()),
         "object_store_memory": store,
         "include_dashboard": False,
     }

@@ -94,6 +94,7 @@ def test_cores_whose_locks_are_another_users_count_as_taken(tmp_path: Path):
 
 
 def test_where_the_system_binds_no_process_to_cores_nothing_is_bound(tmp_path, monkeypatch):
-    monkeypatch.delattr(os, "sched_setaffinity", raising=False)
+    for name in ("sched_setaffinity", "sched_getaffinity"):
+        monkeypatch.delattr(os, name, raising=False)
     assert keep_to_cores(1, tmp_path) == set(range(os.cpu_count() or 1))
     assert list(tmp_path.iterdir()) == []
