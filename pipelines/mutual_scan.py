@@ -36,11 +36,12 @@ from pipelines.mutual_worker import (
 from pipelines.pieces import PieceStore
 from pipelines.result_mutual import write_scores
 from pipelines.result_schema import Row
-from pipelines.results import ResultError, write_whole
+from pipelines.results import ResultError
 from pipelines.scan import OnProgress, Pool, Progress, judged_rows
 from pipelines.scan_plan import plan_scan
 from pipelines.scan_worker import Judge, LoopPool
 from pipelines.sources import Video, videos_of
+from pipelines.whole_file import write_whole
 
 GROUP = 200  # files that are compared with each other at most
 Load = Callable[[], Any]

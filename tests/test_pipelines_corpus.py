@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.results import journal_rows
+from pipelines.result_journal import journal_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 MARK = "AVDETECT_FAULT_TEST"
