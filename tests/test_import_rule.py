@@ -19,7 +19,10 @@ HOMES = {
     "mediapipe": ("extractors/faces.py",),
     "ray": ("pipelines/jobs",),
     "pyarrow": (
-        "pipelines/corpus.py", "pipelines/remote.py", "pipelines/result", "pipelines/sources.py",
+        "pipelines/corpus.py",
+        "pipelines/remote.py",
+        "pipelines/result",
+        "pipelines/sources.py",
     ),  # fmt: skip
 }
 # These load nothing of others until they are used.
