@@ -59,7 +59,8 @@ def kind_of(uri: str) -> Literal["file", "folder"] | None:
 def objects_below(folder: str) -> Iterator[str]:
     """Yield the URIs of all objects below a URI, sorted folder by folder.
 
-    The names of one folder are in memory at a time: those of a whole bucket might fill it.
+    The names of one folder are in memory at a time: those of a whole bucket might fill it. Of
+    Google's all are, since pyarrow sees a folder there only where somebody made an object for it.
 
     Raises:
         OSError: it cannot be listed.
@@ -67,13 +68,16 @@ def objects_below(folder: str) -> Iterator[str]:
     from pyarrow.fs import FileSelector, FileType
 
     system, path = filesystem_of(folder)
-    stem = folder.rstrip("/")
-    for entry in sorted(system.get_file_info(FileSelector(path)), key=lambda i: i.path):
-        uri = f"{stem}/{_as_named(folder, entry.base_name)}"
-        if entry.type == FileType.Directory:
-            yield from objects_below(uri)
-        else:
+    stem, path = folder.rstrip("/"), path.rstrip("/")
+    deep = system.type_name == "gcs"
+    entries = system.get_file_info(FileSelector(path, recursive=deep))
+    for entry in sorted(entries, key=lambda entry: entry.path):
+        name = entry.path.removeprefix(f"{path}/") if deep else entry.base_name
+        uri = f"{stem}/{_as_named(folder, name)}"
+        if entry.type != FileType.Directory:
             yield uri
+        elif not deep:
+            yield from objects_below(uri)
 
 
 def _encoded(uri: str) -> str:

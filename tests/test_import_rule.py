@@ -23,7 +23,7 @@ HOMES = {
         "pipelines/remote.py",
         "pipelines/result",
         "pipelines/sources.py",
-    ),  # fmt: skip
+    ),
 }
 # These load nothing of others until they are used.
 LIGHT = tuple(
