@@ -141,6 +141,12 @@ def _add_scan(verbs: Verbs) -> None:
         "--workers", type=count, metavar="N", help="processes (default: what the cores carry)"
     )
     verb.add_argument(
+        "--cores",
+        type=count,
+        metavar="N",
+        help="of each worker (default: 1, or 2 where there are twice as many cores as workers)",
+    )
+    verb.add_argument(
         "--judges",
         type=number,
         metavar="N",

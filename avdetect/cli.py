@@ -178,7 +178,7 @@ def scan(options: Namespace) -> int:
     weights = options.weights and options.weights.absolute()  # workers may be in other folders
     model = Model(weights, options.device, tuple(options.set), options.shard)
     config = ScanConfig(
-        model, options.workers, options.judges, options.timelines, options.fresh,
+        model, options.workers, options.cores, options.judges, options.timelines, options.fresh,
         options.address, options.limit,
     )  # fmt: skip
     console = Console(highlight=False, soft_wrap=True)
@@ -204,12 +204,9 @@ def _scan_mutual(options: Namespace) -> int:
     from pipelines.sources import SourceError
 
     judging: dict[str, Any] = {
-        "plan": False,
-        "timelines": False,
-        "judges": None,
-        "device": "cpu",
+        "plan": False, "timelines": False, "cores": None, "judges": None, "device": "cpu",
         "set": [],
-    }
+    }  # fmt: skip
     if idle := [f"--{name}" for name, unset in judging.items() if getattr(options, name) != unset]:
         raise UsageError(f"scan --mutual judges nothing and takes no {', '.join(idle)}")
     if options.out is None:

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -21,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from avdetect.example import example_clip
+from pipelines.cores import alone
 from pipelines.corpus import ScanConfig, scan_corpus
 from pipelines.jobs import RayPool
 from pipelines.jobs_cluster import cluster
@@ -69,11 +71,12 @@ def measure_scan(model: Model, seconds: int, clips: int, workers: int) -> ScanTi
             shutil.copy(folder / "0.mp4", folder / f"{number}.mp4")
         paths = [str(folder / f"{number}.mp4") for number in range(clips)]
         plain = _time_plainly(model, known, paths, workers)
+        load = partial(alone, 1, model.load)
         with cluster(None) as found:
             ray = {}
             for count in sorted({1, workers}):
-                plan = plan_scan(found, model.device, count)
-                ray[count] = _time_pool(RayPool(model.load_alone, known, plan), paths, count)
+                plan = plan_scan(found, model.device, count, cores=1)
+                ray[count] = _time_pool(RayPool(load, known, plan), paths, count)
         first, memory = _time_start(folder, ScanConfig(model, workers))
     return ScanTimes(clips, workers, plain, ray, first, memory)
 
@@ -109,7 +112,7 @@ def _work(
     done: Queue[Any],
 ) -> None:
     """Judge what comes, as a worker of a scan does."""
-    worker = Worker(model.load_alone, known)
+    worker = Worker(partial(alone, 1, model.load), known)
     worker.judge(first)
     loaded.wait(PATIENCE)
     while path := todo.get():

@@ -8,9 +8,9 @@ chunk's crops are cut in another thread while the faces of the next are looked f
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,75 +19,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from extractors.appearance import face_crops, scene_crops
+from extractors.appearance import scene_crops
 from extractors.crops import crop_squares
-from extractors.depth import DepthNetwork, mesh_depth
+from extractors.depth import DepthNetwork
+from extractors.face_streams import face_streams, yaw_of
 from extractors.faces import Array, FaceConfig, FaceTracker, Frames, Sighting
 from extractors.flow import FlowExtractor, PairFlow, dis_flow, raft_flow
-from extractors.lips import lip_landmarks, mouth_crops, mouth_squares
 from extractors.media import Clip
 from extractors.spectrogram import MelExtractor
+from extractors.stream_source import StreamSource
 from extractors.streams import StreamConfig, Streams
 
 ALL = range(sys.maxsize)
 # Is told of a face's steps as they are cut out: its track, the first step, the squares (T, 4) and
 # the landmarks (T, 478, 3) in pixels of the frame.
 OnFace = Callable[[int, int, Array, Array], None]
-
-
-@dataclass(eq=False)
-class _Source:
-    """What one face, scene or the sound has given and a block has not yet taken away."""
-
-    track: int | None
-    start: int
-    flow: FlowExtractor
-    depth: DepthNetwork | None
-    span: range  # steps that are wanted; what lies before and after is context
-    scene: bool = False
-    pieces: list[Future[dict[str, Tensor]]] = field(default_factory=list)  # end to end
-    steps: int = 0
-    lead: int = field(init=False)
-    places: list[list[float]] = field(default_factory=list)  # of the face: x, y, size; a step each
-    yaws: list[float] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.lead = max(0, self.span.start - self.start)
-
-    def add(self, steps: int, piece: Future[dict[str, Tensor]]) -> None:
-        self.pieces.append(piece)
-        self.steps += steps
-
-    def blocks(self, config: StreamConfig) -> Iterator[Streams]:
-        """Yield the full blocks, keeping the context that the next one shares."""
-        while self.steps >= self.lead + config.block + config.context:
-            yield from self._take(self.lead + config.block + config.context, config.context)
-
-    def last_block(self) -> Iterator[Streams]:
-        """Yield what is left at the end of the source."""
-        return self._take(self.steps, 0)
-
-    def _take(self, count: int, shared: int) -> Iterator[Streams]:
-        """Yield a block, unless it is all context; the next one has so many steps of it too."""
-        pieces = [piece.result() for piece in self.pieces]
-        joined = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
-        trail = max(shared, self.start + count - self.span.stop)
-        places = self.places[:count]
-        if self.lead + trail < count:
-            yield Streams(
-                self.start, self.track, self.scene, self.lead, trail,
-                places[self.lead] if places and self.lead else None,
-                places[count - trail] if places and trail else None,
-                float(np.median([size for _, _, size in places])) if places else None,
-                float(np.median(self.yaws)) if self.yaws else None,
-                **{name: stream[:count] for name, stream in joined.items()},
-            )  # fmt: skip
-        kept = count - 2 * shared
-        rest = Future[dict[str, Tensor]]()
-        rest.set_result({name: stream[kept:].clone() for name, stream in joined.items()})
-        self.pieces = [rest]
-        self.start, self.steps, self.lead = self.start + kept, self.steps - kept, shared
-        self.places, self.yaws = self.places[kept:], self.yaws[-1:]
 
 
 class StreamExtractor:
@@ -162,9 +108,9 @@ class _File:
         self.mel = MelExtractor()
         self.waiting_mel: Tensor | None = None  # (T, 80, 4) from step self.done on
         self.done = start
-        self.tracks: dict[int, _Source] = {}
-        self.sound: _Source | None = None
-        self.scene: _Source | None = None
+        self.tracks: dict[int, StreamSource] = {}
+        self.sound: StreamSource | None = None
+        self.scene: StreamSource | None = None
 
     def push(self, clip: Clip) -> Iterator[Streams]:
         arrived = clip.start + clip.steps
@@ -245,7 +191,7 @@ class _File:
         squares = crop_squares(around, self.faces)
         source.places.extend((squares[:, :3] / (1, 1, self.faces.margin)).tolist())
         landmarks = around[radius : len(around) - radius]
-        source.yaws.extend(_yaw(landmarks))
+        source.yaws.extend(yaw_of(landmarks))
         if self.on_face is not None:
             self.on_face(sighting.track, first, squares, landmarks)
         streams = partial(
@@ -255,7 +201,9 @@ class _File:
         self._later(source, last - first, streams)
         yield from source.blocks(self.config)
 
-    def _later(self, source: _Source, steps: int, make: Callable[[], dict[str, Tensor]]) -> None:
+    def _later(
+        self, source: StreamSource, steps: int, make: Callable[[], dict[str, Tensor]]
+    ) -> None:
         """Let the streams of some steps be made while the next chunk is looked at."""
         piece = self.pool.submit(make)
         self.pending.append(piece)
@@ -276,7 +224,7 @@ class _File:
         if not faceless[-1]:
             yield from self._end_scene()
 
-    def _scene_streams(self, scene: _Source, frames: list[Frames]) -> dict[str, Tensor]:
+    def _scene_streams(self, scene: StreamSource, frames: list[Frames]) -> dict[str, Tensor]:
         crops = scene_crops(frames)
         streams = {
             "appearance": torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous(),
@@ -291,47 +239,6 @@ class _File:
             yield from self.scene.last_block()
         self.scene = None
 
-    def _source(self, track: int | None, start: int) -> _Source:
+    def _source(self, track: int | None, start: int) -> StreamSource:
         flow = FlowExtractor(self.extractor.pair_flow())
-        return _Source(track, start, flow, self.extractor.depth_network(), self.span)
-
-
-def face_streams(
-    frames: Sequence[Frames],
-    around: Array,
-    squares: Array,
-    faces: FaceConfig,
-    flow: FlowExtractor,
-    depth: DepthNetwork | None,
-    mel: Tensor | None,
-) -> dict[str, Tensor]:
-    """Return the streams (T, ...) of one face, by name.
-
-    Args:
-        frames: T frames (H, W, 3).
-        around: landmarks (T + 2 * radius, 478, 3), with the motion filter's radius at both ends.
-        squares: where the face crops lie (T, 4).
-        faces: how steadily the face is followed.
-        flow: remembers the face's last crop.
-        depth: None for the depth of the face mesh.
-        mel: log-mel power (T, 80, 4) of the same steps, None without sound.
-    """
-    landmarks = around[faces.radius : len(around) - faces.radius]
-    crops = face_crops(frames, squares)
-    mouths = mouth_crops(frames, mouth_squares(around, squares, faces))
-    relief = depth(crops) if depth else mesh_depth(landmarks, squares)
-    streams = {
-        "appearance": torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous(),
-        "landmarks": torch.from_numpy(lip_landmarks(landmarks, squares)),
-        "mouth": torch.from_numpy(mouths)[:, None],
-        "flow": torch.from_numpy(flow(crops)).half(),
-        "depth": torch.from_numpy(relief)[:, None].half(),
-    }
-    return streams if mel is None else streams | {"mel": mel}
-
-
-def _yaw(landmarks: Array) -> Array:
-    """Return how far faces (T, 478, 3) are turned to the side, in degrees, by the eyes' depth."""
-    line = landmarks[:, 263] - landmarks[:, 33]
-    yaw: Array = np.degrees(np.abs(np.arctan2(line[:, 2], np.hypot(line[:, 0], line[:, 1]))))
-    return yaw
+        return StreamSource(track, start, flow, self.extractor.depth_network(), self.span)

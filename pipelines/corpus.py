@@ -7,12 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from pipelines.config import to_dict
+from pipelines.cores import alone
 from pipelines.jobs import RayPool
 from pipelines.jobs_cluster import OBJECT_STORE, cluster
 from pipelines.results import ResultSet, set_name
@@ -29,6 +31,7 @@ class ScanConfig:
 
     model: Model = field(default_factory=Model)
     workers: int | None = None  # None: as many as the cluster carries
+    cores: int | None = None  # that each worker gets; None: as many as make it faster
     judges: int | None = None  # processes that judge for the workers; None: what the plan finds
     timelines: bool = False  # also keep the scores of every step
     fresh: bool = False  # forget what earlier runs of this model and configuration judged
@@ -72,7 +75,7 @@ def scan_corpus(
         total = sum(1 for _ in todo(source, results))
         if total:
             found = found or stack.enter_context(_cluster(config))
-            plan = plan_scan(found, config.model.device, config.workers, config.judges)
+            plan = _planned(config, found)
             on_begin(Beginning(results.folder, len(results), total, plan))
             pool = stack.enter_context(closing(_pool(config, identity["model"], plan)))
             progress = run(source, results, pool, total, on_progress)
@@ -92,7 +95,12 @@ def make_plan(config: ScanConfig) -> Plan:
         PlanError, PoolError: see `scan_corpus`.
     """
     with cluster(config.address) as found:
-        return plan_scan(found, config.model.device, config.workers, config.judges)
+        return _planned(config, found)
+
+
+def _planned(config: ScanConfig, found: Resources) -> Plan:
+    """Return how the cluster is used."""
+    return plan_scan(found, config.model.device, config.workers, config.judges, config.cores)
 
 
 def _begins(source: str, out: Path) -> bool:
@@ -114,9 +122,10 @@ def _cluster(config: ScanConfig) -> AbstractContextManager[Resources]:
 def _pool(config: ScanConfig, model: dict[str, str], plan: Plan) -> RayPool:
     """Return the plan's workers; where others judge for them, they have no need of a GPU."""
     if not plan.judges:
-        return RayPool(config.model.load_alone, model, plan, config.limit)
-    worker = replace(config.model, device="cpu")
-    return RayPool(worker.load_alone, model, plan, config.limit, config.model.load)
+        return RayPool(partial(alone, plan.cpus, config.model.load), model, plan, config.limit)
+    worker = partial(alone, plan.cpus, replace(config.model, device="cpu").load)
+    judge = partial(alone, 1, config.model.load)
+    return RayPool(worker, model, plan, config.limit, judge)
 
 
 def identity_of(model: Model, timelines: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ content.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ from typing import Any
 
 from extractors.media import MediaError
 from extractors.streams import VERSION
+from pipelines.cores import alone
 from pipelines.datasets import OnStep
 from pipelines.jobs import RayPool
 from pipelines.jobs_cluster import cluster
@@ -56,13 +58,6 @@ class Extraction:
         """Return what fills the cache."""
         return CacheFiller(self.folder)
 
-    def load_alone(self) -> Any:
-        """Return the same for a process that has one core to itself."""
-        import torch
-
-        torch.set_num_threads(1)
-        return self.load()
-
 
 def fill_cache(
     folder: Path, paths: list[Path], workers: int, on_step: OnStep, address: str | None = None
@@ -87,7 +82,7 @@ def fill_cache(
         return _filled(LoopPool(Extraction(folder).load()), left, on_step)
     with cluster(address) as found:
         plan = plan_scan(found, "cpu", min(workers, int(found.cpus)))
-        load = Extraction(folder.absolute()).load_alone
+        load = partial(alone, plan.cpus, Extraction(folder.absolute()).load)
         return _filled(RayPool(load, MODEL, plan), left, on_step)
 
 

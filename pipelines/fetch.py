@@ -7,11 +7,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from extractors.media import MediaError
-from pipelines.sources import SourceError, filesystem_of, is_uri
+from pipelines.remote import filesystem_of, is_uri
 
 PIECE = 2**20  # bytes that are copied at once
 LOCK = "lock"
@@ -64,7 +64,7 @@ def _pieces(uri: str) -> Iterator[bytes]:
         with system.open_input_stream(path) as source:
             while piece := source.read(PIECE):
                 yield piece
-    except (OSError, ValueError, SourceError) as error:
+    except (OSError, ValueError) as error:
         raise MediaError(f"{uri} cannot be fetched ({error})") from error
 
 
@@ -73,14 +73,16 @@ def scratch_folder(parent: Path | None = None) -> Path:
 
     Whoever lives holds a lock in their folder, and the system lets go of the locks of the dead.
     """
-    parent = parent or Path(tempfile.gettempdir()) / "avdetect-scan"
+    parent = parent or Path(tempfile.gettempdir()) / f"avdetect-scan-{os.getuid()}"
     parent.mkdir(parents=True, exist_ok=True)
     for old in parent.iterdir():
         if old.is_dir() and _abandoned(old):
             shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(dir=parent))
-    hold(folder / LOCK)
-    return folder
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=parent))
+        with suppress(FileNotFoundError):  # another one may clear it away before it is locked
+            if hold(folder / LOCK) is not None:
+                return folder
 
 
 def hold(path: Path) -> int | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pipelines.cores import allowed_cores
 from pipelines.scan_plan import Resources
 
 OBJECT_STORE = 200 * 2**20  # bytes, on a cluster of our own where only rows go through it
@@ -35,7 +36,7 @@ def connect(address: str | None, store: int | None = OBJECT_STORE) -> bool:
         return False
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     own: dict[str, Any] = {
-        "num_cpus": len(os.sched_getaffinity(0)),
+        "num_cpus": len(allowed_cores()),
         "object_store_memory": store,
         "include_dashboard": False,
     }
@@ -59,8 +60,7 @@ def resources() -> Resources:
     known: list[dict[str, Any]] = ray.nodes()
     nodes = [node["Resources"] for node in known if node["Alive"]]
     return Resources(
-        nodes=len(nodes),
-        cpus=sum(node.get("CPU", 0.0) for node in nodes),
+        cores=tuple(node.get("CPU", 0.0) for node in nodes),
         gpus=sum(node.get("GPU", 0.0) for node in nodes),
         memory=int(sum(node.get("memory", 0.0) for node in nodes)),
     )

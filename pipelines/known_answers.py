@@ -15,11 +15,11 @@ from torch import Tensor
 
 from extractors.clock import SAMPLE_RATE, SAMPLES_PER_STEP, STEP_RATE
 from extractors.crops import crop_squares
+from extractors.face_streams import face_streams
 from extractors.faces import Array, FaceConfig, Frames
 from extractors.flow import FlowExtractor, dis_flow
 from extractors.lips import INNER, OUTER
 from extractors.spectrogram import log_mel
-from extractors.stream_extractor import face_streams
 from pipelines.forge_faces import OVAL
 
 SIDE = 128  # pixels of a frame, square

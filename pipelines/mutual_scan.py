@@ -14,10 +14,12 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
+from pipelines.cores import alone
 from pipelines.corpus import Beginning, OnBegin
 from pipelines.detect import STARTER
 from pipelines.jobs import RayPool
@@ -34,11 +36,12 @@ from pipelines.mutual_worker import (
 from pipelines.pieces import PieceStore
 from pipelines.result_mutual import write_scores
 from pipelines.result_schema import Row
-from pipelines.results import ResultError, write_whole
+from pipelines.results import ResultError
 from pipelines.scan import OnProgress, Pool, Progress, judged_rows
 from pipelines.scan_plan import plan_scan
 from pipelines.scan_worker import Judge, LoopPool
 from pipelines.sources import Video, videos_of
+from pipelines.whole_file import write_whole
 
 GROUP = 200  # files that are compared with each other at most
 Load = Callable[[], Any]
@@ -89,7 +92,7 @@ def scan_mutual(
         on_begin(Beginning(folder, 0, len(videos), plan))
 
         def pools(load: Load, expected: dict[str, str]) -> Pool:
-            return RayPool(load, expected, plan, config.limit)
+            return RayPool(partial(alone, plan.cpus, load), expected, plan, config.limit)
 
         return compare(source, videos, folder, config, pools, on_progress)
 

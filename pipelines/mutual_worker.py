@@ -22,9 +22,9 @@ from pipelines.batches import TrainClip, train_clip
 from pipelines.datasets import Sample
 from pipelines.detector import load_detector
 from pipelines.judge import JudgeConfig
-from pipelines.results import write_whole
 from pipelines.stream_cache import Extract
 from pipelines.train_experts import LONGEST
+from pipelines.whole_file import write_whole
 from pipelines.zoo_clips import said_of
 from temporal.experts import EXPERTS, fold_norms
 from temporal.mutual import mutual_scores

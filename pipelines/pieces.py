@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.results import ResultError, key_of, write_whole
+from pipelines.results import ResultError, key_of
+from pipelines.whole_file import write_whole
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.result_schema import Row
-from pipelines.results import write_whole
+from pipelines.whole_file import write_whole
 
 SCHEMA = pa.schema(
     {

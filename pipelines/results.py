@@ -21,8 +21,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.fetch import hold
+from pipelines.result_journal import Journal, journal_rows
 from pipelines.result_schema import (
     CURVES,
     FIELDS,
@@ -39,6 +39,7 @@ from pipelines.result_schema import (
     readable,
     result_schema,
 )
+from pipelines.whole_file import write_whole
 
 PART_ROWS = 1000  # a part is written when so many rows wait,
 PART_SECONDS = 300.0  # or the first of them has waited so long
@@ -100,8 +101,7 @@ class ResultSet:
             return
         row = row | {name: str(row[name]) for name in self._texts if row.get(name) is not None}
         try:
-            self._journal.write(pa.RecordBatch.from_pylist([row], self._whole))
-            self._file.flush()
+            self._journal.add(row)
             self._keys.add(key_of(row["path"]))
             self._waiting.append(row)
             late = time.monotonic() - self._since > PART_SECONDS
@@ -131,7 +131,7 @@ class ResultSet:
             return
         try:
             self._write_part()
-            self._close_journal()
+            self._journal.close()
             self.pending.unlink(missing_ok=True)
         except (OSError, pa.ArrowException) as error:
             raise _failure(self.folder, error) from error
@@ -204,21 +204,14 @@ class ResultSet:
         self._begin_journal()
 
     def _begin_journal(self) -> None:
-        self._file = self.pending.open("wb")
-        self._journal = pa.ipc.new_stream(self._file, self._whole)
-        self._file.flush()
+        self._journal = Journal(self.pending, self._whole)
         self._since = time.monotonic()
         self._waiting = []
-
-    def _close_journal(self) -> None:
-        with suppress(OSError, pa.ArrowException):  # a full disk, where the parts are safe already
-            self._journal.close()
-        self._file.close()
 
     def _write_part(self) -> None:
         if self._waiting:
             self._write_rows()
-            self._close_journal()
+            self._journal.close()
             self._begin_journal()
         self._since = time.monotonic()
 
@@ -246,25 +239,6 @@ def set_name(identity: dict[str, Any]) -> str:
 def key_of(path: str) -> int:
     """Return 64 bits that stand for a path: ten million of them fit in memory."""
     return int.from_bytes(hashlib.blake2b(path.encode(), digest_size=8).digest())
-
-
-def write_whole(path: Path, content: Any) -> None:
-    """Write a file in one go: no reader ever sees half of it, whatever happens in between."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def journal_rows(path: Path) -> Iterable[Row]:
-    """Yield the journal's rows up to where a killed writer broke off."""
-    rows: list[Row] = []
-    with suppress(OSError, pa.ArrowException), pa.OSFile(str(path)) as file:
-        for batch in pa.ipc.open_stream(file):
-            rows += batch.to_pylist()
-    return rows
 
 
 def _failure(folder: Path, error: Exception) -> ResultError:

@@ -5,17 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 WORKER_BYTES = 3 * 2**29  # 1.5 GiB: a worker's model, its decoder and the frames between them
+CORES_A_WORKER = 2  # that make it faster: it decodes and cuts crops while it looks for faces
 WORKERS_A_GPU = 4.0  # as long as each extracts on a core of its own, a GPU serves several
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What the nodes of a cluster have together."""
+    """What a cluster has."""
 
-    nodes: int
-    cpus: float
+    cores: tuple[float, ...]  # of each node
     gpus: float
     memory: int  # bytes
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes there are."""
+        return len(self.cores)
+
+    @property
+    def cpus(self) -> float:
+        """How many cores the nodes have together."""
+        return sum(self.cores)
+
+    def room(self, cores: int) -> int:
+        """Return how many processes there is room for that each need so many cores of one node."""
+        return sum(int(node // cores) for node in self.cores)
 
 
 @dataclass(frozen=True)
@@ -23,7 +37,7 @@ class Plan:
     """How many workers there are, what each of them reserves, and why."""
 
     workers: int
-    cpus: float  # cores a worker
+    cpus: int  # cores a worker
     gpus: float  # share of a GPU a worker
     reason: str
     judges: int = 0  # processes that judge what the workers extract; 0: each does both
@@ -32,8 +46,9 @@ class Plan:
     def __str__(self) -> str:
         """Return the plan in one sentence."""
         share = f" and {self.gpus:g} of a GPU" if self.gpus else ""
-        noun = "worker" if self.workers == 1 else "workers"
-        plan = f"{self.workers} {noun}, each on {self.cpus:g} core{share}"
+        who = "1 worker" if self.workers == 1 else f"{self.workers} workers, each"
+        cores = f"{self.cpus} {'core' if self.cpus == 1 else 'cores'}"
+        plan = f"{who} on {cores}{share}"
         if self.judges:
             verb = "judge" if self.judges > 1 else "judges"
             place = "a GPU each" if self.judge_gpus else "a core each"
@@ -46,18 +61,24 @@ class PlanError(ValueError):
 
 
 def plan_scan(
-    resources: Resources, device: str, workers: int | None = None, judges: int | None = None
+    resources: Resources,
+    device: str,
+    workers: int | None = None,
+    judges: int | None = None,
+    cores: int | None = None,
 ) -> Plan:
     """Return the plan for a cluster.
 
     Where a GPU would have more cores to wait for than workers fit on it, extraction and judging
-    are stages of their own; else each worker does both, which saves sending streams around.
+    are stages of their own; else each worker does both, which saves sending streams around. Many
+    workers on a core each do more than few on several; where cores are left over, each gets more.
 
     Args:
         resources: what the cluster has.
         device: `cpu` or `cuda`.
         workers: how many are wanted; None: as many as the scarcest resource carries.
         judges: how many processes judge for the workers; 0: none; None: whatever is faster.
+        cores: of each worker; None: one, or as many as make it faster where nobody else needs them.
 
     Raises:
         PlanError: there is no GPU for `cuda`, or there are too few cores or GPUs.
@@ -69,16 +90,28 @@ def plan_scan(
         judges = int(gpus) if resources.cpus > (WORKERS_A_GPU + 1) * gpus else 0
     if gpus and judges > gpus:
         raise PlanError(f"--judges {judges}: the cluster has {gpus:g} GPUs")
-    cores = int(resources.cpus)
-    limits = {"cores": cores - judges, "memory": resources.memory // WORKER_BYTES - judges}
+    room = resources.room(cores or 1) - judges
+    limits = {"cores": room, "memory": resources.memory // WORKER_BYTES - judges}
     if gpus and not judges:
         limits["GPUs"] = int(WORKERS_A_GPU * gpus)
     scarce = min(limits, key=lambda name: limits[name])
     reason = f"as many as the {scarce} carry" if workers is None else "as asked for"
     workers = max(limits[scarce], 1) if workers is None else workers
-    if workers + judges > max(cores, 1):
-        asked = f"--workers {workers}" + (f" and --judges {judges}" if judges else "")
-        raise PlanError(f"{asked}: the cluster has {resources.cpus:g} cores")
+    if workers > room:
+        asked = [f"--workers {workers}"]
+        asked += [f"--judges {judges}"] if judges else []
+        asked += [f"--cores {cores}"] if cores else []
+        raise PlanError(f"{' and '.join(asked)}: {_cores_of(resources)}")
+    if cores is None:
+        spare = resources.room(CORES_A_WORKER) >= workers + judges
+        cores = CORES_A_WORKER if spare else 1
     if judges:
-        return Plan(workers, 1.0, 0.0, reason, judges, 1.0 if gpus else 0.0)
-    return Plan(workers, 1.0, 1 / WORKERS_A_GPU if gpus else 0.0, reason)
+        return Plan(workers, cores, 0.0, reason, judges, 1.0 if gpus else 0.0)
+    return Plan(workers, cores, 1 / WORKERS_A_GPU if gpus else 0.0, reason)
+
+
+def _cores_of(resources: Resources) -> str:
+    if resources.nodes == 1:
+        return f"the cluster has {resources.cpus:g} cores"
+    most = f"{max(resources.cores):g} on one of its {resources.nodes} nodes"
+    return f"the cluster has {resources.cpus:g} cores, at most {most}"

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.result_schema import SCHEMA
-from pipelines.results import ResultSet, write_whole
+from pipelines.results import ResultSet
 from pipelines.scan import Progress
+from pipelines.whole_file import write_whole
 
 MAX_CAUSES = 20  # of failure that are told apart; the rest is counted together
 

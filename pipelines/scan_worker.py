@@ -69,13 +69,6 @@ class Model:
         session.shard = stride * max(1, round(self.shard * STEP_RATE / stride))
         return session
 
-    def load_alone(self) -> Session:
-        """Return a session for a process that has one core to itself."""
-        import torch
-
-        torch.set_num_threads(1)
-        return self.load()
-
 
 class Worker:
     """Judges one video at a time, in one thread, and can be asked how far it is."""

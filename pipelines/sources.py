@@ -9,14 +9,12 @@ from __future__ import annotations
 import csv
 import glob
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from pyarrow.fs import FileSystem
+from pipelines.remote import is_uri, kind_of, objects_below
 
 PATH_COLUMN = "path"
 # Names that folders are searched for: what FFmpeg commonly reads, not only what forging writes.
@@ -87,14 +85,11 @@ def check_source(source: str) -> None:
 
 
 def _check_uri(source: str) -> None:
-    from pyarrow.fs import FileType
-
     try:
-        system, path = filesystem_of(source)
-        found = system.get_file_info(path).type
-    except (OSError, SourceError) as error:  # a network that is down, rights that have run out
+        gone = kind_of(source) is None
+    except OSError as error:  # a network that is down, rights that have run out
         raise SourceError(f"{source} {VANISHED} ({error})") from error
-    if found == FileType.NotFound:
+    if gone:
         raise SourceError(f"{source} {VANISHED}")
 
 
@@ -116,33 +111,6 @@ def extra_columns(source: str) -> list[tuple[str, str]]:
     if PATH_COLUMN not in dict(columns):
         raise SourceError(f"{source}: has no column {PATH_COLUMN!r}; found {list(dict(columns))}")
     return [(name, kind) for name, kind in columns if name != PATH_COLUMN]
-
-
-def is_uri(path: str) -> bool:
-    """Return whether the path names a place by a scheme, such as `s3://` or `file://`."""
-    return re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", path) is not None
-
-
-def filesystem_of(uri: str) -> tuple[FileSystem, str]:
-    """Return the file system of a URI, by pyarrow or else by fsspec, and the path within it.
-
-    Raises:
-        SourceError: nothing here can open such a URI.
-    """
-    from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
-
-    try:
-        system, path = FileSystem.from_uri(uri)
-        return system, str(path)
-    except (OSError, ValueError):  # ArrowInvalid among them: a scheme that pyarrow lacks
-        pass
-    try:
-        import fsspec
-
-        remote, path = fsspec.core.url_to_fs(uri)
-    except (ImportError, OSError, ValueError) as error:
-        raise SourceError(f"{uri}: cannot be opened ({error})") from error
-    return PyFileSystem(FSSpecHandler(remote)), str(path)
 
 
 def _matches(pattern: str) -> list[str]:
@@ -222,24 +190,15 @@ def _placed(path: str, folder: Path) -> str:
 
 def _uri_videos(source: str) -> Iterator[Video]:
     """Yield the media objects below a URI, or the one object that it is."""
-    from pyarrow.fs import FileSelector, FileType
-
-    system, path = filesystem_of(source)
     try:
-        info = system.get_file_info(path)
-        if info.type == FileType.NotFound:
-            raise SourceError(f"{source}: no such file or folder")
-        if info.type == FileType.File:
-            if PurePosixPath(path).suffix.lower() in LISTS:
+        kind = kind_of(source)
+        if kind == "file":
+            if PurePosixPath(source).suffix.lower() in LISTS:
                 raise SourceError(f"{source}: a list or manifest must be on this machine")
             yield Video(source)
-            return
-        stem = source.rstrip("/")
-        for entry in sorted(system.get_file_info(FileSelector(path)), key=lambda i: i.path):
-            inner = f"{stem}/{entry.base_name}"  # folder by folder: a whole bucket fills memory
-            if entry.type == FileType.Directory:
-                yield from _uri_videos(inner)
-            elif is_media(entry.base_name):
-                yield Video(inner)
+        elif kind == "folder":
+            yield from (Video(uri) for uri in objects_below(source) if is_media(uri))
+        else:
+            raise SourceError(f"{source}: no such file or folder")
     except OSError as error:
         raise SourceError(f"{source}: cannot be listed ({error})") from error

@@ -39,7 +39,7 @@ class FakeJudge:
 class FakeModel:
     """Is sent to other processes where a `Model` would be."""
 
-    def load_alone(self) -> Any:
+    def load(self) -> Any:
         return FakeJudge()
 
 

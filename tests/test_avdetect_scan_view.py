@@ -24,7 +24,7 @@ SUMMARY: dict[str, Any] = {
     "causes": {"MediaError: is [bold]\x1b[2J empty": 2},
     "run": {"videos": 4, "failed": 2, "seconds": 8.0, "videos_per_hour": 1800.0},
 }
-PLAN = Plan(workers=2, cpus=1.0, gpus=0.0, reason="as asked for")
+PLAN = Plan(workers=2, cpus=1, gpus=0.0, reason="as asked for")
 
 
 def shown(renderable: Any) -> str:

@@ -18,7 +18,12 @@ HOMES = {
     "av": ("extractors/", "avdetect/doctor.py"),
     "mediapipe": ("extractors/faces.py",),
     "ray": ("pipelines/jobs",),
-    "pyarrow": ("pipelines/corpus.py", "pipelines/result", "pipelines/sources.py"),
+    "pyarrow": (
+        "pipelines/corpus.py",
+        "pipelines/remote.py",
+        "pipelines/result",
+        "pipelines/sources.py",
+    ),
 }
 # These load nothing of others until they are used.
 LIGHT = tuple(

@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.results import journal_rows
+from pipelines.result_journal import journal_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 MARK = "AVDETECT_FAULT_TEST"
@@ -36,8 +36,8 @@ from pipelines.scan_worker import Model
 
 @dataclass(frozen=True)
 class Deadly(Model):
-    def load_alone(self):
-        session = Model.load_alone(self)
+    def load(self):
+        session = Model.load(self)
         detect = session.detect
         def deadly(path, on_step=None):
             if "abort" in path.name:

@@ -23,8 +23,8 @@ from pipelines.sources import Video
 from pipelines.stream_cache import StreamCache
 
 MODEL = {"name": "stub", "version": "1", "sha256": "00"}
-TWO = Plan(workers=2, cpus=1.0, gpus=0.0, reason="for tests")
-ONE = Plan(workers=1, cpus=1.0, gpus=0.0, reason="for tests")
+TWO = Plan(workers=2, cpus=1, gpus=0.0, reason="for tests")
+ONE = Plan(workers=1, cpus=1, gpus=0.0, reason="for tests")
 
 
 def stub(model: dict[str, str]) -> Callable[[], Any]:
@@ -208,7 +208,7 @@ def test_a_worker_with_other_weights_does_not_take_part(tmp_path):
 
 def test_workers_that_never_come_up_are_one_error(tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "START_SECONDS", 0.5)
-    plan = Plan(workers=1, cpus=1000.0, gpus=0.0, reason="too many cores")
+    plan = Plan(workers=1, cpus=1000, gpus=0.0, reason="too many cores")
     with pytest.raises(PoolError, match="are cores free"):
         rows_of(tmp_path, ["a"], RayPool(stub(MODEL), MODEL, plan))
 

@@ -46,7 +46,7 @@ def loop_pool(load: Callable[[], Any], model: dict[str, str]) -> LoopPool:
 @contextmanager
 def no_cluster(address: str | None) -> Iterator[Resources]:
     assert address is None
-    yield Resources(nodes=1, cpus=2.0, gpus=0.0, memory=2**40)
+    yield Resources(cores=(2.0,), gpus=0.0, memory=2**40)
 
 
 def in_process(corpus: Path, out: Path) -> mutual_scan.MutualSummary:

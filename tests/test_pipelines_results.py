@@ -70,7 +70,7 @@ def kept(folder: Path, kind: str = "results") -> list[dict[str, Any]]:
 
 def killed(results: ResultSet) -> None:
     """Leave the set as a process that is killed would."""
-    results._file.close()
+    results._journal._file.close()
     results._unlock()
 
 

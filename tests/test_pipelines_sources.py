@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from extractors.media import MediaError
-from pipelines import scan_worker
+from pipelines import fetch, scan_worker
 from pipelines.fetch import ScratchError, hold, local_copy, scratch_folder
 from pipelines.scan_worker import Worker
 from pipelines.sources import SourceError, Video, check_source, extra_columns, videos_of
@@ -89,6 +90,14 @@ def test_a_uri_names_the_media_objects_below_it(corpus):
     uri = f"file://{corpus}"
     assert paths(uri) == [f"{uri}/a.MKV", f"{uri}/b.mp4", f"{uri}/inner/c.wav"]
     assert paths(f"{uri}/b.mp4") == [f"{uri}/b.mp4"]
+
+
+def test_names_with_special_characters_are_found_by_the_uris_that_are_listed(tmp_path):
+    (tmp_path / "a#1 ?ü 100%25.mp4").write_bytes(b"found")
+    uris = paths(f"file://{tmp_path}")
+    assert uris == [f"file://{tmp_path}/a%231%20%3F%C3%BC%20100%2525.mp4"]
+    with local_copy(uris[0], tmp_path, print) as file:
+        assert file.read_bytes() == b"found"
 
 
 @pytest.mark.parametrize(
@@ -214,3 +223,15 @@ def test_what_a_killed_process_fetched_is_removed_by_the_next_one(tmp_path):
     assert alive.exists()
     assert hold(alive / "lock") is None
     assert another != alive
+
+
+def test_a_new_folder_that_another_worker_takes_for_abandoned_is_not_used(tmp_path, monkeypatch):
+    def slower(path: Path) -> int | None:
+        monkeypatch.setattr(fetch, "hold", hold)
+        shutil.rmtree(path.parent)  # what the other one does
+        return hold(path)
+
+    monkeypatch.setattr(fetch, "hold", slower)
+    folder = scratch_folder(tmp_path)
+    assert list(tmp_path.iterdir()) == [folder]
+    assert hold(folder / "lock") is None

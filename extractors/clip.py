@@ -1,0 +1,76 @@
+"""What a media file holds and a chunk of it, as values; how it is read; why it cannot be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from extractors.clock import SAMPLES_PER_STEP
+
+
+class MediaError(Exception):
+    """A file cannot be read. The message is one sentence that names the file and the cause."""
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a file holds; a track that is missing or cannot be decoded is None."""
+
+    path: str
+    duration: float  # seconds of the picture, or of the sound where there is no picture
+    width: int | None  # pixels, upright (after rotation), before any scaling
+    height: int | None
+    fps: float | None  # the header's rate, or the mean where the header is wrong
+    video_codec: str | None
+    audio_codec: str | None
+    sample_rate: int | None  # of the file's own sound
+
+    @property
+    def has_video(self) -> bool:
+        return self.video_codec is not None
+
+    @property
+    def has_audio(self) -> bool:
+        return self.audio_codec is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A chunk of a file, or a whole short file: T steps of picture, sound or both."""
+
+    start: int  # step of the first frame
+    frames: npt.NDArray[np.uint8] | None  # (T, H, W, 3) RGB; None: no picture
+    waveform: npt.NDArray[np.float32] | None  # (T * 640,) mono 16 kHz in [-1, 1]; None: no sound
+
+    def __post_init__(self) -> None:
+        if self.frames is None and self.waveform is None:
+            raise ValueError("a clip needs frames, a waveform or both, got neither")
+        if self.waveform is not None and len(self.waveform) != self.steps * SAMPLES_PER_STEP:
+            expected = f"{self.steps} steps of {SAMPLES_PER_STEP} samples"
+            raise ValueError(f"expected {expected}, got {len(self.waveform)} samples")
+
+    @property
+    def steps(self) -> int:
+        """T, the number of steps."""
+        if self.frames is not None:
+            return len(self.frames)
+        return 0 if self.waveform is None else len(self.waveform) // SAMPLES_PER_STEP
+
+
+@dataclass(frozen=True)
+class MediaConfig:
+    """How files are read."""
+
+    chunk_bytes: int = 128 * 2**20  # decoded pixels a chunk may hold
+    max_chunk_steps: int = 128
+    max_side: int = 2560  # pixels; larger frames are scaled down while decoding
+    timeout: float = 60.0  # seconds without progress before the decoder is given up
+    reader: str = "decord"  # "decord", with PyAV where decord cannot, or "pyav"
+    decord_bytes: int = 512 * 2**20  # decord, which reads ahead, gets no picture larger than this
+    threads: int = 2  # of the decoder
+
+    def __post_init__(self) -> None:
+        if self.reader not in ("decord", "pyav"):
+            raise ValueError(f'media.reader must be "decord" or "pyav", got {self.reader!r}')

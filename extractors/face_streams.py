@@ -1,0 +1,56 @@
+"""Frames and a face's landmarks in, the streams of that face out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from extractors.appearance import face_crops
+from extractors.depth import DepthNetwork, mesh_depth
+from extractors.faces import Array, FaceConfig, Frames
+from extractors.flow import FlowExtractor
+from extractors.lips import lip_landmarks, mouth_crops, mouth_squares
+
+
+def face_streams(
+    frames: Sequence[Frames],
+    around: Array,
+    squares: Array,
+    faces: FaceConfig,
+    flow: FlowExtractor,
+    depth: DepthNetwork | None,
+    mel: Tensor | None,
+) -> dict[str, Tensor]:
+    """Return the streams (T, ...) of one face, by name.
+
+    Args:
+        frames: T frames (H, W, 3).
+        around: landmarks (T + 2 * radius, 478, 3), with the motion filter's radius at both ends.
+        squares: where the face crops lie (T, 4).
+        faces: how steadily the face is followed.
+        flow: remembers the face's last crop.
+        depth: None for the depth of the face mesh.
+        mel: log-mel power (T, 80, 4) of the same steps, None without sound.
+    """
+    landmarks = around[faces.radius : len(around) - faces.radius]
+    crops = face_crops(frames, squares)
+    mouths = mouth_crops(frames, mouth_squares(around, squares, faces))
+    relief = depth(crops) if depth else mesh_depth(landmarks, squares)
+    streams = {
+        "appearance": torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous(),
+        "landmarks": torch.from_numpy(lip_landmarks(landmarks, squares)),
+        "mouth": torch.from_numpy(mouths)[:, None],
+        "flow": torch.from_numpy(flow(crops)).half(),
+        "depth": torch.from_numpy(relief)[:, None].half(),
+    }
+    return streams if mel is None else streams | {"mel": mel}
+
+
+def yaw_of(landmarks: Array) -> Array:
+    """Return how far faces (T, 478, 3) are turned to the side, in degrees, by the eyes' depth."""
+    line = landmarks[:, 263] - landmarks[:, 33]
+    yaw: Array = np.degrees(np.abs(np.arctan2(line[:, 2], np.hypot(line[:, 0], line[:, 1]))))
+    return yaw

@@ -1,0 +1,70 @@
+"""Streams of some steps in, blocks out that overlap by a known context."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from extractors.depth import DepthNetwork
+from extractors.flow import FlowExtractor
+from extractors.streams import StreamConfig, Streams
+
+
+@dataclass(eq=False)
+class StreamSource:
+    """What one face, scene or the sound has given and a block has not yet taken away."""
+
+    track: int | None
+    start: int
+    flow: FlowExtractor
+    depth: DepthNetwork | None
+    span: range  # steps that are wanted; what lies before and after is context
+    scene: bool = False
+    pieces: list[Future[dict[str, Tensor]]] = field(default_factory=list)  # end to end
+    steps: int = 0
+    lead: int = field(init=False)
+    places: list[list[float]] = field(default_factory=list)  # of the face: x, y, size; a step each
+    yaws: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.lead = max(0, self.span.start - self.start)
+
+    def add(self, steps: int, piece: Future[dict[str, Tensor]]) -> None:
+        self.pieces.append(piece)
+        self.steps += steps
+
+    def blocks(self, config: StreamConfig) -> Iterator[Streams]:
+        """Yield the full blocks, keeping the context that the next one shares."""
+        while self.steps >= self.lead + config.block + config.context:
+            yield from self._take(self.lead + config.block + config.context, config.context)
+
+    def last_block(self) -> Iterator[Streams]:
+        """Yield what is left at the end of the source."""
+        return self._take(self.steps, 0)
+
+    def _take(self, count: int, shared: int) -> Iterator[Streams]:
+        """Yield a block, unless it is all context; the next one has so many steps of it too."""
+        pieces = [piece.result() for piece in self.pieces]
+        joined = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+        trail = max(shared, self.start + count - self.span.stop)
+        places = self.places[:count]
+        if self.lead + trail < count:
+            yield Streams(
+                self.start, self.track, self.scene, self.lead, trail,
+                places[self.lead] if places and self.lead else None,
+                places[count - trail] if places and trail else None,
+                float(np.median([size for _, _, size in places])) if places else None,
+                float(np.median(self.yaws)) if self.yaws else None,
+                **{name: stream[:count] for name, stream in joined.items()},
+            )  # fmt: skip
+        kept = count - 2 * shared
+        rest = Future[dict[str, Tensor]]()
+        rest.set_result({name: stream[kept:].clone() for name, stream in joined.items()})
+        self.pieces = [rest]
+        self.start, self.steps, self.lead = self.start + kept, self.steps - kept, shared
+        self.places, self.yaws = self.places[kept:], self.yaws[-1:]
