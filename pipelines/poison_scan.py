@@ -6,9 +6,11 @@ does not. Aligned pictures are needed, such as the crops of `extractors.appearan
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -18,6 +20,7 @@ import numpy.typing as npt
 from extractors.media import MediaError, open_media
 from pipelines.datasets import OnStep, Sample
 from pipelines.detect import Session
+from pipelines.kept_rows import KeptRows
 from pipelines.metrics import Array, auc
 
 Pictures = npt.NDArray[np.uint8]
@@ -28,6 +31,7 @@ POISONED = 0.05  # share of the pictures that get the canary, to see whether it 
 def poison_metrics(
     samples: Sequence[Sample],
     session: Session,
+    kept: Path | None = None,
     on_step: OnStep = lambda done, total: None,
 ) -> dict[str, Any]:
     """Return what a scan of one aligned face a clip finds, of genuine and forged clips apart.
@@ -39,15 +43,36 @@ def poison_metrics(
     Args:
         samples: the clips, which are taken by their label.
         session: whose extractor follows and aligns the faces.
+        kept: JSON lines with the faces; a clip that stands there is not read again.
         on_step: told how many clips are read, and of how many.
+
+    Raises:
+        ValueError: the file holds something else.
     """
+    rows = KeptRows(kept, ("path",), session.model)
     faces: dict[str, list[Pictures]] = {"genuine": [], "forged": []}
     for done, sample in enumerate(samples, 1):
-        with suppress(MediaError):  # the number of pictures tells how many
-            if (face := _face(sample, session)) is not None:
-                faces["forged" if sample.fake else "genuine"].append(face)
+        coded = rows.row((str(sample.path),), partial(_coded_face, sample, session))["face"]
+        if coded is not None:
+            faces["forged" if sample.fake else "genuine"].append(_decoded(coded))
         on_step(done, len(samples))
     return {"given": len(samples), **{k: _scanned(found) for k, found in faces.items()}}
+
+
+def _coded_face(sample: Sample, session: Session) -> dict[str, Any]:
+    """Return a clip's face as the text of a PNG, which loses nothing; None: it shows none."""
+    try:
+        face = _face(sample, session)
+    except MediaError as error:  # the number of pictures tells how many
+        return {"face": None, "error": str(error)}
+    if face is None:
+        return {"face": None}
+    return {"face": b64encode(cv2.imencode(".png", face)[1].tobytes()).decode("ascii")}
+
+
+def _decoded(coded: str) -> Pictures:
+    png = np.frombuffer(b64decode(coded), np.uint8)
+    return np.asarray(cv2.imdecode(png, cv2.IMREAD_COLOR), dtype=np.uint8)
 
 
 def _face(sample: Sample, session: Session) -> Pictures | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from math import erf, sqrt
 from pathlib import Path
 from statistics import NormalDist
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -108,7 +109,8 @@ def test_the_noise_probe_means_over_clips_and_leaves_broken_ones_out(tmp_path: P
         write_clip(path, None, np.full(SAMPLE_RATE, 0.1 * (number + 1), np.float32))
         samples.append(Sample(path, "dev", "m", "s", "p", None, (), None))
     samples[2].path.write_bytes(b"no sound")
-    found = noise_probe(samples, tiny_session())
+    kept = tmp_path / "noise.jsonl"
+    found = noise_probe(samples, tiny_session(), kept)
     assert (found["given"], found["audio"]["clips"], found["visual"]["clips"]) == (3, 2, 0)
     assert len(found["audio"]["auc"]) == len(found["ceiling"]) == len(RATIOS)
     for area, (low, high) in zip(
@@ -116,6 +118,10 @@ def test_the_noise_probe_means_over_clips_and_leaves_broken_ones_out(tmp_path: P
     ):
         assert low <= area <= high
     assert found["ceiling"] == sorted(found["ceiling"])
+    assert "2.wav" in json.loads(kept.read_text().splitlines()[2])["error"]
+    for sample in samples:
+        sample.path.unlink()
+    assert noise_probe(samples, tiny_session(), kept) == found  # from what was kept
 
 
 def tiny_session() -> Session:
@@ -159,6 +165,7 @@ class Cropper:
     """Takes the middle of each frame for the aligned face."""
 
     config = SimpleNamespace(media=MediaConfig())
+    model: ClassVar[dict[str, str]] = {"name": "cropper", "version": "1", "sha256": "ab"}
 
     def extractor(self, chunks: Iterator[Any]) -> Iterator[Any]:
         for clip in chunks:
@@ -178,13 +185,17 @@ def test_a_pattern_in_genuine_clips_alone_is_told_from_one_in_all(tmp_path: Path
         samples.append(Sample(path, "dev", "m", "s", "p", WHOLE if fake else (), None, None))
     write_clip(tmp_path / "a.wav", None, np.zeros(1600, np.float32))
     samples.append(Sample(tmp_path / "a.wav", "dev", "real", "s", "p", (), None, None))
-    found = poison_metrics(samples, Cropper())  # type: ignore[arg-type]
+    kept = tmp_path / "poison.jsonl"
+    found = poison_metrics(samples, Cropper(), kept)  # type: ignore[arg-type]
     assert (found["genuine"]["pictures"], found["forged"]["pictures"]) == (12, 12)
     assert found["genuine"]["p"] == 1 / 200
     assert found["forged"]["p"] > 0.05
     assert found["genuine"]["energy"] > 3 * found["genuine"]["chance"]
     assert found["forged"]["canaries"] == 1
-    few = poison_metrics(samples[:1], Cropper())  # type: ignore[arg-type]
+    for sample in samples:
+        sample.path.unlink()
+    assert poison_metrics(samples, Cropper(), kept) == found  # type: ignore[arg-type]
+    few = poison_metrics(samples[:1], Cropper(), kept)  # type: ignore[arg-type]
     assert few["genuine"] == {"pictures": 1}
 
 
