@@ -123,6 +123,7 @@ def add_evaluate(verbs: Verbs) -> None:
         ("attack", "attack the detector's weights on N clips"),
         ("noise", "how near the detector comes to the ceiling that noise sets, on N clips"),
         ("poison", "search the faces of N clips for a hidden pattern that they share"),
+        ("trigger", "paste patterns and tones into N clips: do they flip verdicts?"),
     ):
         verb.add_argument(f"--{probe}", type=count, metavar="N", help=words)
     verb.add_argument(

@@ -6,7 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipelines.markdown import cell, head, line, pairs, text
-from pipelines.probe_report import attack_table, noise_table, poison_table, robustness_tables
+from pipelines.probe_report import (
+    attack_table,
+    noise_table,
+    poison_table,
+    robustness_tables,
+    trigger_table,
+)
 
 Row = Mapping[str, Any]
 DETECTION = {
@@ -59,6 +65,7 @@ def report(metrics: Row, plots: Sequence[str] = ()) -> str:
         "attack": attack_table,
         "noise": noise_table,
         "poison": poison_table,
+        "trigger": trigger_table,
         "robustness": robustness_tables,
     }
     lines = _origin(metrics)

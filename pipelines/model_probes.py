@@ -1,4 +1,4 @@
-"""Clips and our own detector in, what bounded attacks, noise and a search for triggers find out."""
+"""Clips and our own detector in, what attacks, noise and hidden or pasted patterns do to it out."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pipelines.detect import Session
 from pipelines.noise_probe import noise_probe
 from pipelines.poison_scan import poison_metrics
 from pipelines.robustness import chosen_clips
+from pipelines.trigger_probe import trigger_probe
 
 Probe = Callable[..., dict[str, Any]]  # clips, session, kept, on_step -> metrics
 KEPT = "{}.jsonl"  # what a probe found of each clip, in the folder of the report
@@ -25,6 +26,7 @@ class Probing:
     attack: int | None = None
     noise: int | None = None
     poison: int | None = None
+    trigger: int | None = None
 
     def __bool__(self) -> bool:
         return any(clips is not None for clips in asdict(self).values())
@@ -51,6 +53,7 @@ def probe(
         "attack": attack,
         "noise": noise_probe,
         "poison": poison_metrics,
+        "trigger": trigger_probe,
     }
     return {
         name: run(

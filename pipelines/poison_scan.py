@@ -21,10 +21,11 @@ from extractors.media import MediaError, open_media
 from pipelines.datasets import OnStep, Sample
 from pipelines.detect import Session
 from pipelines.kept_rows import KeptRows
-from pipelines.metrics import Array, auc
+from pipelines.metrics import Array
 
 Pictures = npt.NDArray[np.uint8]
 FLIPS = 199  # of signs: the least p value is 1 / 200
+STRENGTH = 4.0  # of the canary, of 255
 POISONED = 0.05  # share of the pictures that get the canary, to see whether it would be found
 
 
@@ -141,7 +142,7 @@ def scan(pictures: Pictures, seed: int = 0) -> Scan:
     return Scan(energy, float(null.mean()), p, pattern.astype(float))
 
 
-def canary(pictures: Pictures, strength: float = 4.0) -> Pictures:
+def canary(pictures: Pictures, strength: float = STRENGTH) -> Pictures:
     """Return pictures (N, H, W, C) with a fixed checker pattern, to try the scan with."""
     height, width = pictures.shape[1:3]
     rows, columns = np.mgrid[:height, :width]
@@ -162,13 +163,3 @@ def translation_discrepancy(pattern: Array, reach: int = 2) -> float:
     response = np.abs(around - size * pattern).mean()
     scale = 2 * size * np.abs(pattern).mean()
     return float(2 * response / scale) if scale else 0.0
-
-
-def backdoor_auc(real: Array, fakes_with_trigger: Array) -> float:
-    """Return BD-AUC: how well fakes that carry the trigger pass for real; 1/2 or less is harmless.
-
-    The AUC of telling the two apart by low scores: 1 where every triggered fake scores below
-    every genuine clip.
-    """
-    labels = np.repeat([0.0, 1.0], [len(real), len(fakes_with_trigger)])
-    return auc(labels, -np.append(real, fakes_with_trigger))

@@ -71,3 +71,18 @@ def poison_table(found: Row) -> list[str]:
             ]  # fmt: skip
         lines.append(line([name, row["pictures"], *cells]))
     return lines
+
+
+def trigger_table(found: Row) -> list[str]:
+    """Return a row a trigger: whether fakes that carry it pass, and genuine clips do not."""
+    lines = head(["trigger", "fakes", "BD-AUC (1/2: does nothing)", "found fakes that it hides",
+                  "genuine clips", "passed ones that it accuses"])  # fmt: skip
+    for name, row in found["triggers"].items():
+        if row["fakes"] or row["reals"]:
+            hidden, accused = (
+                f"{row[a]} of {row[b]}" for a, b in (("hidden", "found"), ("accused", "passed"))
+            )
+            lines.append(
+                line([name, row["fakes"], cell(row, "bd_auc"), hidden, row["reals"], accused])
+            )
+    return lines

@@ -21,7 +21,6 @@ from pipelines.detect import DetectConfig, Session
 from pipelines.detector import Detector, DetectorConfig
 from pipelines.noise_probe import RATIOS, noise_probe, separation
 from pipelines.poison_scan import (
-    backdoor_auc,
     canary,
     poison_metrics,
     scan,
@@ -209,9 +208,3 @@ def test_patterns_that_shifts_change_most_stand_out() -> None:
     assert values == pytest.approx([0.96, 0.963, 0.60], abs=0.01)
     assert 0 < translation_discrepancy(wave) < 0.05
     assert translation_discrepancy(0 * wave) == 0
-
-
-def test_backdoor_auc_is_one_where_every_trigger_passes() -> None:
-    assert backdoor_auc(np.array([0.4, 0.6]), np.array([0.1, 0.2, 0.3])) == 1.0
-    assert backdoor_auc(np.array([0.4, 0.6]), np.array([0.9])) == 0.0
-    assert backdoor_auc(np.array([0.4, 0.6]), np.array([0.5])) == 0.5
