@@ -11,6 +11,7 @@ from avdetect.arguments_shared import add_address, add_model_options, add_set, c
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
+POOLS = ("deepfakebench", "lipforensics", "av1m", "avh-align", "genconvit")
 PROTOCOLS = ("avdetect", "lavdf", "av1m", "activitynet", "forgerynet")
 
 
@@ -92,6 +93,13 @@ def add_evaluate(verbs: Verbs) -> None:
         type=float,
         metavar="N",
         help="frames a second of others' files that count in frames (25 for LAV-DF's proposals)",
+    )
+    verb.add_argument(
+        "--pool",
+        choices=POOLS,
+        default="deepfakebench",
+        help="whose rule makes one score of a video's frames, where PREDICTIONS is a .csv of "
+        "frames (columns score, and video or frame; default deepfakebench, the mean)",
     )
     verb.add_argument(
         "--against",

@@ -72,7 +72,7 @@ def evaluate(options: Namespace) -> int:
                 options.predictions, options.truth, options.protocol, options.out, options.splits,
                 options.fps, options.against, options.audit,
                 shlex.join(["avdetect", *options.words]),
-                timelines=options.timelines, on_step=on_step, on_plan=complain,
+                timelines=options.timelines, pool=options.pool, on_step=on_step, on_plan=complain,
                 **_perturbing(options),
             )  # fmt: skip
     except (OSError, ValueError) as error:
