@@ -17,6 +17,7 @@ import numpy as np
 from pipelines.datasets import Sample
 from pipelines.metrics import Array, auc, average_precision, balanced_accuracy, eer
 from pipelines.result_files import Row, results_of
+from pipelines.sources import SUFFIXES
 
 FLOOR = 1e-7  # least distance of a probability from 0 and 1, so that logits are finite
 CLIP, MOST = 25, 110  # frames of a clip of LipForensics, and of a video that it looks at
@@ -92,11 +93,16 @@ def read_frame_scores(path: Path) -> dict[str, Array]:
                 f"{path}: expected columns score and video or frame, got {', '.join(columns)}"
             )
         for row in rows:
-            name = row["video"] if "video" in columns else str(PurePath(row["frame"]).parent)
+            name = row["video"] if "video" in columns else _folder(row["frame"])
             scores[name].append(_checked(row["score"], f"{path}: line {rows.line_num}"))
     if not scores:
         raise ValueError(f"{path}: has no frame")
     return {name: np.array(values) for name, values in scores.items()}
+
+
+def _folder(frame: str) -> str:
+    """Return the folder of a picture; DeepfakeBench's lists write paths as Windows does."""
+    return str(PurePath(frame.replace("\\", "/")).parent)
 
 
 def _checked(word: str | None, place: str) -> float:
@@ -122,7 +128,8 @@ def frames_of(samples: Sequence[Sample], frames: Mapping[str, Array]) -> dict[st
 
 
 def _bare(path: PurePath) -> PurePath:
-    return Path(*(part for part in path.with_suffix("").parts if part not in LAYOUT))
+    short = path.with_suffix("") if path.suffix.lower() in SUFFIXES else path
+    return Path(*(part for part in short.parts if part not in LAYOUT))
 
 
 def pooled_results(frames: Mapping[str, Array], rule: str) -> dict[str, Row]:

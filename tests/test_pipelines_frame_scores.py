@@ -104,6 +104,16 @@ def test_deepfakebenchs_folders_of_frames_are_the_videos_of_the_data_set(tmp_pat
         evaluate_files(tmp_path / "frames.csv", tmp_path / "truth.csv", audited=True)
 
 
+def test_folders_may_have_dots_and_paths_backslashes(tmp_path: Path) -> None:
+    (tmp_path / "truth.csv").write_text(
+        "path,label,visual_segments\nv1.0_a.mp4,fake,whole\nv1.0_b.mp4,real,[]\n"
+    )
+    lines = ["frame,score", r"x\frames\v1.0_a\1.png,0.9", r"x\frames\v1.0_b\1.png,0.1"]
+    (tmp_path / "frames.csv").write_text("\n".join(lines))
+    found = evaluate_files(tmp_path / "frames.csv", tmp_path / "truth.csv")
+    assert (found["detection"]["score"]["scored"], found["frames"]["auc"]) == (2, 1.0)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
