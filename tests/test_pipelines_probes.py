@@ -23,6 +23,7 @@ from pipelines.noise_probe import RATIOS, noise_probe, separation
 from pipelines.poison_scan import (
     canary,
     poison_metrics,
+    residuals,
     scan,
     translation_discrepancy,
 )
@@ -154,10 +155,34 @@ def test_a_canary_in_the_pictures_raises_the_alarm_and_shows_its_pattern() -> No
 
 
 def test_clean_pictures_seldom_raise_the_alarm() -> None:
-    alarms = sum(scan(pictures(30, seed)).p <= 0.05 for seed in range(40))
-    assert alarms <= 6  # two expected
+    alarms = sum(scan(pictures(30, seed)).p <= 0.05 for seed in range(100))
+    assert alarms <= 10  # five expected, ten or fewer 99 times of 100
     with pytest.raises(ValueError, match="two pictures or more"):
         scan(pictures(1, 0))
+
+
+def faces(count: int) -> np.ndarray:
+    """(N, 64, 64, 3) uint8: one drawn face, aligned to a pixel or so, with fine noise."""
+    face = np.full((640, 640, 3), 170, np.float32)
+    for x in (200, 440):
+        cv2.ellipse(face, (x, 250), (70, 30), 0, 0, 360, (60.0, 60.0, 60.0), -1)
+    cv2.ellipse(face, (320, 470), (120, 40), 0, 0, 360, (150.0, 70.0, 70.0), -1)
+    face, found = cv2.GaussianBlur(face, (0, 0), 8), []
+    for seed in range(count):
+        rng = np.random.default_rng(seed)
+        move = np.hstack([np.eye(2), rng.normal(0, 10, (2, 1))])
+        moved = cv2.warpAffine(face, move, (640, 640), borderMode=cv2.BORDER_REPLICATE)
+        small = cv2.resize(moved, (64, 64), interpolation=cv2.INTER_AREA)
+        found.append(np.rint(small + rng.normal(0, 4, small.shape)).clip(0, 255))
+    return np.array(found, dtype=np.uint8)
+
+
+def test_what_all_aligned_faces_share_is_no_trigger_and_does_not_hide_one() -> None:
+    clean = faces(60)
+    coarse = residuals(clean).mean(axis=0)
+    assert np.abs(coarse).max() > 4 * np.abs(coarse).mean()  # they do share eyes and a mouth
+    assert scan(clean).p > 0.05
+    assert scan(np.concatenate([canary(clean[:12]), clean[12:]])).p <= 0.01
 
 
 class Cropper:
