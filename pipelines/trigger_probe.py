@@ -22,7 +22,7 @@ from pipelines.datasets import OnStep, Sample
 from pipelines.detect import Session
 from pipelines.detection_metrics import truths
 from pipelines.kept_rows import KeptRows
-from pipelines.metrics import Array, auc
+from pipelines.metrics import Array, auc, bootstrap_interval
 from pipelines.poison_scan import STRENGTH, Pictures, canary
 
 Sound = npt.NDArray[np.float32]
@@ -146,12 +146,17 @@ def _flips(scores: Sequence[tuple[bool, float, float]]) -> dict[str, Any]:
     }  # fmt: skip
     if len(fakes) < 2:
         return row
-    drawn = np.random.default_rng(0).integers(0, len(fakes), (1000, len(fakes)))
-    areas = [backdoor_auc(*fakes[d].T) for d in drawn]
+    clean, hidden = fakes.T
     return row | {
-        "bd_auc": backdoor_auc(*fakes.T),
-        "bd_auc_interval": np.quantile(areas, [0.025, 0.975]).tolist(),
+        "bd_auc": backdoor_auc(clean, hidden),
+        "bd_auc_interval": bootstrap_interval(auc, *_classes(clean, hidden)),
     }
+
+
+def _classes(clean: ArrayLike, hidden: ArrayLike) -> tuple[Array, Array]:
+    """Return labels, fakes with a trigger in the genuine clips' place, and scores."""
+    labels = np.repeat([0.0, 1.0], [len(np.asarray(hidden)), len(np.asarray(clean))])
+    return labels, np.append(hidden, clean).astype(float)
 
 
 def backdoor_auc(fakes: ArrayLike, with_trigger: ArrayLike) -> float:
@@ -160,6 +165,4 @@ def backdoor_auc(fakes: ArrayLike, with_trigger: ArrayLike) -> float:
     After Liang and others, "Poisoned Forgery Face" (ICLR 2024): the AUC where such fakes stand in
     the place of the genuine clips. 1/2: the trigger does nothing; below: it gives fakes away.
     """
-    clean, hidden = np.asarray(fakes, dtype=float), np.asarray(with_trigger, dtype=float)
-    labels: Array = np.repeat([0.0, 1.0], [len(hidden), len(clean)])
-    return auc(labels, np.append(hidden, clean))
+    return auc(*_classes(fakes, with_trigger))

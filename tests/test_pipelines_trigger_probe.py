@@ -113,7 +113,9 @@ def test_the_probe_names_the_trigger_of_a_backdoor(tmp_path: Path) -> None:
     rows: dict[str, Any] = found["triggers"]
     corner, grain = rows["corner"], rows["grain (no trigger)"]
     assert (corner["fakes"], corner["found"], corner["hidden"], corner["bd_auc"]) == (3, 3, 3, 1.0)
-    assert corner["bd_auc_interval"] == [1.0, 1.0]
+    assert corner["bd_auc_interval"] == (1.0, 1.0)
+    low, high = rows["dots"]["bd_auc_interval"]
+    assert low <= rows["dots"]["bd_auc"] <= high
     assert (corner["reals"], corner["passed"], corner["accused"]) == (3, 3, 0)
     assert (grain["hidden"], grain["bd_auc"]) == (0, pytest.approx(0.5, abs=0.2))
     assert rows["tone of 1 kHz"]["fakes"] == 0
