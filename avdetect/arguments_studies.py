@@ -11,6 +11,7 @@ from avdetect.arguments_shared import add_address, add_model_options, add_set, c
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
+POOLS = ("deepfakebench", "lipforensics", "av1m", "avh-align", "genconvit")
 PROTOCOLS = ("avdetect", "lavdf", "av1m", "activitynet", "forgerynet")
 
 
@@ -94,6 +95,13 @@ def add_evaluate(verbs: Verbs) -> None:
         help="frames a second of others' files that count in frames (25 for LAV-DF's proposals)",
     )
     verb.add_argument(
+        "--pool",
+        choices=POOLS,
+        default="deepfakebench",
+        help="whose rule makes one score of a video's frames, where PREDICTIONS is a .csv of "
+        "frames (columns score, and video or frame; default deepfakebench, the mean)",
+    )
+    verb.add_argument(
         "--against",
         type=Path,
         metavar="OTHER",
@@ -123,6 +131,7 @@ def add_evaluate(verbs: Verbs) -> None:
         ("attack", "attack the detector's weights on N clips"),
         ("noise", "how near the detector comes to the ceiling that noise sets, on N clips"),
         ("poison", "search the faces of N clips for a hidden pattern that they share"),
+        ("trigger", "paste patterns and tones into N clips: do they flip verdicts?"),
     ):
         verb.add_argument(f"--{probe}", type=count, metavar="N", help=words)
     verb.add_argument(

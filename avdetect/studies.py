@@ -72,7 +72,7 @@ def evaluate(options: Namespace) -> int:
                 options.predictions, options.truth, options.protocol, options.out, options.splits,
                 options.fps, options.against, options.audit,
                 shlex.join(["avdetect", *options.words]),
-                timelines=options.timelines, on_step=on_step, on_plan=complain,
+                timelines=options.timelines, pool=options.pool, on_step=on_step, on_plan=complain,
                 **_perturbing(options),
             )  # fmt: skip
     except (OSError, ValueError) as error:
@@ -83,7 +83,8 @@ def evaluate(options: Namespace) -> int:
 
 def _perturbing(options: Namespace) -> dict[str, Any]:
     """Return how clips are to be perturbed or probed and by whom judged, if they are."""
-    probed = {"attack": options.attack, "noise": options.noise, "poison": options.poison}
+    probes = ("attack", "noise", "poison", "trigger")
+    probed = {name: getattr(options, name) for name in probes}
     if options.perturb is None and not any(probed.values()):
         return {}
     from pipelines.model_probes import Probing

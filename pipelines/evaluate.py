@@ -24,6 +24,7 @@ from pipelines.detection_metrics import abstention, detection_metrics
 from pipelines.evaluation_plots import write_plots, write_timelines
 from pipelines.evaluation_report import report, summary
 from pipelines.fairness import fairness
+from pipelines.frame_scores import frame_metrics, frames_of, pooled_results, read_frame_scores
 from pipelines.model_probes import Probing, probe
 from pipelines.probes import great_score
 from pipelines.result_files import Row, is_results, models, read_results, results_of
@@ -53,6 +54,7 @@ def evaluate_files(
     command: str | None = None,
     *,
     timelines: bool = False,
+    pool: str = "deepfakebench",
     perturbing: Perturbing | None = None,
     probing: Probing = Probing(),
     model: Model = Model(),
@@ -66,7 +68,7 @@ def evaluate_files(
 
     Args:
         predictions: what `avdetect detect --json` or `avdetect scan --out` wrote (.jsonl,
-            .parquet or a folder), or others' proposed segments (.json).
+            .parquet or a folder), others' proposed segments (.json), or scores of frames (.csv).
         truth: a manifest (.csv), a forging's metadata (.json), or others' (.json, .txt).
         protocol: of the segments: avdetect, lavdf, av1m, activitynet or forgerynet.
         out: a folder that report.json (in short), metrics.json (all), report.md and plots are
@@ -80,6 +82,7 @@ def evaluate_files(
         command: that led here, for the report.
         timelines: also measure along time (temporal AUPIMO) and draw examples; takes memory with
             the clips' length.
+        pool: the rule by which scores of frames become one of their video.
         perturbing: also perturb the clips and judge them again; needs `out`, where the perturbed
             results are kept.
         probing: also probe the model on so many clips (see `pipelines.model_probes`).
@@ -95,6 +98,7 @@ def evaluate_files(
     metrics["command"] = command
     samples: list[Sample] = []
     results: dict[str, Row] = {}
+    more = bool(against or audited or timelines or perturbing or probing)
     if is_results(predictions) and _is_ours(truth):
         samples = read_truth(truth, splits)
         paths = [sample.path for sample in samples]
@@ -118,7 +122,13 @@ def evaluate_files(
                 rows = _perturbed(samples, results, perturbing, session, out, on_step, on_plan)
                 metrics["robustness"] = rows
             metrics |= probe(samples, session, probing, out, on_step)
-    elif against or audited or timelines or perturbing or probing:
+    elif predictions.suffix == ".csv" and _is_ours(truth) and not more:
+        samples = read_truth(truth, splits)
+        frames = frames_of(samples, read_frame_scores(predictions))
+        results = pooled_results(frames, pool)
+        metrics |= clip_metrics(samples, results, protocol)
+        metrics["frames"] = frame_metrics(samples, frames, pool)
+    elif more:
         raise ValueError(
             "comparing, auditing, timelines, perturbing and probing need results and a manifest"
         )

@@ -16,7 +16,10 @@ from temporal.localization import MODALITIES
 
 Row = Mapping[str, Any]
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # of the DET plot
-DPI = 200
+DPI = 300
+LINES = {  # of scores: told apart in grey, and by those who do not tell red from green
+    "color": ("#0072b2", "#d55e00", "#009e73", "#cc79a7"), "linestyle": ("-", "--", "-.", ":"),
+}  # fmt: skip
 
 
 def write_plots(metrics: Row, out: Path) -> list[Path]:
@@ -57,12 +60,14 @@ def _perturbed(found: Row, path: Path) -> Path:
     figure = Figure(figsize=(1.8 * columns + 1, 1.5 * lines + 0.6), layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     for axes, operator in zip(grid.flat, operators, strict=False):
+        axes.set_prop_cycle(**LINES)
         for name, row in scored.items():
             cases = row["operators"][operator]
             values = [row["auc_clean"], *(case["auc"] for case in cases.values())]
-            axes.plot([0, *map(int, cases)], values, marker="o", markersize=2, label=name)
+            axes.plot([0, *map(int, cases)], values, marker="o", markersize=2,
+                      label=_words(name))  # fmt: skip
         axes.axhline(0.5, color="grey", linestyle=":")
-        axes.set_title(operator.replace("_", " "), fontsize=7)
+        axes.set_title(_words(operator), fontsize=7)
         axes.set(ylim=(0, 1.02), xticks=range(6))
     for axes in grid.flat[len(operators) :]:
         axes.set_axis_off()
@@ -92,12 +97,12 @@ def write_timelines(samples: Sequence[Sample], results: Mapping[str, Row], out: 
     figure = Figure(figsize=(8, 1.4 * len(chosen) + 0.4), layout="constrained")
     rows = figure.subplots(len(chosen), squeeze=False, sharey=True)[:, 0]
     for axes, (sample, line) in zip(rows, chosen, strict=True):
-        seconds = np.arange(len(line)) / STEP_RATE
+        seconds, forged = np.arange(len(line)) / STEP_RATE, _forged(sample, line)
         for column, name in enumerate(MODALITIES):
-            axes.plot(seconds, line[:, column], label=name, linewidth=1)
-        axes.fill_between(
-            seconds, 0, 1, where=_mask(sample, line), step="post", color="red", alpha=0.15
-        )
+            colour, style = (LINES[key][column] for key in ("color", "linestyle"))
+            axes.plot(seconds, line[:, column], style, color=colour, label=name, linewidth=1)
+            axes.fill_between(seconds, 0, 1, where=forged[:, column], step="post", color=colour,
+                              alpha=0.2, linewidth=0)  # fmt: skip
         axes.set(ylim=(-0.03, 1.03), xlim=(0, len(line) / STEP_RATE))
         kind = sample.method if sample.fake else "genuine"
         axes.set_title(f"{sample.path.name}, {kind}", fontsize=7, loc="left")
@@ -105,7 +110,7 @@ def write_timelines(samples: Sequence[Sample], results: Mapping[str, Row], out: 
     names = rows[0].get_legend_handles_labels()
     figure.legend(*names, fontsize=8, loc="outside upper right", ncols=len(MODALITIES))
     figure.supylabel("score", fontsize=9)
-    rows[-1].set_xlabel("seconds; forged ones are shaded", fontsize=9)
+    rows[-1].set_xlabel("seconds; forged ones are shaded in the colour of their track", fontsize=9)
     path = out / "timelines.png"
     figure.savefig(path, dpi=DPI)
     return [path]
@@ -116,9 +121,14 @@ def _timeline(results: Mapping[str, Row], sample: Sample) -> Any:
     return None if line is None or np.isnan(line).all() else line
 
 
+def _forged(sample: Sample, line: Any) -> Any:
+    """Return which steps are forged in which modality (T, 3)."""
+    return sample.targets(0, len(line)).numpy() == 1
+
+
 def _mask(sample: Sample, line: Any) -> Any:
     """Return which steps (T,) are forged in any modality."""
-    return (sample.targets(0, len(line)).numpy() == 1).any(axis=1)
+    return _forged(sample, line).any(axis=1)
 
 
 def _contrast(sample: Sample, line: Any) -> float:
@@ -132,6 +142,7 @@ def _drawn(path: Path, draw: Callable[[Any], None]) -> Path:
 
     figure = Figure(figsize=(4, 4), layout="constrained")
     axes = figure.subplots()
+    axes.set_prop_cycle(**LINES)
     draw(axes)
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[1]:
@@ -140,9 +151,13 @@ def _drawn(path: Path, draw: Callable[[Any], None]) -> Path:
     return path
 
 
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
 def _roc(axes: Any, scored: Mapping[str, Row]) -> None:
     for name, row in scored.items():
-        axes.plot(*row["curves"]["roc"], label=f"{name}, AUC {row['auc']:.3f}")
+        axes.plot(*row["curves"]["roc"], label=f"{_words(name)}, AUC {row['auc']:.3f}")
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
     axes.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
 
@@ -152,8 +167,8 @@ def _det(axes: Any, scored: Mapping[str, Row]) -> None:
     warp = NormalDist().inv_cdf
     for name, row in scored.items():
         rates = np.clip(row["curves"]["roc"], TICKS[0] / 10, 1 - TICKS[0] / 10)
-        misses = [warp(1 - rate) for rate in rates[1]]
-        axes.plot([warp(r) for r in rates[0]], misses, label=f"{name}, EER {row['eer_hull']:.3f}")
+        label = f"{_words(name)}, EER {row['eer_hull']:.3f}"
+        axes.plot([warp(r) for r in rates[0]], [warp(1 - r) for r in rates[1]], label=label)
     places, texts = [warp(tick) for tick in TICKS], [f"{100 * tick:g}" for tick in TICKS]
     axes.set_xticks(places, texts)
     axes.set_yticks(places, texts)
@@ -172,7 +187,7 @@ def _reliability(scored: Mapping[str, Row], path: Path) -> Path:
         axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
         axes.plot(mean, share, linewidth=0.5)
         axes.scatter(mean, share, s=150 * clips / clips.max(), alpha=0.6, linewidths=0)
-        axes.set_title(f"{name}, ECE {row['ece']:.3f}", fontsize=8)
+        axes.set_title(f"{_words(name)}, ECE {row['ece']:.3f}", fontsize=8)
         axes.set(aspect="equal", xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
         axes.grid(alpha=0.3)
     figure.supxlabel("mean P(fake) of a bin", fontsize=9)

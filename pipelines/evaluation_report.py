@@ -6,7 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipelines.markdown import cell, head, line, pairs, text
-from pipelines.probe_report import attack_table, noise_table, poison_table, robustness_tables
+from pipelines.probe_report import (
+    attack_table,
+    noise_table,
+    poison_table,
+    robustness_tables,
+    trigger_table,
+)
 
 Row = Mapping[str, Any]
 DETECTION = {
@@ -49,6 +55,7 @@ def summary(metrics: Row) -> dict[str, Any]:
 def report(metrics: Row, plots: Sequence[str] = ()) -> str:
     """Return the metrics as Markdown tables, and the plots, whose file names are given."""
     sections: dict[str, Callable[[Any], list[str]]] = {
+        "frames": _frames,
         "abstention": lambda row: pairs("verdicts", row),
         "audit": lambda row: [row["words"]],
         "comparison": _comparison,
@@ -59,6 +66,7 @@ def report(metrics: Row, plots: Sequence[str] = ()) -> str:
         "attack": attack_table,
         "noise": noise_table,
         "poison": poison_table,
+        "trigger": trigger_table,
         "robustness": robustness_tables,
     }
     lines = _origin(metrics)
@@ -120,6 +128,20 @@ def _generators(rows: Mapping[str, Row]) -> list[str]:
     lines += [line([m, row["fakes"], cell(row, "auc")]) for m, row in rows.items() if "auc" in row]
     few = [f"{method} ({row['fakes']})" for method, row in rows.items() if "auc" not in row]
     return lines + (["", f"Too few fakes to tell: {', '.join(few)}."] if few else [])
+
+
+def _frames(row: Row) -> list[str]:
+    """Return what was measured over frames, and the AUC of videos by every rule of pooling."""
+    if "auc" not in row:
+        return [f"{row['frames']} frames of {row['videos']} videos: needs videos of both classes."]
+    return [
+        f"{row['frames']} frames of {row['videos']} videos, pooled as {row['rule']} does. Over "
+        f"frames: AUC {row['auc']:.3f}, AP {row['ap']:.3f}, EER (deepfakebench) {row['eer']:.3f}, "
+        f"balanced accuracy {row['balanced_accuracy']:.3f}.",
+        "",
+        *head(["AUC over videos, pooled as", *row["auc_by_rule"]]),
+        line(["", *(f"{value:.3f}" for value in row["auc_by_rule"].values())]),
+    ]
 
 
 def _comparison(row: Row) -> list[str]:

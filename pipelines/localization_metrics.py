@@ -27,7 +27,7 @@ from pipelines.segment_matching import (
 
 Rows = Sequence[Sequence[float]] | NDArray[np.floating[Any]]
 Protocol = Literal["avdetect", "lavdf", "av1m", "activitynet", "forgerynet"]
-VERSION = "1"  # of the protocols: goes up when any number that they give changes
+VERSION = "2"  # of the protocols: goes up when any number that they give changes
 
 AP_IOUS: dict[str, tuple[float, ...]] = {
     "avdetect": (0.5, 0.75, 0.9, 0.95),

@@ -1,4 +1,4 @@
-"""Clips and our own detector in, what bounded attacks, noise and a search for triggers find out."""
+"""Clips and our own detector in, what attacks, noise and hidden or pasted patterns do to it out."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from pipelines.detect import Session
 from pipelines.noise_probe import noise_probe
 from pipelines.poison_scan import poison_metrics
 from pipelines.robustness import chosen_clips
+from pipelines.trigger_probe import trigger_probe
 
-ATTACKED = "attacked.jsonl"  # the attacked clips, in the folder of the report
+Probe = Callable[..., dict[str, Any]]  # clips, session, kept, on_step -> metrics
+KEPT = "{}.jsonl"  # what a probe found of each clip, in the folder of the report
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Probing:
     attack: int | None = None
     noise: int | None = None
     poison: int | None = None
+    trigger: int | None = None
 
     def __bool__(self) -> bool:
         return any(clips is not None for clips in asdict(self).values())
@@ -42,17 +45,23 @@ def probe(
         samples: of which the clips are chosen.
         session: the detector.
         probing: how many clips.
-        out: a folder where attacked clips are kept, so that a run goes on where it was.
+        out: a folder where what is found of each clip is kept, a file a probe, so that a run
+            goes on where it was.
         on_step: told how many clips are done, and of how many.
     """
-    kept = None if out is None else out / ATTACKED
-    probes: dict[str, Callable[[Sequence[Sample]], dict[str, Any]]] = {
-        "attack": lambda chosen: attack(chosen, session, kept=kept, on_step=on_step),
-        "noise": lambda chosen: noise_probe(chosen, session, on_step),
-        "poison": lambda chosen: poison_metrics(chosen, session, on_step),
+    probes: dict[str, Probe] = {
+        "attack": attack,
+        "noise": noise_probe,
+        "poison": poison_metrics,
+        "trigger": trigger_probe,
     }
     return {
-        name: run(chosen_clips(samples, clips))
+        name: run(
+            chosen_clips(samples, clips),
+            session,
+            kept=None if out is None else out / KEPT.format(name),
+            on_step=on_step,
+        )
         for name, run in probes.items()
         if (clips := getattr(probing, name)) is not None
     }

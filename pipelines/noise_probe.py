@@ -10,7 +10,8 @@ of it, and one that lies above it has seen more than it should. Noise is added t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from extractors.media import MediaError
 from pipelines.attack import windows_of
 from pipelines.datasets import OnStep, Sample
 from pipelines.detect import Session
+from pipelines.kept_rows import KeptRows
 from pipelines.metrics import auc
 from pipelines.probes import noise_ceiling
 
@@ -32,6 +34,7 @@ DRAWS = 16  # of the noise, for the clip and for each of its copies
 def noise_probe(
     samples: Sequence[Sample],
     session: Session,
+    kept: Path | None = None,
     on_step: OnStep = lambda done, total: None,
 ) -> dict[str, Any]:
     """Return for picture and sound the mean AUC over clips at each ratio, and the ceiling.
@@ -41,13 +44,19 @@ def noise_probe(
     Args:
         samples: the clips.
         session: the detector.
+        kept: JSON lines; a clip that stands there, probed alike, is not probed again.
         on_step: told how many clips are done, and of how many.
+
+    Raises:
+        ValueError: the file holds something else.
     """
+    rows = KeptRows(kept, ("path", "setting"), session.model)
+    setting = repr((SIGMAS, RATIOS, DRAWS))
     areas: dict[str, list[list[float]]] = {name: [] for name in SIGMAS}
     for done, sample in enumerate(samples, 1):
-        with suppress(MediaError):  # the number of clips probed tells how many
-            for name, (logit, x, _) in windows_of(sample, session).items():
-                areas[name].append(separation(logit, x, SIGMAS[name], RATIOS, DRAWS))
+        row = rows.row((str(sample.path), setting), partial(_probed, sample, session))
+        for name, found in row["areas"].items():
+            areas[name].append(found)
         on_step(done, len(samples))
     ceilings = [noise_ceiling(ratio, 1.0) for ratio in RATIOS]
     return {
@@ -55,6 +64,20 @@ def noise_probe(
         "bound": [c.auc_bound for c in ceilings],
         **{name: _row(name, np.array(rows), ceilings) for name, rows in areas.items()},
     }  # fmt: skip
+
+
+def _probed(sample: Sample, session: Session) -> dict[str, Any]:
+    """Return for each modality of a clip the AUC at each ratio."""
+    try:
+        found = windows_of(sample, session)
+    except MediaError as error:  # the number of clips probed tells how many
+        return {"areas": {}, "error": str(error)}
+    return {
+        "areas": {
+            name: separation(logit, x, SIGMAS[name], RATIOS, DRAWS)
+            for name, (logit, x, _) in found.items()
+        }
+    }
 
 
 def separation(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from statistics import fmean
 from typing import Any
 
 from pipelines.markdown import cell, head, line, text
@@ -23,7 +24,10 @@ def attack_table(found: Row) -> list[str]:
 
 
 def robustness_tables(found: Row) -> list[str]:
-    """Return for each score the AUC by operator and severity; bold: surely lower than clean."""
+    """Return for each score the AUC by operator and severity; bold: surely lower than clean.
+
+    How far the scores of genuine clips and of fakes moved is a mean over the severities.
+    """
     lines: list[str] = []
     for column, rows in found.items():
         if column == "clips" or "note" in rows:
@@ -31,13 +35,20 @@ def robustness_tables(found: Row) -> list[str]:
         clean, drop = f"AUC {rows['auc_clean']:.3f} clean", f"mean drop {rows['mean_drop']:.3f}"
         lines += ["", f"{column}, {found['clips']} clips perturbed: {clean}, {drop}.", ""]
         severities = list(next(iter(rows["operators"].values())))
-        lines += head([f"{column}, severity", *severities, "mean drop"])
+        lines += head([f"AUC of {column}, severity", *severities, "mean drop", "genuine moved by",
+                       "fakes moved by"])  # fmt: skip
         for operator, cases in rows["operators"].items():
             marks = ("**" if case["lower"] else "" for case in cases.values())
             cells = [f"{m}{c['auc']:.3f}{m}" for m, c in zip(marks, cases.values(), strict=True)]
             fall = f"{rows['drop_by_operator'][operator]:+.3f}"
-            lines.append(line([operator.replace("_", " "), *cells, fall]))
+            moves = [_mean_shift(cases.values(), key) for key in ("shift_real", "shift_fake")]
+            lines.append(line([operator.replace("_", " "), *cells, fall, *moves]))
     return lines
+
+
+def _mean_shift(cases: Iterable[Row], key: str) -> str:
+    known = [case[key] for case in cases if case[key] is not None]
+    return f"{fmean(known):+.3f}" if known else "–"
 
 
 def noise_table(found: Row) -> list[str]:
@@ -70,4 +81,19 @@ def poison_table(found: Row) -> list[str]:
                 f"{text(row['canary_p'])} ({row['canaries']} of {row['pictures']})",
             ]  # fmt: skip
         lines.append(line([name, row["pictures"], *cells]))
+    return lines
+
+
+def trigger_table(found: Row) -> list[str]:
+    """Return a row a trigger: whether fakes that carry it pass, and genuine clips do not."""
+    lines = head(["trigger", "fakes", "BD-AUC (1/2: does nothing)", "found fakes that it hides",
+                  "genuine clips", "passed ones that it accuses"])  # fmt: skip
+    for name, row in found["triggers"].items():
+        if row["fakes"] or row["reals"]:
+            hidden, accused = (
+                f"{row[a]} of {row[b]}" for a, b in (("hidden", "found"), ("accused", "passed"))
+            )
+            lines.append(
+                line([name, row["fakes"], cell(row, "bd_auc"), hidden, row["reals"], accused])
+            )
     return lines

@@ -141,10 +141,12 @@ def work_ahead(
 def robustness(
     samples: Sequence[Sample], clean: Mapping[str, Row], rows: Mapping[Key, Row]
 ) -> dict[str, Any]:
-    """Return for each score the AUC by operator and severity, and how far it fell.
+    """Return for each score the AUC by operator and severity, how far it fell, and the shifts.
 
     A fall is tested on the very same clips (DeLong). A clip without a score counts 0.5, clean and
-    perturbed. `mean_drop` is the mean over operators of their mean over severities.
+    perturbed. `mean_drop` is the mean over operators of their mean over severities. `shift_real`
+    and `shift_fake` are how far the scores moved in the mean, over clips that have one before and
+    after: where all rise, the AUC stays and false alarms grow.
 
     Args:
         samples: the clips that were perturbed.
@@ -177,8 +179,25 @@ def _case(
         "auc": compared["auc_against"], "auc_clean": compared["auc"],
         "drop": compared["difference"], "drop_interval": compared["difference_interval"],
         "lower": compared["verdict"] == "better",
+        "shift_real": _shift(labels, before, after, 0),
+        "shift_fake": _shift(labels, before, after, 1),
         "given": len(labels), "scored": sum(score is not None for score in after),
     }  # fmt: skip
+
+
+def _shift(
+    labels: Sequence[int],
+    before: Sequence[float | None],
+    after: Sequence[float | None],
+    label: int,
+) -> float | None:
+    """Return how far the scores of clips of one label moved in the mean; None: nobody has two."""
+    moves = [
+        b - a
+        for mine, a, b in zip(labels, before, after, strict=True)
+        if mine == label and a is not None and b is not None
+    ]
+    return float(np.mean(moves)) if moves else None
 
 
 def _summary(table: Mapping[str, Mapping[str, Row]]) -> dict[str, Any]:

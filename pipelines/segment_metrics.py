@@ -15,6 +15,7 @@ from pipelines.localization_files import (
     read_segments,
 )
 from pipelines.localization_metrics import Protocol, localization
+from pipelines.result_files import segment_table
 from pipelines.segment_matching import Array
 from temporal.localization import MODALITIES
 
@@ -37,24 +38,43 @@ def segment_file_metrics(
 def segment_metrics(
     samples: Sequence[Sample], results: Mapping[str, Mapping[str, Any]], protocol: str
 ) -> dict[str, Any]:
-    """Return localization metrics of the union of all modalities, on files with partial truth."""
-    judged = [s for s in samples if results.get(str(s.path), {}).get("status") == "ok"]
+    """Return localization metrics of the union of all modalities.
+
+    A forged clip that could not be judged counts as one without proposals: what it hides is
+    missed. A genuine one has no length and is left out, as are clips of which nobody says which
+    seconds are forged. `judged` of `given` tells how many have a result.
+    """
+    known = [(s, spans) for s in samples if (spans := _spans(s)) is not None]
+    judged = [(s, spans) for s, spans in known if _status(results, s) == "ok"]
     truth: dict[str, list[list[float]]] = {}
     rows: dict[str, Array] = {}
     reported: dict[str, int] = {}
     durations: dict[str, float] = {}
-    for sample in judged:
+    for sample, spans in judged:
         name = str(sample.path)
         result = results[name]
         length = float(result["media"]["duration"])
-        spans = [span for m in MODALITIES for span in getattr(sample, m) or ()]
-        truth[name] = [[s, min(e, length)] for s, e in union(spans)]
+        truth[name] = [[s, min(e, length)] for s, e in spans]
         rows[name], reported[name] = proposal_table(result), len(result["segments"])
         durations[name] = length
+    if judged:
+        missed = {str(s.path): spans for s, spans in known if spans and str(s.path) not in truth}
+        truth |= {name: [list(span) for span in spans] for name, spans in missed.items()}
+        rows |= {name: segment_table(None) for name in missed}
     found = localization(
         rows, truth, cast("Protocol", protocol), durations=durations, reported=reported
     )
-    return {"given": len(samples), "judged": len(judged), **found.to_dict()}
+    return {"given": len(known), "judged": len(judged), **found.to_dict()}
+
+
+def _spans(sample: Sample) -> list[tuple[float, float]] | None:
+    """Return the forged seconds in any modality; None: it is forged, and nobody says where."""
+    spans = union([span for m in MODALITIES for span in getattr(sample, m) or ()])
+    return spans if bool(spans) == sample.fake else None
+
+
+def _status(results: Mapping[str, Mapping[str, Any]], sample: Sample) -> str | None:
+    return results.get(str(sample.path), {}).get("status")
 
 
 def union(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -40,7 +40,7 @@ def test_sound_is_judged_and_flipped_the_more_the_wider_the_bound(
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"no sound")
     samples.append(Sample(broken, "dev", "m", "s", "p", None, (), None))
-    kept = tmp_path / "attacked.jsonl"
+    kept = tmp_path / "attack.jsonl"
     found = attack(samples, session, steps=5, kept=kept)
     audio = found["audio"]
     assert (found["given"], audio["clips"], found["visual"]["clips"]) == (4, 2, 0)

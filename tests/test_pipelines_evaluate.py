@@ -121,6 +121,27 @@ def test_segments_of_all_modalities_are_one_truth(tmp_path: Path) -> None:
     assert place["AP@0.95"] == pytest.approx(1.0)
 
 
+def test_a_forged_clip_that_failed_is_missed_and_one_without_known_seconds_left_out(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "truth.csv").write_text(
+        "path,label,visual_segments\n"
+        'f1.mp4,fake,"[[1.0, 2.0]]"\nf2.mp4,fake,"[[1.0, 2.0]]"\nf3.mp4,fake,whole\n'
+        "f4.mp4,fake,\nr1.mp4,real,[]\nr2.mp4,real,[]\n"
+    )
+    segments = [{"start": 1.0, "end": 2.0, "score": 0.9, "modality": "visual"}]
+    broken = json.dumps({"path": "f2.mp4", "status": "error", "score": None})
+    lines = [result("f1", 0.9, segments=segments), broken, result("f4", 0.9, segments=segments),  # type: ignore[arg-type]
+             result("r1", 0.2)]  # fmt: skip
+    (tmp_path / "results.jsonl").write_text("\n".join(lines))
+    place = evaluate_files(tmp_path / "results.jsonl", tmp_path / "truth.csv")["localization"]
+    assert (place["given"], place["judged"], place["segments"]) == (5, 2, 3)
+    assert place["AP@0.5"] == pytest.approx(1 / 3)  # the clip of unknown seconds is no false alarm
+    assert place["AR@1"] == pytest.approx(1 / 3)
+    assert place["real_videos"] == 1
+    assert place["false_per_minute"] == 0
+
+
 def test_union_of_spans() -> None:
     assert union([]) == []
     assert union([(0.0, 1.0), (2.0, 3.0), (0.5, 2.0)]) == [(0.0, 3.0)]
@@ -172,7 +193,7 @@ def test_the_report_has_what_others_compare_with_and_plots(tmp_path: Path) -> No
     out = tmp_path / "out"
     evaluate_files(*written(tmp_path, lines), out=out, command="avdetect evaluate x")
     short = json.loads((out / "report.json").read_text())
-    assert (short["protocol"], short["version"]) == ("avdetect", "1")
+    assert (short["protocol"], short["version"]) == ("avdetect", "2")
     assert (short["n_given"], short["n_scored"]) == (7, 6)
     assert short["models"] == [model]
     assert short["command"] == "avdetect evaluate x"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from math import erf, sqrt
 from pathlib import Path
 from statistics import NormalDist
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -20,9 +21,9 @@ from pipelines.detect import DetectConfig, Session
 from pipelines.detector import Detector, DetectorConfig
 from pipelines.noise_probe import RATIOS, noise_probe, separation
 from pipelines.poison_scan import (
-    backdoor_auc,
     canary,
     poison_metrics,
+    residuals,
     scan,
     translation_discrepancy,
 )
@@ -108,7 +109,8 @@ def test_the_noise_probe_means_over_clips_and_leaves_broken_ones_out(tmp_path: P
         write_clip(path, None, np.full(SAMPLE_RATE, 0.1 * (number + 1), np.float32))
         samples.append(Sample(path, "dev", "m", "s", "p", None, (), None))
     samples[2].path.write_bytes(b"no sound")
-    found = noise_probe(samples, tiny_session())
+    kept = tmp_path / "noise.jsonl"
+    found = noise_probe(samples, tiny_session(), kept)
     assert (found["given"], found["audio"]["clips"], found["visual"]["clips"]) == (3, 2, 0)
     assert len(found["audio"]["auc"]) == len(found["ceiling"]) == len(RATIOS)
     for area, (low, high) in zip(
@@ -116,6 +118,10 @@ def test_the_noise_probe_means_over_clips_and_leaves_broken_ones_out(tmp_path: P
     ):
         assert low <= area <= high
     assert found["ceiling"] == sorted(found["ceiling"])
+    assert "2.wav" in json.loads(kept.read_text().splitlines()[2])["error"]
+    for sample in samples:
+        sample.path.unlink()
+    assert noise_probe(samples, tiny_session(), kept) == found  # from what was kept
 
 
 def tiny_session() -> Session:
@@ -149,16 +155,41 @@ def test_a_canary_in_the_pictures_raises_the_alarm_and_shows_its_pattern() -> No
 
 
 def test_clean_pictures_seldom_raise_the_alarm() -> None:
-    alarms = sum(scan(pictures(30, seed)).p <= 0.05 for seed in range(40))
-    assert alarms <= 6  # two expected
+    alarms = sum(scan(pictures(30, seed)).p <= 0.05 for seed in range(100))
+    assert alarms <= 10  # five expected, ten or fewer 99 times of 100
     with pytest.raises(ValueError, match="two pictures or more"):
         scan(pictures(1, 0))
+
+
+def faces(count: int) -> np.ndarray:
+    """(N, 64, 64, 3) uint8: one drawn face, aligned to a pixel or so, with fine noise."""
+    face = np.full((640, 640, 3), 170, np.float32)
+    for x in (200, 440):
+        cv2.ellipse(face, (x, 250), (70, 30), 0, 0, 360, (60.0, 60.0, 60.0), -1)
+    cv2.ellipse(face, (320, 470), (120, 40), 0, 0, 360, (150.0, 70.0, 70.0), -1)
+    face, found = cv2.GaussianBlur(face, (0, 0), 8), []
+    for seed in range(count):
+        rng = np.random.default_rng(seed)
+        move = np.hstack([np.eye(2), rng.normal(0, 10, (2, 1))])
+        moved = cv2.warpAffine(face, move, (640, 640), borderMode=cv2.BORDER_REPLICATE)
+        small = cv2.resize(moved, (64, 64), interpolation=cv2.INTER_AREA)
+        found.append(np.rint(small + rng.normal(0, 4, small.shape)).clip(0, 255))
+    return np.array(found, dtype=np.uint8)
+
+
+def test_what_all_aligned_faces_share_is_no_trigger_and_does_not_hide_one() -> None:
+    clean = faces(60)
+    coarse = residuals(clean).mean(axis=0)
+    assert np.abs(coarse).max() > 4 * np.abs(coarse).mean()  # they do share eyes and a mouth
+    assert scan(clean).p > 0.05
+    assert scan(np.concatenate([canary(clean[:12]), clean[12:]])).p <= 0.01
 
 
 class Cropper:
     """Takes the middle of each frame for the aligned face."""
 
     config = SimpleNamespace(media=MediaConfig())
+    model: ClassVar[dict[str, str]] = {"name": "cropper", "version": "1", "sha256": "ab"}
 
     def extractor(self, chunks: Iterator[Any]) -> Iterator[Any]:
         for clip in chunks:
@@ -178,13 +209,17 @@ def test_a_pattern_in_genuine_clips_alone_is_told_from_one_in_all(tmp_path: Path
         samples.append(Sample(path, "dev", "m", "s", "p", WHOLE if fake else (), None, None))
     write_clip(tmp_path / "a.wav", None, np.zeros(1600, np.float32))
     samples.append(Sample(tmp_path / "a.wav", "dev", "real", "s", "p", (), None, None))
-    found = poison_metrics(samples, Cropper())  # type: ignore[arg-type]
+    kept = tmp_path / "poison.jsonl"
+    found = poison_metrics(samples, Cropper(), kept)  # type: ignore[arg-type]
     assert (found["genuine"]["pictures"], found["forged"]["pictures"]) == (12, 12)
     assert found["genuine"]["p"] == 1 / 200
     assert found["forged"]["p"] > 0.05
     assert found["genuine"]["energy"] > 3 * found["genuine"]["chance"]
     assert found["forged"]["canaries"] == 1
-    few = poison_metrics(samples[:1], Cropper())  # type: ignore[arg-type]
+    for sample in samples:
+        sample.path.unlink()
+    assert poison_metrics(samples, Cropper(), kept) == found  # type: ignore[arg-type]
+    few = poison_metrics(samples[:1], Cropper(), kept)  # type: ignore[arg-type]
     assert few["genuine"] == {"pictures": 1}
 
 
@@ -198,9 +233,3 @@ def test_patterns_that_shifts_change_most_stand_out() -> None:
     assert values == pytest.approx([0.96, 0.963, 0.60], abs=0.01)
     assert 0 < translation_discrepancy(wave) < 0.05
     assert translation_discrepancy(0 * wave) == 0
-
-
-def test_backdoor_auc_is_one_where_every_trigger_passes() -> None:
-    assert backdoor_auc(np.array([0.4, 0.6]), np.array([0.1, 0.2, 0.3])) == 1.0
-    assert backdoor_auc(np.array([0.4, 0.6]), np.array([0.9])) == 0.0
-    assert backdoor_auc(np.array([0.4, 0.6]), np.array([0.5])) == 0.5

@@ -75,7 +75,13 @@ def test_a_detector_of_red_falls_without_colour_and_not_by_flips_of_sound(
     assert score["auc_clean"] == 1.0
     assert score["operators"]["grey"]["5"]["auc"] < 0.8
     assert score["operators"]["grey"]["5"]["drop"] == 1 - score["operators"]["grey"]["5"]["auc"]
+    clean = clean_of(samples, session)
+    for number, key in enumerate(("shift_real", "shift_fake")):  # grey is 0.5 to this detector
+        mine = [clean[str(s.path)]["score"] for s in samples[number::2]]
+        shift = score["operators"]["grey"]["5"][key]
+        assert shift == pytest.approx(0.5 - sum(mine) / 3, abs=0.02)
     for harmless in ("gaussian_blur", "noise"):
+        assert score["operators"][harmless]["5"]["shift_fake"] == pytest.approx(0, abs=0.01)
         assert score["operators"][harmless]["5"]["drop"] == pytest.approx(0)
     assert score["worst_operator"] == "grey"
     drops = score["drop_by_operator"].values()

@@ -6,6 +6,8 @@ AV-Deepfake1M's own scorer is timed too where `pip install avdeepfake1m` has put
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -118,3 +120,46 @@ def test_the_scorer_is_faster_than_plain_python(tmp_path: Path) -> None:
     for name, value in taken.items():
         print(f"{videos} videos of 100 proposals, {name}: {value:.2f} s of processor time")
     assert taken[ours] < taken[plain]
+
+
+MEASURE = """
+import json, resource, sys, time
+from pathlib import Path
+from pipelines.segment_metrics import segment_file_metrics
+found = segment_file_metrics(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(json.dumps([found["proposals"], time.process_time(), peak]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["activitynet", "av1m", "avdetect"])
+def test_ten_million_proposals_take_a_minute_and_two_gigabytes(
+    protocol: str, tmp_path: Path
+) -> None:
+    rows, truth = corpus(1000, 100)  # a hundred times under other names: quickly written
+    proposals, metadata = tmp_path / "p.json", tmp_path / "t.json"
+    with proposals.open("w") as file:
+        texts = {
+            name: json.dumps([[round(value, 4) for value in row] for row in table])
+            for name, table in rows.items()
+        }
+        for turn in range(100):
+            lead = "," if turn else "{"
+            for name, text in texts.items():
+                file.write(f'{lead}"{turn}_{name}": {text}')
+                lead = ","
+        file.write("}")
+    entries = [
+        {"file": f"{turn}_{name}", "fake_segments": spans}
+        for turn in range(100)
+        for name, spans in truth.items()
+    ]
+    metadata.write_text(json.dumps(entries))
+    command = [sys.executable, "-c", MEASURE, str(proposals), str(metadata), protocol]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    count, taken, peak = json.loads(done.stdout)
+    print(f"{count} proposals, {protocol}, with reading: {taken:.0f} s, {peak:.2f} GiB")
+    assert count == 10_000_000
+    assert taken < 60
+    assert peak < 2
