@@ -10,8 +10,10 @@ import av
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from avdetect.example import example_frames, example_waveform
+from avdetect.serve_schema import Failure, Result
 from extractors.media import MediaError, write_clip
 from pipelines.config import ConfigError
 from pipelines.detect import Session, error_dict, load
@@ -59,6 +61,13 @@ def test_a_verdict_has_the_fields_of_schema_1(session: Session, clip: Path) -> N
     assert result["model"]["name"] == "tiny"
     assert set(result["elapsed"]) == {"decode", "extract", "judge", "total"}
     assert all(0 <= score <= 1 for score in scores(result))
+
+
+def test_results_are_what_the_server_describes(session: Session, clip: Path) -> None:
+    result, failure = session.detect(clip).to_dict(), error_dict("a.mp4", MediaError("no video"))
+    # what is not described is left out by pydantic
+    assert TypeAdapter(Result).validate_python(result, strict=True) == result
+    assert TypeAdapter(Failure).validate_python(failure, strict=True) == failure
 
 
 def test_the_same_file_gives_the_same_result_twice(session: Session, clip: Path) -> None:
