@@ -16,7 +16,7 @@ from typing import Any
 from pipelines.measurements import MEASURES, Measurements
 
 RANGES = Path(__file__).with_name("measurements.json")
-STRONG = 0.6  # AUC, either way, that a measurement's 95 % interval must clear
+STRONG = 0.6  # AUC that a measurement's 95 % interval must clear
 
 
 @cache
@@ -39,8 +39,9 @@ def finding(name: str, value: float, track: int | None) -> dict[str, Any]:
     """Return a measurement with its range on genuine clips, its worth, and whether it fired.
 
     `fired`: beyond the 95th percentile of genuine clips (below the 5th, where fakes have the
-    smaller values). `reliable`: the interval of its AUC is clear of chance. Both None: unknown.
-    `pairs`: in how many of a hundred pairs of a fake and a genuine clip it tells which is which.
+    smaller values). `reliable`: the interval of its AUC on clips that were held out is clear of
+    chance. Both None: unknown. `pairs`: in how many of a hundred pairs of a fake and a genuine
+    clip it tells which is which; the rest of the row is that of `known_ranges`.
     """
     measure, known = MEASURES[name], known_ranges().get(name)
     row: dict[str, Any] = {
@@ -50,16 +51,13 @@ def finding(name: str, value: float, track: int | None) -> dict[str, Any]:
     }  # fmt: skip
     if known is None:
         return row
-    lower, upper = known["auc_interval"]
-    larger = known["auc"] >= 0.5
-    better = (lower, upper) if larger else (1 - upper, 1 - lower)
     low, high = round(known["low"], measure.digits), round(known["high"], measure.digits)
     return row | known | {
-        "low": low, "high": high, "larger_in_fakes": larger,
-        "pairs": round(100 * (known["auc"] if larger else 1 - known["auc"])),
-        "pairs_interval": [round(100 * share) for share in better],
-        "fired": row["value"] > high if larger else row["value"] < low,
-        "reliable": better[0] > STRONG,
+        "low": low, "high": high,
+        "pairs": round(100 * known["auc"]),
+        "pairs_interval": [round(100 * share) for share in known["auc_interval"]],
+        "fired": row["value"] > high if known["larger_in_fakes"] else row["value"] < low,
+        "reliable": known["auc_interval"][0] > STRONG,
     }  # fmt: skip
 
 
@@ -74,9 +72,9 @@ def _sentence(row: Mapping[str, Any]) -> str:
     unit = f" {row['unit']}" if row["unit"] else ""
     return (
         f"The {row['title']}{where}, {row['value']}{unit}, lies {side} the range of genuine clips, "
-        f"{row['low']} to {row['high']}{unit}, as one genuine clip in twenty does. Taken alone, it "
-        f"tells which is the fake in {row['pairs']} of a hundred pairs of a fake and a genuine "
-        f"clip; guessing does in fifty."
+        f"{row['low']} to {row['high']}{unit}, as one genuine clip in twenty does. Tried alone on "
+        f"clips that it was not fitted on, it told which is the fake in {row['pairs']} of a "
+        f"hundred pairs of a fake and a genuine clip; guessing does in fifty."
     )
 
 

@@ -256,6 +256,21 @@ def test_a_film_of_many_faces_stays_a_page(tmp_path: Path) -> None:
     assert "The others are less suspicious." in words
 
 
+def test_the_page_of_an_hour_stays_small_and_asks_for_the_file(tmp_path: Path) -> None:
+    steps = 3600 * 25
+    random = np.random.default_rng(0)
+    curve = [round(float(v), 4) for v in random.random(steps)]
+    result = result_of(timeline={"rate": 25.0, "visual": curve, "audio": curve, "sync": curve})
+    moved = random.random((steps, 4)).astype(np.float32)
+    page = page_of(
+        tmp_path, result, boxes={0: (0, moved)}, preview=None,
+        lips=moved[:, 0], loudness=moved[:, 1], spectrogram=random.random((80, 4000)),
+    )  # fmt: skip
+    assert (tmp_path / "page.html").stat().st_size < 2_000_000
+    assert "too long for a copy in this page" in page.text
+    assert [a["type"] for _, a in page.tags if a.get("id") == "original"] == ["file"]
+
+
 def test_a_lane_is_drawn_in_the_pages_own_colours() -> None:
     svg = lane({"visual": np.linspace(0, 1, 50)}, 0.0, 1.0, 0.5)
     assert svg.startswith('<svg class="plot" aria-hidden="true" viewBox=')
