@@ -47,11 +47,12 @@ def finding(name: str, value: float, track: int | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "name": name, "track": track, "modality": measure.modality, "title": measure.title,
         "unit": measure.unit, "meaning": measure.meaning,
-        "value": round(value, measure.digits), "fired": None, "reliable": None,
+        "digits": measure.digits, "value": _rounded(value, measure.digits),
+        "fired": None, "reliable": None,
     }  # fmt: skip
     if known is None:
         return row
-    low, high = round(known["low"], measure.digits), round(known["high"], measure.digits)
+    low, high = (_rounded(known[side], measure.digits) for side in ("low", "high"))
     return row | known | {
         "low": low, "high": high,
         "pairs": round(100 * known["auc"]),
@@ -59,6 +60,11 @@ def finding(name: str, value: float, track: int | None) -> dict[str, Any]:
         "fired": row["value"] > high if known["larger_in_fakes"] else row["value"] < low,
         "reliable": known["auc_interval"][0] > STRONG,
     }  # fmt: skip
+
+
+def _rounded(value: float, digits: int) -> float:
+    """Return a number of so many digits after the point; without any it is a whole one."""
+    return round(value, digits) if digits else round(value)
 
 
 def sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -94,11 +100,11 @@ def agreement(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
     if result["verdict"] == "real" and fired:
         return (
             f"The verdict and the measurements disagree: the networks find no manipulation, but "
-            f"{share} out of the range of genuine clips. Look at them before relying on the "
+            f"{share} outside the range of genuine clips. Look at them before relying on the "
             f"verdict."
         )
     if result["verdict"] != "fake":
-        return f"Of the reliable measurements, {share} out of the range of genuine clips."
+        return f"{share} outside the range of genuine clips."
     suspected = [row for row in reliable if (result[f"{row['modality']}_score"] or 0) >= 0.5]
     if not suspected:
         return (
@@ -108,11 +114,11 @@ def agreement(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
     if not any(row["fired"] for row in suspected):
         return (
             f"The verdict and the measurements disagree: the networks call this manipulated, but "
-            f"of what they suspect 0 of {_count(suspected)} out of the range of genuine clips. "
-            f"The verdict rests on the networks alone."
+            f"of the track that they suspect 0 of {_count(suspected)} outside the range of genuine "
+            f"clips. The verdict rests on the networks alone."
         )
-    return f"The measurements agree with the verdict: {share} out of the range of genuine clips."
+    return f"The measurements agree with the verdict: {share} outside the range of genuine clips."
 
 
 def _count(rows: Sequence[object]) -> str:
-    return f"{len(rows)} reliable measurement{' is' if len(rows) == 1 else 's are'}"
+    return f"{len(rows)} reliable measurement{' lies' if len(rows) == 1 else 's lie'}"

@@ -111,7 +111,8 @@ def test_the_page_says_the_verdict_its_meaning_and_what_was_not_judged(tmp_path:
     # Bayes' rule by hand: 0.9 at one in a hundred is 0.009 / (0.009 + 0.099)
     assert re.search(r"\D1 %\s*8 %", words)
     assert re.search(r"10 %\s*50 %", words)
-    assert "80% of the evidence of the expert for flow lies off the face" in words
+    assert "80% of what the network for movement of the face goes by lies off the face" in words
+    assert "movement of the face 0.70" in words  # what was hidden, and the score without it
     assert "avdetect detect" in words
 
 
@@ -191,7 +192,7 @@ def test_the_file_speaks_for_itself(tmp_path: Path) -> None:
     words = Page((tmp_path / "p.html").read_text()).text
     assert "QuickTime / MOV" in words
     assert re.search(r"x264 - core \d+", words)
-    assert "1 key frames in 10 pictures" in words
+    assert "1 key frame in 10 pictures" in words
     assert "none: this says nothing either way" in words
 
 
