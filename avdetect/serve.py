@@ -32,6 +32,7 @@ from avdetect.serve_schema import (
     Failure,
     Faults,
     Result,
+    in_json,
 )
 from extractors.media import MediaError, probe
 from pipelines.explain import explain
@@ -178,7 +179,9 @@ def _add_history(app: FastAPI, queue: Queue) -> None:
         """Return the result of a clip that was judged, or why it could not be."""
         return _result(queue, _job(queue, job_id))
 
-    @app.get("/v1/jobs/{job_id}/page", response_class=HTMLResponse, responses=MISSING)
+    told = in_json(ALWAYS | MISSING)
+
+    @app.get("/v1/jobs/{job_id}/page", response_class=HTMLResponse, responses=told)
     def get_page(job_id: Id) -> FileResponse:
         """Return the page of a clip that was judged."""
         page = queue.folder / _job(queue, job_id).id / "page.html"

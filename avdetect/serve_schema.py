@@ -149,3 +149,18 @@ ALWAYS = _refusals({
 })  # fmt: skip
 ALWAYS |= {422: {"description": "a parameter is not as it should be", "model": Faults}}
 MISSING = _refusals({404: "there is no such job"})
+
+
+def in_json(answers: Answers) -> Answers:
+    """Return the answers of a path that answers in HTML where all is well, in JSON otherwise."""
+    return {
+        status: {
+            "description": answer["description"],
+            "content": {"application/json": {"schema": _reference(answer["model"])}},
+        }
+        for status, answer in answers.items()
+    }
+
+
+def _reference(model: type) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
