@@ -22,7 +22,18 @@ from starlette.requests import ClientDisconnect
 
 from avdetect import __version__
 from avdetect.serve_guard import Guard, is_loopback
-from avdetect.serve_queue import Job, Judge, Queue
+from avdetect.serve_history import Job
+from avdetect.serve_queue import Judge, Queue
+from avdetect.serve_schema import (
+    ALWAYS,
+    CLIP,
+    MISSING,
+    REFUSED,
+    Failure,
+    Faults,
+    Result,
+    in_json,
+)
 from extractors.media import MediaError, probe
 from pipelines.explain import explain
 from pipelines.report import TEMPLATES, Origin, write_report
@@ -36,23 +47,6 @@ SILENCE = 60.0  # seconds without a byte after which an upload is given up
 
 Id = Annotated[str, InPath(pattern="^[0-9a-f]{32}$", description="of a job")]
 Name = Annotated[str, Query(max_length=1000, description="the clip's file name, to be shown")]
-_BODY = {
-    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-}
-CLIP = {"requestBody": {"required": True, "description": "the clip's bytes", **_BODY}}
-REFUSED: dict[int | str, dict[str, Any]] = {
-    400: {"description": "no bytes came, or not all of them"},
-    408: {"description": "the upload stood still"},
-    413: {"description": "the clip is too large"},
-    415: {"description": "the clip is in a form"},
-    429: {"description": "too many clips wait"},
-    507: {"description": "the disk is full"},
-}
-GUARDED: dict[int | str, dict[str, Any]] = {
-    401: {"description": "a token is needed"},
-    403: {"description": "the request comes from another web site"},
-}
-MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "there is no such job"}}
 
 
 @dataclass(frozen=True)
@@ -83,7 +77,7 @@ def judge_of(session: Session, origin: Origin, limits: Limits) -> Judge:
 def make_app(queue: Queue, limits: Limits, token: str | None) -> FastAPI:
     """Return the application: the page at /, REST under /v1, its description at /openapi.json."""
     app = FastAPI(
-        title="avdetect", version=__version__, docs_url=None, redoc_url=None, responses=GUARDED,
+        title="avdetect", version=__version__, docs_url=None, redoc_url=None, responses=ALWAYS,
         description="Tells whether a video with sound has been manipulated.",
     )  # fmt: skip
     app.add_middleware(Guard, token=token)
@@ -112,9 +106,10 @@ def _add_uploads(app: FastAPI, queue: Queue, limits: Limits) -> None:
         """Take a clip and return its job at once."""
         return await _receive(request, name, queue, limits)
 
-    waited = REFUSED | MISSING | {422: {"description": "the clip cannot be judged"}}
+    unjudged = {"description": "the clip cannot be judged", "model": Failure | Faults}
+    waited = REFUSED | MISSING | {422: unjudged}
 
-    @app.post("/v1/detect", response_model=dict[str, Any], openapi_extra=CLIP, responses=waited)
+    @app.post("/v1/detect", response_model=Result, openapi_extra=CLIP, responses=waited)
     async def detect(request: Request, name: Name = "clip") -> Response:
         """Take a clip, wait, and return its result: schema 1, as `avdetect detect --json`."""
         job: Job | None = await _receive(request, name, queue, limits)
@@ -179,12 +174,14 @@ def _add_history(app: FastAPI, queue: Queue) -> None:
         """Delete a job, its clip, its result and its page."""
         queue.remove(_job(queue, job_id))
 
-    @app.get("/v1/jobs/{job_id}/result", response_model=dict[str, Any], responses=MISSING)
+    @app.get("/v1/jobs/{job_id}/result", response_model=Result | Failure, responses=MISSING)
     def get_result(job_id: Id) -> Response:
         """Return the result of a clip that was judged, or why it could not be."""
         return _result(queue, _job(queue, job_id))
 
-    @app.get("/v1/jobs/{job_id}/page", response_class=HTMLResponse, responses=MISSING)
+    told = in_json(ALWAYS | MISSING)
+
+    @app.get("/v1/jobs/{job_id}/page", response_class=HTMLResponse, responses=told)
     def get_page(job_id: Id) -> FileResponse:
         """Return the page of a clip that was judged."""
         page = queue.folder / _job(queue, job_id).id / "page.html"

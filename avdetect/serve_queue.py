@@ -1,36 +1,25 @@
-"""Uploads in, results out, one after the other, in a folder that outlives the server.
-
-    history/.lock           held by the one server that works here
-    history/<id>/upload     what was sent, removed once it is judged
-    history/<id>/job.json   `Job`; a folder without it is half an upload
-    history/<id>/result.json, page.html
-
-No name that a user sent is ever a path: ids are random, and files have the names above.
-"""
+"""Uploads in, results out, one after the other; `avdetect.serve_history` keeps them on disk."""
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import queue
-import re
 import secrets
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Any, Literal
+from typing import Any
 
+from avdetect.serve_history import Job, read_jobs, shown_name, write_job, write_whole
 from extractors.media import MediaError
 from pipelines.fetch import hold
 from pipelines.stopwatch import OnStep
 from pipelines.verdict import error_dict
 
-State = Literal["queued", "judging", "done", "failed"]
 Judge = Callable[[Path, str, Path, OnStep], dict[str, Any]]  # upload, its name, page, on_step
 
 TRIES = 3  # a clip over which the server ended so often is not tried again
@@ -44,22 +33,6 @@ class QueueError(Exception):
 
 class RemovedError(Exception):
     """The clip was deleted while it was judged."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is known of one upload."""
-
-    id: str  # 32 hexadecimal digits
-    name: str  # as it was sent, without folders: to be shown, never a path
-    size: int  # bytes
-    received: str  # ISO 8601, UTC
-    state: State = "queued"
-    tries: int = 0  # how often judging it was begun
-    progress: float = 0.0  # of judging, 0 to 1
-    verdict: str | None = None
-    score: float | None = None
-    error: str | None = None  # one sentence
 
 
 class Queue:
@@ -151,20 +124,12 @@ class Queue:
     def _keep(self, job: Job) -> None:
         """Write a job down, whole or not at all."""
         with self._guard:
-            write_whole(self.folder / job.id / "job.json", asdict(job))
+            write_job(self.folder, job)
             self._jobs[job.id] = job
 
     def _recover(self) -> None:
         """Read what an earlier server left: half uploads go, unjudged clips wait again."""
-        for folder in self.folder.iterdir():
-            if not re.fullmatch("[0-9a-f]{32}", folder.name):
-                continue
-            try:
-                job = Job(**json.loads((folder / "job.json").read_text("utf-8")))
-            except (OSError, ValueError, TypeError):
-                shutil.rmtree(folder, ignore_errors=True)
-                continue
-            self._jobs[job.id] = job
+        self._jobs.update({job.id: job for job in read_jobs(self.folder)})
         for job in reversed(self.jobs()):
             if job.state not in ("queued", "judging"):
                 continue
@@ -257,21 +222,3 @@ class Queue:
         write_whole(self.folder / job.id / "result.json", result)
         self._keep(job)
         (self.folder / job.id / "upload").unlink(missing_ok=True)
-
-
-def write_whole(path: Path, values: dict[str, Any]) -> None:
-    """Write JSON into a file that is never seen half written."""
-    half = path.with_suffix(".half")
-    half.write_text(json.dumps(values, allow_nan=False), encoding="utf-8")
-    os.replace(half, path)  # noqa: PTH105  replaces what is there, on every system
-
-
-def shown_name(name: str) -> str:
-    r"""Return a file's name to be shown: without folders and control characters, not too long.
-
-    >>> shown_name("../../etc/a\x00b\n.mp4"), shown_name("C:\\x\\b.mp4"), shown_name("/")
-    ('ab.mp4', 'b.mp4', 'clip')
-    """
-    last = re.split(r"[/\\]", name)[-1]
-    plain = "".join(letter for letter in last if letter.isprintable()).strip()
-    return plain[:200] if plain.strip(".") else "clip"

@@ -71,7 +71,13 @@ def can_carry(expert: str, artefact: str) -> bool:
 
 
 def train_judge(expert: str, mesh: Array, folder: Path, seed: int = 0) -> Judge:
-    """Return an expert that has learnt the artefacts it is meant for, as a judge of clips.
+    """Return an expert that has learnt the artefacts it is meant for, as a judge of clips."""
+    detector, module = taught(expert, mesh, folder, seed)
+    return _sync_judge(detector.eval()) if expert == "sync" else _probe_judge(module)
+
+
+def taught(expert: str, mesh: Array, folder: Path, seed: int = 0) -> tuple[Detector, nn.Module]:
+    """Return a detector of which one expert has learnt, and what gives that expert's logits.
 
     Args:
         expert: one of MEANT.
@@ -106,7 +112,7 @@ def train_judge(expert: str, mesh: Array, folder: Path, seed: int = 0) -> Judge:
     config = StageConfig(lesson.updates, rate=lesson.rate, evaluate_every=lesson.updates)
     run = Run(folder, seed, "cpu", "float32")
     fit(expert, module, config, run, batches, loss_of, lambda _: 0.0)
-    return _sync_judge(detector.eval()) if expert == "sync" else _probe_judge(module)
+    return detector, module
 
 
 def exhibits(mesh: Array, steps: int, clips: int, seed: int) -> dict[str, list[dict[str, Tensor]]]:

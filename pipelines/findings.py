@@ -16,7 +16,7 @@ from typing import Any
 from pipelines.measurements import MEASURES, Measurements
 
 RANGES = Path(__file__).with_name("measurements.json")
-STRONG = 0.6  # AUC, either way, that a measurement's 95 % interval must clear
+STRONG = 0.6  # AUC that a measurement's 95 % interval must clear
 
 
 @cache
@@ -39,28 +39,32 @@ def finding(name: str, value: float, track: int | None) -> dict[str, Any]:
     """Return a measurement with its range on genuine clips, its worth, and whether it fired.
 
     `fired`: beyond the 95th percentile of genuine clips (below the 5th, where fakes have the
-    smaller values). `reliable`: the interval of its AUC is clear of chance. Both None: unknown.
-    `pairs`: in how many of a hundred pairs of a fake and a genuine clip it tells which is which.
+    smaller values). `reliable`: the interval of its AUC on clips that were held out is clear of
+    chance. Both None: unknown. `pairs`: in how many of a hundred pairs of a fake and a genuine
+    clip it tells which is which; the rest of the row is that of `known_ranges`.
     """
     measure, known = MEASURES[name], known_ranges().get(name)
     row: dict[str, Any] = {
         "name": name, "track": track, "modality": measure.modality, "title": measure.title,
         "unit": measure.unit, "meaning": measure.meaning,
-        "value": round(value, measure.digits), "fired": None, "reliable": None,
+        "digits": measure.digits, "value": _rounded(value, measure.digits),
+        "fired": None, "reliable": None,
     }  # fmt: skip
     if known is None:
         return row
-    lower, upper = known["auc_interval"]
-    larger = known["auc"] >= 0.5
-    better = (lower, upper) if larger else (1 - upper, 1 - lower)
-    low, high = round(known["low"], measure.digits), round(known["high"], measure.digits)
+    low, high = (_rounded(known[side], measure.digits) for side in ("low", "high"))
     return row | known | {
-        "low": low, "high": high, "larger_in_fakes": larger,
-        "pairs": round(100 * (known["auc"] if larger else 1 - known["auc"])),
-        "pairs_interval": [round(100 * share) for share in better],
-        "fired": row["value"] > high if larger else row["value"] < low,
-        "reliable": better[0] > STRONG,
+        "low": low, "high": high,
+        "pairs": round(100 * known["auc"]),
+        "pairs_interval": [round(100 * share) for share in known["auc_interval"]],
+        "fired": row["value"] > high if known["larger_in_fakes"] else row["value"] < low,
+        "reliable": known["auc_interval"][0] > STRONG,
     }  # fmt: skip
+
+
+def _rounded(value: float, digits: int) -> float:
+    """Return a number of so many digits after the point; without any it is a whole one."""
+    return round(value, digits) if digits else round(value)
 
 
 def sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -74,9 +78,9 @@ def _sentence(row: Mapping[str, Any]) -> str:
     unit = f" {row['unit']}" if row["unit"] else ""
     return (
         f"The {row['title']}{where}, {row['value']}{unit}, lies {side} the range of genuine clips, "
-        f"{row['low']} to {row['high']}{unit}, as one genuine clip in twenty does. Taken alone, it "
-        f"tells which is the fake in {row['pairs']} of a hundred pairs of a fake and a genuine "
-        f"clip; guessing does in fifty."
+        f"{row['low']} to {row['high']}{unit}, as one genuine clip in twenty does. Tried alone on "
+        f"clips that it was not fitted on, it told which is the fake in {row['pairs']} of a "
+        f"hundred pairs of a fake and a genuine clip; guessing does in fifty."
     )
 
 
@@ -96,11 +100,11 @@ def agreement(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
     if result["verdict"] == "real" and fired:
         return (
             f"The verdict and the measurements disagree: the networks find no manipulation, but "
-            f"{share} out of the range of genuine clips. Look at them before relying on the "
+            f"{share} outside the range of genuine clips. Look at them before relying on the "
             f"verdict."
         )
     if result["verdict"] != "fake":
-        return f"Of the reliable measurements, {share} out of the range of genuine clips."
+        return f"{share} outside the range of genuine clips."
     suspected = [row for row in reliable if (result[f"{row['modality']}_score"] or 0) >= 0.5]
     if not suspected:
         return (
@@ -110,11 +114,11 @@ def agreement(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
     if not any(row["fired"] for row in suspected):
         return (
             f"The verdict and the measurements disagree: the networks call this manipulated, but "
-            f"of what they suspect 0 of {_count(suspected)} out of the range of genuine clips. "
-            f"The verdict rests on the networks alone."
+            f"of the track that they suspect 0 of {_count(suspected)} outside the range of genuine "
+            f"clips. The verdict rests on the networks alone."
         )
-    return f"The measurements agree with the verdict: {share} out of the range of genuine clips."
+    return f"The measurements agree with the verdict: {share} outside the range of genuine clips."
 
 
 def _count(rows: Sequence[object]) -> str:
-    return f"{len(rows)} reliable measurement{' is' if len(rows) == 1 else 's are'}"
+    return f"{len(rows)} reliable measurement{' lies' if len(rows) == 1 else 's lie'}"

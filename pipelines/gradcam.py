@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,10 +37,7 @@ def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
 def expert_maps(
     detector: Detector, streams: Mapping[str, Tensor], modality: str, steps: slice
 ) -> dict[str, Tensor]:
-    """Return a map of evidence in [0, 1] for every expert that has a say, scaled to its maximum.
-
-    Picture experts give (L, h, w), sound gives (1, bands, columns). A map is zero where nothing of
-    what the expert saw speaks for a manipulation.
+    """Return a map of evidence for every expert that has a say, see `maps_of`.
 
     Args:
         detector: whose experts are asked.
@@ -51,11 +48,28 @@ def expert_maps(
     device = detector.calibration.device
     given = {name: stream[None].to(device) for name, stream in streams.items()}
     mask = torch.ones(1, len(next(iter(streams.values()))), dtype=torch.bool, device=device)
-    with torch.set_grad_enabled(True), _watched(detector) as seen:
+
+    def asked() -> Tensor:
         logits = detector.step_logits(detector(given, mask).opinions, mask)  # (1, L, 3)
-        asked = logits[0, steps, MODALITIES.index(modality)].mean()
+        return logits[0, steps, MODALITIES.index(modality)].mean()
+
+    return maps_of(detector, asked)
+
+
+def maps_of(detector: Detector, asked: Callable[[], Tensor]) -> dict[str, Tensor]:
+    """Return a map of evidence in [0, 1] for every expert that a score rests on.
+
+    Each is scaled to its maximum, and zero where nothing of what the expert saw speaks for a
+    manipulation. Picture experts give (L, h, w), sound gives (1, bands, columns).
+
+    Args:
+        detector: whose experts are asked.
+        asked: runs them on one clip and returns the score that is to be explained.
+    """
+    with torch.set_grad_enabled(True), _watched(detector) as seen:
+        score = asked()
         names = list(seen)
-        found = torch.autograd.grad(asked, [seen[n] for n in names], allow_unused=True)
+        found = torch.autograd.grad(score, [seen[n] for n in names], allow_unused=True)
     maps = {}
     for name, gradients in zip(names, found, strict=True):
         if gradients is not None:

@@ -2,10 +2,12 @@
 
     python -m pipelines.measurement_ranges MANIFEST.csv --splits configs/splits.yaml --cache DIR
 
-measures training clips of a manifest by their cached streams and writes `measurements.json`. Eyes
-and landmarks are not in the streams: they are measured on the first so many clips of each kind
-(`--mesh`). Where sound fits lips is measured on genuine clips alone: the fakes are the same lips
-with the sound of another clip.
+measures clips of a manifest by their cached streams and writes `measurements.json`. Ranges, and on
+which side of them fakes lie, are fitted on training and calibration clips; how well that holds is
+measured on the development clips, of other people, sources and generators. Eyes and landmarks are
+not in the streams: they are measured on the first so many clips of each kind (`--mesh`). Where
+sound fits lips is measured on genuine clips alone: the fakes are the same lips with the sound of
+another clip.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +35,27 @@ from pipelines.stream_cache import Extract, StreamCache
 
 RANGES = Path(__file__).with_name("measurements.json")
 RANGE = (5, 95)  # percentiles of genuine clips
+FITTED = ("train", "calibration")  # splits of the ranges
+HELD_OUT = "dev"  # split of the reliability
+FEWEST = 10  # clips on either side, below which nothing is said
 Values = dict[str, float]
 Curves = tuple[Any, Any]
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Measurements of genuine clips, and of fakes by the modality that is forged in them."""
+
+    genuine: Sequence[Values]
+    fakes: Mapping[str, Sequence[Values]]
+
+    def of(self, name: str) -> tuple[Any, Any]:
+        """Return a measurement's values on genuine clips and on fakes that it speaks of."""
+        real, fake = (
+            np.array([values[name] for values in side if name in values])
+            for side in (self.genuine, self.fakes[MEASURES[name].modality])
+        )
+        return real, fake
 
 
 def measure_file(path: Path, extractor: StreamExtractor) -> tuple[Values, Curves | None]:
@@ -83,28 +105,65 @@ def sampled(samples: Sequence[Sample], count: int) -> list[Sample]:
     return [sample for _, _, sample in sorted(ranked, key=lambda row: row[:2])[:count]]
 
 
-def table(genuine: Sequence[Values], fakes: Mapping[str, Sequence[Values]]) -> dict[str, Any]:
-    """Return each measurement's range on genuine clips and its AUC against fakes.
+def table(fitted: Clips, held_out: Clips) -> dict[str, Any]:
+    """Return each measurement's range on genuine clips, and its AUC on clips that were held out.
 
-    `fakes` holds those of each modality. The AUC is that of the measurement itself: below 0.5 fakes
-    have the smaller values. Its interval is the 95 % bootstrap over clips. A measurement with
-    fewer than 10 clips on either side is left out.
+    `larger_in_fakes` is the side on which the fakes lie among the fitted clips. The AUC is that of
+    the measurement towards that side, so below 0.5 where held-out fakes lie on the other; its
+    interval is the 95 % bootstrap over clips. A measurement with too few clips is left out.
     """
     rows = {}
-    for name, measure in MEASURES.items():
-        real = np.array([v[name] for v in genuine if name in v])
-        fake = np.array([v[name] for v in fakes[measure.modality] if name in v])
-        if min(len(real), len(fake)) < 10:
+    for name in MEASURES:
+        (real, fake), (real_out, fake_out) = fitted.of(name), held_out.of(name)
+        if min(map(len, (real, fake, real_out, fake_out))) < FEWEST:
             continue
         low, high = np.percentile(real, RANGE)
-        labels, values = np.r_[real * 0, fake * 0 + 1], np.r_[real, fake]
+        larger = auc(*_labelled(real, fake)) >= 0.5
+        labels, values = _labelled(real_out, fake_out)
+        scores = values if larger else -values
         rows[name] = {
-            "low": round(float(low), 4), "high": round(float(high), 4),
-            "auc": round(auc(labels, values), 3),
-            "auc_interval": [round(v, 3) for v in bootstrap_interval(auc, labels, values)],
-            "genuine": len(real), "fakes": len(fake),
+            "low": round(float(low), 4), "high": round(float(high), 4), "larger_in_fakes": larger,
+            "fitted_genuine": len(real), "fitted_fakes": len(fake),
+            "auc": round(auc(labels, scores), 3),
+            "auc_interval": [round(v, 3) for v in bootstrap_interval(auc, labels, scores)],
+            "genuine": len(real_out), "fakes": len(fake_out),
         }  # fmt: skip
     return rows
+
+
+def _labelled(real: Any, fake: Any) -> tuple[Any, Any]:
+    """Return labels and values of both sides."""
+    return np.r_[real * 0, fake * 0 + 1], np.r_[real, fake]
+
+
+def dubbed(curves: Sequence[Curves]) -> list[Values]:
+    """Return the fit of each clip's lips with the sound of the clip that is next in length."""
+    order = sorted(curves, key=lambda pair: len(pair[0]))
+    return [lip_sync(lips, order[i - 1][1]) for i, (lips, _) in enumerate(order)]
+
+
+def measure_clips(
+    samples: Sequence[Sample], cache: StreamCache, extractor: StreamExtractor, most: int, mesh: int
+) -> Clips:
+    """Return the measurements of up to `most` clips of each kind, `mesh` of them by eyes too."""
+    chosen = {
+        "genuine": sampled([s for s in samples if not s.fake], most),
+        "visual": sampled([s for s in samples if s.visual], most),
+        "audio": sampled([s for s in samples if s.audio], most),
+    }
+    rows: dict[str, list[Values]] = {kind: [] for kind in chosen}
+    curves: list[Curves] = []
+    for kind, clips in chosen.items():
+        for index, sample in enumerate(clips):
+            if index < mesh and kind != "audio":
+                values, pair = measure_file(sample.path, extractor)
+            else:
+                values, pair = measure_extract(cache.get(sample.path))
+            rows[kind].append(values)
+            if kind == "genuine" and pair is not None and sample.sync is not None:
+                curves.append(pair)
+    genuine = rows.pop("genuine")
+    return Clips(genuine, rows | {"sync": dubbed(curves)})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -114,37 +173,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--splits", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True, help="streams, extracted if missing")
     parser.add_argument("--clips", type=int, default=300, help="genuine, and of each kind of fake")
-    parser.add_argument("--mesh", type=int, default=40, help="of these with eyes and landmarks")
+    parser.add_argument("--mesh", type=int, default=30, help="of these with eyes and landmarks")
     parser.add_argument("--out", type=Path, default=RANGES)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    train = [
-        s
-        for s in read_manifest(options.manifest, read_splits(options.splits))
-        if s.split == "train"
-    ]
-    chosen = {
-        "genuine": sampled([s for s in train if not s.fake], options.clips),
-        "visual": sampled([s for s in train if s.visual], options.clips),
-        "audio": sampled([s for s in train if s.audio], options.clips),
-    }
-    rows: dict[str, list[Values]] = {}
-    curves: list[Curves] = []
+    samples = read_manifest(options.manifest, read_splits(options.splits))
     cache, extractor = StreamCache(options.cache), StreamExtractor()
-    for kind, clips in chosen.items():
-        rows[kind] = []
-        for index, sample in enumerate(clips):
-            if index < options.mesh and kind != "audio":
-                values, pair = measure_file(sample.path, extractor)
-            else:
-                values, pair = measure_extract(cache.get(sample.path))
-            rows[kind].append(values)
-            if kind == "genuine" and pair is not None and sample.sync is not None:
-                curves.append(pair)
-    others = [curves[(i + 1) % len(curves)][1] for i in range(len(curves))]
-    dubbed = [lip_sync(lips, other) for (lips, _), other in zip(curves, others, strict=True)]
-    fakes = {"visual": rows["visual"], "audio": rows["audio"], "sync": dubbed}
-    options.out.write_text(json.dumps(table(rows["genuine"], fakes), indent=1) + "\n")
+    fitted, held_out = (
+        measure_clips(
+            [s for s in samples if s.split in splits], cache, extractor, options.clips, options.mesh
+        )
+        for splits in (FITTED, (HELD_OUT,))
+    )
+    options.out.write_text(json.dumps(table(fitted, held_out), indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from pipelines.explain import Evidence
 from pipelines.findings import agreement, sentences
 from pipelines.report_pictures import moment_pictures, silent
 from pipelines.report_plots import data_uri, fused, lane, spectrogram, ticks
-from pipelines.words import MODALITIES, VERDICTS, clock, why_not
+from pipelines.words import EVIDENCE, MODALITIES, VERDICTS, clock, why_not
 
 TEMPLATES = Path(__file__).parent / "templates"
 PRIORS = (0.5, 0.1, 0.01)  # shares of manipulated clips for which the score is spelt out
@@ -81,6 +81,7 @@ def page_values(
         "name": Path(result["path"]).name,
         "verdict": VERDICTS[result["verdict"]],
         "modalities": MODALITIES,
+        "kinds": EVIDENCE,
         "judged": _judged(result),
         "faces": sorted(result["faces"], key=lambda face: -face["score"])[:FACES],
         "priors": _priors(result["score"]),
@@ -198,8 +199,8 @@ def _off_face(shares: Mapping[str, float]) -> list[str]:
     """Return a warning for each expert whose evidence lies mostly off the face."""
     area = shares.get("area")
     return [
-        f"{share:.0%} of the evidence of the expert for {name} lies off the face, where "
-        f"{area:.0%} of the crop is: it may go by the background rather than by the face."
+        f"{share:.0%} of what the network for {EVIDENCE[name]} goes by lies off the face, where "
+        f"{area:.0%} of the crop is: it may judge the background rather than the face."
         for name, share in shares.items()
         if area is not None and name != "area" and share > max(OFF_FACE, area)
     ]

@@ -16,6 +16,14 @@ MODALITIES = {
     "sync": "lips and sound together",
 }
 
+EVIDENCE = {
+    "appearance": "the looks of the face",
+    "lips": "the mouth",
+    "flow": "movement of the face",
+    "depth": "the shape of the face in depth",
+    "sound": "the sound",
+}
+
 
 def why_not(modality: str, result: Mapping[str, Any]) -> str:
     """Return why a modality has no score, as far as the result tells."""

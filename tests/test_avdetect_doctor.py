@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from avdetect import cli, doctor
+from avdetect import cli, doctor, doctor_checks
 from avdetect.doctor import CHECKS, Check, Finding, examine, findings_table
 
 
@@ -17,7 +17,7 @@ def missing() -> str:
 
 
 def wrong() -> str:
-    doctor._expect(2 + 2 == 5, "sums are wrong")
+    doctor_checks.expect(2 + 2 == 5, "sums are wrong")
     return "unreached"
 
 

@@ -355,6 +355,20 @@ def test_every_path_and_refusal_is_described(serve: Callable[..., TestClient]) -
                           ("", "/result", "/page"))}  # fmt: skip
 
 
+def test_a_page_is_described_as_html_and_its_refusals_as_json(
+    serve: Callable[..., TestClient],
+) -> None:
+    description = serve().get("/openapi.json").json()
+    answers = description["paths"]["/v1/jobs/{job_id}/page"]["get"]["responses"]
+    kinds = {status: list(answer["content"]) for status, answer in answers.items()}
+    assert kinds.pop("200") == ["text/html"]
+    assert set(kinds) == {"401", "403", "404", "422"}
+    for status, kind in kinds.items():
+        assert kind == ["application/json"]
+        name = answers[status]["content"][kind[0]]["schema"]["$ref"].split("/")[-1]
+        assert "detail" in description["components"]["schemas"][name]["properties"]
+
+
 @pytest.fixture
 def listening(tmp_path: Path) -> Iterator[tuple[str, int]]:
     """Host and port of a server that really listens, over the folder `history`."""

@@ -135,3 +135,13 @@ def test_the_page_fits_a_phone_and_goes_by_keyboard(site: Site, scheme: str) -> 
     page.keyboard.press("Enter")
     page.wait_for_selector("#jobs tr", state="detached")
     assert site.said == []
+
+
+@pytest.mark.parametrize("width", [360, 1000])
+def test_a_long_name_in_a_sentence_does_not_widen_the_page(site: Site, width: int) -> None:
+    site.let_on.set()
+    page = site.open(width=width)
+    drop(page, "x" * 190 + ".txt", b"words")
+    page.wait_for_selector("text=x.txt is no video")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert site.said == []

@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("avdetect", "extractors", "fusion", "temporal", "pipelines")
 # A heavy or optional library is imported in these modules or packages alone.
 HOMES = {
-    "decord": ("extractors/picture.py", "avdetect/doctor.py"),
-    "av": ("extractors/", "avdetect/doctor.py"),
+    "decord": ("extractors/picture.py", "avdetect/doctor_checks.py"),
+    "av": ("extractors/", "avdetect/doctor_checks.py"),
     "mediapipe": ("extractors/faces.py",),
     "ray": ("pipelines/jobs",),
     "pyarrow": (

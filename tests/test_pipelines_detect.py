@@ -10,8 +10,10 @@ import av
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from avdetect.example import example_frames, example_waveform
+from avdetect.serve_schema import Failure, Result
 from extractors.media import MediaError, write_clip
 from pipelines.config import ConfigError
 from pipelines.detect import Session, load
@@ -70,6 +72,13 @@ def test_what_is_reported_is_the_best_of_the_candidates(session: Session, clip: 
     assert [s for s in verdict.candidates if s.score >= least[s.modality]] == verdict.segments
     ranked = [s["score"] for s in verdict.to_dict()["candidates"]]
     assert ranked == sorted(ranked, reverse=True)
+
+
+def test_results_are_what_the_server_describes(session: Session, clip: Path) -> None:
+    result, failure = session.detect(clip).to_dict(), error_dict("a.mp4", MediaError("no video"))
+    # what is not described is left out by pydantic
+    assert TypeAdapter(Result).validate_python(result, strict=True) == result
+    assert TypeAdapter(Failure).validate_python(failure, strict=True) == failure
 
 
 def test_the_same_file_gives_the_same_result_twice(session: Session, clip: Path) -> None:

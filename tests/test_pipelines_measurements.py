@@ -15,7 +15,7 @@ from extractors.spectrogram import log_mel
 from pipelines.findings import agreement, finding, known_ranges, sentences
 from pipelines.measure_face import blink_rate, flow_residual, noise_gap
 from pipelines.measure_sound import lip_sync, periodicity, roll_off
-from pipelines.measurement_ranges import sampled, table
+from pipelines.measurement_ranges import Clips, dubbed, sampled, table
 from pipelines.measurements import MEASURES, Measurements, Series
 
 RESULT = {"verdict": "fake", "visual_score": 0.9, "audio_score": 0.1, "sync_score": None}
@@ -100,29 +100,73 @@ def test_nothing_seen_and_heard_measures_nothing() -> None:
     assert Measurements().of_face(0) == {}
 
 
+def drawn(
+    random: np.random.Generator, count: int, shift: dict[str, float] | None = None
+) -> list[dict[str, float]]:
+    """Measurements of as many clips, normal about a shift."""
+    shift = shift or {"flow_residual": 0.0, "depth_flicker": 0.0}
+    return [{n: float(random.normal(s, 1)) for n, s in shift.items()} for _ in range(count)]
+
+
 def test_a_planted_difference_is_reliable_and_chance_is_not() -> None:
     random = np.random.default_rng(0)
-    names = ("flow_residual", "depth_flicker")
-    real = [dict(zip(names, random.normal(0, 1, 2), strict=True)) for _ in range(60)]
-    fake = [dict(zip(names, random.normal((2, 0), 1), strict=True)) for _ in range(60)]
-    rows = table(real, {"visual": fake, "audio": [], "sync": []})
-    assert set(rows) == set(names)
+    shift = {"flow_residual": -2.0, "depth_flicker": 0.0}
+    fitted, held_out = (
+        Clips(drawn(random, 60), {"visual": drawn(random, count, shift), "audio": [], "sync": []})
+        for count in (60, 50)
+    )
+    rows = table(fitted, held_out)
+    assert set(rows) == {"flow_residual", "depth_flicker"}
     assert rows["flow_residual"]["auc_interval"][0] > 0.6
+    assert not rows["flow_residual"]["larger_in_fakes"]
     assert rows["depth_flicker"]["auc_interval"][0] < 0.6
     assert rows["flow_residual"]["low"] == pytest.approx(-1.64, abs=0.5)
+    assert (rows["flow_residual"]["fitted_fakes"], rows["flow_residual"]["fakes"]) == (60, 50)
+
+
+def test_a_difference_that_turns_round_on_other_clips_is_worse_than_chance() -> None:
+    random = np.random.default_rng(0)
+    fitted, held_out = (
+        Clips(
+            drawn(random, 50),
+            {"visual": drawn(random, 50, {"flow_residual": shift}), "audio": [], "sync": []},
+        )
+        for shift in (2.0, -2.0)
+    )
+    row = table(fitted, held_out)
+    assert row["flow_residual"]["larger_in_fakes"]
+    assert row["flow_residual"]["auc"] < 0.2
+
+
+def test_ranges_come_of_the_fitted_clips_alone() -> None:
+    random = np.random.default_rng(0)
+    near, far = drawn(random, 40), drawn(random, 40, {"flow_residual": 9.0, "depth_flicker": 9.0})
+    fakes = {"visual": drawn(random, 40), "audio": [], "sync": []}
+    first, second = (
+        table(Clips(near, fakes), Clips(near, fakes)),
+        table(Clips(near, fakes), Clips(far, fakes)),
+    )
+    for name in ("low", "high", "larger_in_fakes"):
+        assert first["depth_flicker"][name] == second["depth_flicker"][name]
+    assert first["depth_flicker"]["auc"] != second["depth_flicker"]["auc"]
 
 
 def test_chance_hardly_ever_passes_for_a_reliable_measurement() -> None:
     random = np.random.default_rng(0)
     passed = 0
     for _ in range(40):
-        real = [{"blink_rate": v} for v in random.normal(size=40)]
-        fake = [{"blink_rate": v} for v in random.normal(size=40)]
-        low, high = table(real, {"visual": fake, "audio": [], "sync": []})["blink_rate"][
-            "auc_interval"
-        ]
-        passed += low > 0.6 or high < 0.4
+        fitted, held_out = (
+            Clips(drawn(random, 40), {"visual": drawn(random, 40), "audio": [], "sync": []})
+            for _ in range(2)
+        )
+        passed += table(fitted, held_out)["flow_residual"]["auc_interval"][0] > 0.6
     assert passed <= 2
+
+
+def test_lips_are_dubbed_with_the_sound_of_the_clip_that_is_next_in_length() -> None:
+    # each clip's own sound lags by so many steps: the lag that is found tells whose sound it was
+    own = [(syllables(n), syllables(n, lag)) for n, lag in ((400, 6), (200, 0), (300, 3))]
+    assert [values["lip_lag"] for values in dubbed(own)] == [240, 0, 120]
 
 
 @pytest.fixture
@@ -130,10 +174,14 @@ def ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reliable visual measurement, one that is larger in genuine clips, and a useless one."""
     known = {
         "landmark_jitter": {"low": 1.0, "high": 5.0, "auc": 0.8, "auc_interval": [0.7, 0.9]},
-        "flow_residual": {"low": 0.2, "high": 0.6, "auc": 0.15, "auc_interval": [0.1, 0.2]},
+        "flow_residual": {"low": 0.2, "high": 0.6, "auc": 0.85, "auc_interval": [0.8, 0.9]},
         "blink_rate": {"low": 0.0, "high": 30.0, "auc": 0.55, "auc_interval": [0.4, 0.7]},
     }
-    full = {name: row | {"genuine": 50, "fakes": 50} for name, row in known.items()}
+    clips = {"fitted_genuine": 90, "fitted_fakes": 70, "genuine": 50, "fakes": 40}
+    full = {
+        name: row | clips | {"larger_in_fakes": name != "flow_residual"}
+        for name, row in known.items()
+    }
     monkeypatch.setattr("pipelines.findings.known_ranges", lambda: full)
 
 

@@ -111,7 +111,8 @@ def test_the_page_says_the_verdict_its_meaning_and_what_was_not_judged(tmp_path:
     # Bayes' rule by hand: 0.9 at one in a hundred is 0.009 / (0.009 + 0.099)
     assert re.search(r"\D1 %\s*8 %", words)
     assert re.search(r"10 %\s*50 %", words)
-    assert "80% of the evidence of the expert for flow lies off the face" in words
+    assert "80% of what the network for movement of the face goes by lies off the face" in words
+    assert "movement of the face 0.70" in words  # what was hidden, and the score without it
     assert "avdetect detect" in words
 
 
@@ -191,7 +192,7 @@ def test_the_file_speaks_for_itself(tmp_path: Path) -> None:
     words = Page((tmp_path / "p.html").read_text()).text
     assert "QuickTime / MOV" in words
     assert re.search(r"x264 - core \d+", words)
-    assert "1 key frames in 10 pictures" in words
+    assert "1 key frame in 10 pictures" in words
     assert "none: this says nothing either way" in words
 
 
@@ -254,6 +255,21 @@ def test_a_film_of_many_faces_stays_a_page(tmp_path: Path) -> None:
     words = " ".join(page.text.split())
     assert "300 faces followed. Face 299: 0:00.00 to 0:09.00, score 1.00." in words
     assert "The others are less suspicious." in words
+
+
+def test_the_page_of_an_hour_stays_small_and_asks_for_the_file(tmp_path: Path) -> None:
+    steps = 3600 * 25
+    random = np.random.default_rng(0)
+    curve = [round(float(v), 4) for v in random.random(steps)]
+    result = result_of(timeline={"rate": 25.0, "visual": curve, "audio": curve, "sync": curve})
+    moved = random.random((steps, 4)).astype(np.float32)
+    page = page_of(
+        tmp_path, result, boxes={0: (0, moved)}, preview=None,
+        lips=moved[:, 0], loudness=moved[:, 1], spectrogram=random.random((80, 4000)),
+    )  # fmt: skip
+    assert (tmp_path / "page.html").stat().st_size < 2_000_000
+    assert "too long for a copy in this page" in page.text
+    assert [a["type"] for _, a in page.tags if a.get("id") == "original"] == ["file"]
 
 
 def test_a_lane_is_drawn_in_the_pages_own_colours() -> None:
