@@ -30,11 +30,12 @@ EVIDENCE = {
 class Removals:
     """Timelines of a file with each kind of evidence hidden, made of tokens that are there anyway.
 
-    Only fusion and head run again: the experts' tokens do not depend on each other.
+    Only fusion and head run again, in the precision of the experts: their tokens do not depend on
+    each other.
     """
 
-    def __init__(self, detector: Detector) -> None:
-        self.detector = detector
+    def __init__(self, detector: Detector, precision: torch.dtype = torch.float32) -> None:
+        self.detector, self.precision = detector, precision
         self._pieces: dict[str, list[Timeline]] = defaultdict(list)
 
     @torch.inference_mode()
@@ -57,7 +58,11 @@ class Removals:
         for begin in range(0, len(mask), BATCH):
             part = {name: t[begin : begin + BATCH] for name, t in tokens.items()}
             device = next(iter(part.values())).device
-            parts.append(self.detector.fuse(part, mask[begin : begin + BATCH].to(device)).opinions)
+            with torch.autocast(
+                device.type, self.precision, enabled=self.precision != torch.float32
+            ):
+                out = self.detector.fuse(part, mask[begin : begin + BATCH].to(device))
+            parts.append(out.opinions.float())
         return torch.cat(parts)
 
     def contributions(self, result: Mapping[str, Any], config: JudgeConfig) -> list[dict[str, Any]]:

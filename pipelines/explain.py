@@ -90,7 +90,7 @@ class Recorder:
     def __init__(self, session: Session) -> None:
         config = session.config.judge
         self._session = session
-        self._removals = Removals(session.detector)
+        self._removals = Removals(session.detector, session.precision)
         self._moments = Moments(config.min_face, config.min_steps)
         self._measurements = Measurements()
         self._boxes: dict[int, list[tuple[int, Array]]] = {}

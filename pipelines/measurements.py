@@ -24,7 +24,7 @@ from pipelines.measure_face import blink_rate, eye_opening, flow_residual, noise
 from pipelines.measure_sound import MIN_STEPS, lip_sync, periodicity, roll_off
 
 VOICED = 0.6  # autocorrelation at the pitch from which on a step is voiced
-SPARSE = 3  # every third picture is enough for noise and flow
+SPARSE = 6  # every sixth picture is enough for noise and flow
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def _face_values(block: Streams, span: slice) -> dict[str, Array]:
 
 
 def _sparse(steps: int, values: Tensor) -> Array:
-    """Return every third value in its place among so many steps, NaN between them."""
+    """Return every `SPARSE`th value in its place among so many steps, NaN between them."""
     whole = np.full(steps, np.nan, np.float32)
     whole[::SPARSE] = values.numpy()
     return whole

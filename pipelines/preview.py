@@ -14,7 +14,7 @@ import numpy.typing as npt
 from extractors.encoding import ClipWriter
 from extractors.media import STEP_RATE, Clip, MediaInfo
 
-SIDE = 640  # pixels of the longer side at most
+SIDE = 512  # pixels of the longer side at most
 SOUND_RATE = 32_000  # bits a second
 PICTURE_RATE = 500_000  # bits a second at most
 PICTURE_FLOOR = 40_000  # below, nothing is to be seen: no copy is made
