@@ -58,6 +58,18 @@ class OpenFamilyHead(FamilyHead):
         self.part, self.hidden = part, hidden
         self.weights = likeness, pseudo, spread
 
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return half of how much nearer (B, C), -1 to 1, a family is than whatever is not one.
+
+        Differences of cosines: a clip near to a family, and nearer to genuine ones, is of none.
+        """
+        embedded = self.embed(vectors)
+        near, other = (
+            embedded @ functional.normalize(proxies, dim=-1).T
+            for proxies in (self.proxies, self.others)
+        )
+        return (near - other.amax(dim=1, keepdim=True)) / 2
+
     def loss(self, vectors: Tensor, targets: Tensor) -> Tensor:
         """Return CPL's loss of families (B, C) that are 1 or 0; NaN: a stranger."""
         classes = classes_of(targets)

@@ -100,6 +100,18 @@ def test_without_the_further_losses_it_is_the_eased_cross_entropy() -> None:
     torch.testing.assert_close(head.open_loss(vectors, classes), expected)
 
 
+def test_a_family_is_named_as_far_as_it_is_nearer_than_the_genuine_and_all_else() -> None:
+    head = OpenFamilyHead(4, 2, dim=3, novel=1, part=2).eval()
+    head.embed = lambda given: given  # type: ignore[method-assign]
+    with torch.no_grad():
+        head.proxies.copy_(2 * torch.eye(3)[:2])
+        head.others.copy_(torch.stack([torch.eye(3)[2], -torch.eye(3)[0]]))
+        said = head(torch.tensor([[1.0, 0, 0], [0.6, 0, 0.8], [-1, 0, 0]]))
+    assert said[0].tolist() == pytest.approx([0.5, 0.0])
+    assert said[1].tolist() == pytest.approx([-0.1, -0.4])
+    assert said[2].tolist() == pytest.approx([-1.0, -0.5])
+
+
 def made(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Clip vectors of five generators, which half of the numbers tell, and whose they are."""
     generator = torch.Generator().manual_seed(7)
