@@ -53,7 +53,7 @@ class Likeness:
 
     track: str  # visual or audio
     nearest: str  # family or registered generator
-    cosine: float  # -1 to 1
+    cosine: float  # -1 to 1; of an open head half the difference of two
     near: bool  # whether that is near enough; otherwise nobody known made it, or nobody at all
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.clip_heads import FamilyHead, LaunderingHead, TypeHead, mean_proxy
+from fusion.open_world import OpenFamilyHead
 from pipelines.config import load_config
 from pipelines.head_clips import HeadClips, head_clips
 from pipelines.head_metrics import (
@@ -159,6 +160,9 @@ def measured_families(head: FamilyHead, labels: Sequence[str], clips: HeadClips)
         row["AUC of strangers against known"] = (auc(*told), *bootstrap_interval(auc, *told))
     described, methods = head.describe(clips.vectors), np.array(clips.methods)
     forged = known | stranger
+    if isinstance(head, OpenFamilyHead) and stranger.any():
+        own_classes = head.clusters(clips.vectors[torch.from_numpy(stranger)]).numpy()
+        row |= clustered("strangers by the head's classes:", methods[stranger], own_classes)
     found = newcomer_cosines(described, clips.methods, torch.from_numpy(forged))
     if found is not None:
         cosines, own = found
@@ -171,11 +175,9 @@ def measured_families(head: FamilyHead, labels: Sequence[str], clips: HeadClips)
 def newcomers(described: Tensor, methods: NDArray[np.str_]) -> Row:
     """Return how often clips find their generator among some registered by a few clips each.
 
-    Also how well as many k-means clusters as there are generators, unregistered, are those: their
-    Hungarian accuracy, normalised mutual information and adjusted Rand index.
+    Also how well as many k-means clusters as there are generators, unregistered, are those.
     """
     from sklearn.cluster import KMeans
-    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
     counts = Counter(methods.tolist())
     names = sorted(name for name, count in counts.items() if count >= FEWEST)
@@ -190,10 +192,18 @@ def newcomers(described: Tensor, methods: NDArray[np.str_]) -> Row:
     row["right by chance"] = 1 / len(names)
     chosen = np.concatenate(places)
     said = KMeans(len(names), n_init=10, random_state=0).fit_predict(described[chosen].numpy())
-    row["cluster accuracy"] = cluster_accuracy(methods[chosen], said)
-    row["cluster NMI"] = float(normalized_mutual_info_score(methods[chosen], said))
-    row["cluster ARI"] = float(adjusted_rand_score(methods[chosen], said))
-    return row
+    return row | clustered("cluster", methods[chosen], said)
+
+
+def clustered(title: str, methods: NDArray[np.str_], said: NDArray[np.int_]) -> Row:
+    """Return how well clusters (N,) are generators (N,): Hungarian accuracy, NMI and ARI."""
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+    return {
+        f"{title} accuracy": cluster_accuracy(methods, said),
+        f"{title} NMI": float(normalized_mutual_info_score(methods, said)),
+        f"{title} ARI": float(adjusted_rand_score(methods, said)),
+    }
 
 
 def _few_shots(

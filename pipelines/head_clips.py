@@ -33,7 +33,7 @@ class HeadConfig:
     """One head. The name is that of its file."""
 
     title: str  # for the table
-    kind: Literal["types", "families", "laundering"]  # see docs/zoo.md
+    kind: Literal["types", "families", "open", "laundering"]  # see docs/zoo.md
     labels: dict[str, tuple[str, ...]]  # methods with a label: see docs/zoo.md
     modality: Literal["visual", "audio", "any"] = "any"  # whose forgeries it tells apart
     experts: tuple[str, ...] = tuple(EXPERTS)  # whose tokens and opinions it reads

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fusion.clip_heads import FamilyHead, LaunderingHead, TypeHead, best_threshold, mean_proxy
+from fusion.open_world import OpenFamilyHead
 from pipelines.batches import balanced_weights
 from pipelines.config import ConfigError, from_dict, load_config, read_yaml, to_dict
 from pipelines.datasets import Sample
@@ -63,7 +64,7 @@ def train_head(path: Path, data: Path, out: Path, overrides: Sequence[str] = ())
     torch.manual_seed(recipe.seed)
     samples = read_samples(recipe.data)
     train, val, calibration = (
-        head_clips(config, _taught([s for s in samples if s.split == split], config), recipe, out)
+        head_clips(config, _taught(samples, split, config), recipe, out)
         for split in ("train", "val", "calibration")
     )
     without = [n for n, has in zip(config.labels, (train.targets == 1).any(dim=0), strict=True)
@@ -116,21 +117,25 @@ def newcomer_cosines(
     return (torch.cat(cosines), torch.cat(own)) if cosines else None
 
 
-def _taught(samples: Sequence[Sample], config: HeadConfig) -> list[Sample]:
-    """Return the samples that teach a head: genuine or labelled, not too many of a kind."""
-    told = [s for s in samples if not getattr(s, config.modality) or config.labels_of(s)]
+def _taught(samples: Sequence[Sample], split: str, config: HeadConfig) -> list[Sample]:
+    """Return a split's samples that teach a head, not too many of a kind.
+
+    They are genuine or labelled; an open head learns from those without a label as well.
+    """
+    strangers = config.kind == "open" and split == "train"
+    told = [s for s in samples if s.split == split
+            and (strangers or not getattr(s, config.modality) or config.labels_of(s))]  # fmt: skip
     return capped(told, config.most)
 
 
 def fit_head(
     stage: str, head: Head, train: HeadClips, val: HeadClips, config: StageConfig, run: Run
 ) -> None:
-    """Train a head in place on labelled clips, drawn so that no source tells the label."""
-    usable = train.labelled
-    vectors, targets = train.vectors[usable], train.targets[usable]
-    clips = [clip for clip, use in zip(train.clips, usable, strict=True) if use]
+    """Train a head in place, on clips that are drawn so that no source tells the label."""
+    vectors, targets, clips = train.vectors, train.targets, train.clips
     weights = balanced_weights(clips, "any").double().numpy()
-    run.log(stage=stage, train=len(clips), of_labels=(targets == 1).sum(dim=0).tolist())
+    run.log(stage=stage, train=len(clips), labelled=int(train.labelled.sum()),
+            of_labels=(targets == 1).sum(dim=0).tolist())  # fmt: skip
 
     def batches(first: int, last: int) -> Iterator[Tensor]:
         for update in range(first, last):
@@ -165,7 +170,8 @@ def build_head(config: HeadConfig, width: int) -> Head:
         ConfigError: its class refuses the settings.
     """
     kinds: dict[str, type[Head]] = {
-        "types": TypeHead, "families": FamilyHead, "laundering": LaunderingHead,
+        "types": TypeHead, "families": FamilyHead, "open": OpenFamilyHead,
+        "laundering": LaunderingHead,
     }  # fmt: skip
     made = kinds[config.kind]
     try:

@@ -28,6 +28,22 @@ def diversity(patches: Tensor) -> Tensor:
     return right + below + falling + rising
 
 
+def random_patches(group: Tensor, count: int, anew: bool) -> Tensor:
+    """Return patches (B, K, 3, 32, 32) of a group of frames (B, F, 3, H, W), of each in turn.
+
+    anew: at other places each time; else always at the same.
+    """
+    height, width = group.shape[-2:]
+    generator = None if anew else torch.Generator().manual_seed(0)
+    top = torch.randint(0, height - SIDE + 1, (count,), generator=generator).tolist()
+    left = torch.randint(0, width - SIDE + 1, (count,), generator=generator).tolist()
+    cut = [
+        group[:, i % group.shape[1], :, y : y + SIDE, x : x + SIDE]
+        for i, (y, x) in enumerate(zip(top, left, strict=True))
+    ]
+    return torch.stack(cut, dim=1)
+
+
 def mosaic(patches: Tensor) -> Tensor:
     """Return patches (N, k * k, C, P, P) as one picture (N, C, k * P, k * P), row by row."""
     n, count, channels, side, _ = patches.shape
@@ -81,12 +97,14 @@ class PatchCraft(nn.Module):
         """Return step logits (B, L) of crops (B, L, 3, H, W)."""
         crops = streams[self.stream].float()
         parts = [
-            self.contrast_logits(*rich_and_poor(self._patches(group)))[:, None].expand(
-                -1, group.shape[1]
-            )
+            self._group_logits(group)[:, None].expand(-1, group.shape[1])
             for group in torch.split(crops, self.frames, dim=1)
         ]
         return torch.cat(parts, dim=1)
+
+    def _group_logits(self, group: Tensor) -> Tensor:
+        patches = random_patches(group, self.patches, anew=self.training)
+        return self.contrast_logits(*rich_and_poor(patches))
 
     def contrast_logits(self, rich: Tensor, poor: Tensor) -> Tensor:
         """Return logits (N,) of the mosaics (N, 3, S, S) of rich and of poor texture."""
@@ -97,15 +115,3 @@ class PatchCraft(nn.Module):
     def _print(self, picture: Tensor) -> Tensor:
         prints: Tensor = self.fingerprint(high_pass(picture, self.kernels))
         return prints
-
-    def _patches(self, group: Tensor) -> Tensor:
-        """Return patches (B, K, 3, 32, 32) of a group of frames (B, F, 3, H, W)."""
-        count, (height, width) = self.patches, group.shape[-2:]
-        generator = None if self.training else torch.Generator().manual_seed(0)
-        top = torch.randint(0, height - SIDE + 1, (count,), generator=generator).tolist()
-        left = torch.randint(0, width - SIDE + 1, (count,), generator=generator).tolist()
-        cut = [
-            group[:, i % group.shape[1], :, y : y + SIDE, x : x + SIDE]
-            for i, (y, x) in enumerate(zip(top, left, strict=True))
-        ]
-        return torch.stack(cut, dim=1)

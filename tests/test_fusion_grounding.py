@@ -19,6 +19,7 @@ from fusion.grounding import (
     moved,
     pristine,
 )
+from pipelines.metrics import auc
 
 
 def unit(rows: int, width: int = 8) -> torch.Tensor:
@@ -131,3 +132,87 @@ def test_a_clip_without_sound_is_judged_as_if_alone() -> None:
         alone = made({"tokens": streams["tokens"][4:5]})
     assert bool(all_clips.isfinite().all())
     torch.testing.assert_close(all_clips[4:5], alone)
+
+
+def test_where_weights_treat_picture_and_sound_alike_they_may_change_places() -> None:
+    made = GroundedFusion([0], [1], 8).eval()
+    fusion = made.transformer
+    with torch.no_grad():
+        for one in (fusion.embedding, fusion.missing):
+            one[1] = one[0]
+        for layer in fusion.cross:
+            layer.bias.normal_()
+            layer.bias[:, 1, 1], layer.bias[:, 1, 0] = layer.bias[:, 0, 0], layer.bias[:, 0, 1]
+        fusion.merge.weight[:, 8:] = fusion.merge.weight[:, :8]
+    tokens = torch.randn(2, 24, 2, 8)
+    with torch.inference_mode():
+        said, exchanged = made({"tokens": tokens}), made({"tokens": tokens.flip(2)})
+        fusion.merge.weight[:, 8:].neg_()
+        untied = made({"tokens": tokens}), made({"tokens": tokens.flip(2)})
+    torch.testing.assert_close(said, exchanged)
+    assert not torch.allclose(*untied, atol=1e-2)
+
+
+def test_the_steps_that_are_grounded_overlap_with_those_that_were_forged() -> None:
+    made = GroundedFusion([0], [1], 8, contrast=0, matching=0, grounding=1.0)
+    optimizer = torch.optim.Adam(made.parameters(), lr=1e-2)
+
+    def drawn() -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens whose sound was forged from some step to another, and the truth."""
+        tokens, targets = torch.randn(8, 40, 2, 8), torch.zeros(8, 40, 3)
+        for clip, truth in zip(tokens, targets, strict=True):
+            start = int(torch.randint(0, 20, ()))
+            part = slice(start, start + 8 + int(torch.randint(0, 12, ())))
+            clip[part, 1, :4] += 2.0
+            truth[part, 1] = 1
+        return tokens, targets
+
+    mask = torch.ones(8, 40, dtype=torch.bool)
+    for _ in range(130):
+        tokens, targets = drawn()
+        loss = made.learn({"tokens": tokens}, targets, mask)[1]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    made.eval()
+    tokens, targets = drawn()
+    with torch.inference_mode():
+        said = made.ground(made.fused(tokens, mask)) > 0
+    truth = targets > 0
+    shared = (said & truth)[..., 1].sum(dim=1) / (said | truth)[..., 1].sum(dim=1)
+    assert float(shared.mean()) > 0.8
+    assert float(said[..., [0, 2]].float().mean()) < 0.02
+
+
+def shown_and_heard(clips: int, lag: int, steps: int = 48) -> torch.Tensor:
+    """Tokens (B, L, 2, 8) whose picture and sound show one slow signal, sound late by a lag."""
+    slow = torch.hann_window(15, periodic=False)
+    around = torch.randn(clips * 4, 1, steps + 40)
+    signal = functional.conv1d(around, (slow / slow.norm())[None, None], padding=7)
+    signal = signal.reshape(clips, 4, -1).transpose(1, 2)
+    both = [signal[:, 20 - late : 20 - late + steps] for late in (0, lag)]
+    tokens = torch.stack([torch.cat([x, -x], dim=2) for x in both], dim=2)
+    return tokens + 0.2 * torch.randn_like(tokens)
+
+
+def test_the_later_the_sound_the_surer_matching_is_that_it_does_not_belong() -> None:
+    made = GroundedFusion([0], [1], 8, contrast=0, matching=1.0, grounding=0)
+    optimizer = torch.optim.Adam(made.parameters(), lr=5e-3)
+    mask, pristine_truth = torch.ones(12, 48, dtype=torch.bool), torch.zeros(12, 48, 3)
+    for _ in range(100):
+        loss = made.learn({"tokens": shown_and_heard(12, 0)}, pristine_truth, mask)[1]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    made.eval()
+
+    def scores(lag: int) -> list[float]:
+        fused = made.fused(shown_and_heard(100, lag), torch.ones(100, 48, dtype=torch.bool))
+        return made.match(fused.mean(dim=1))[:, 0].tolist()
+
+    with torch.inference_mode():
+        genuine = scores(0)
+        found = [auc([0] * 100 + [1] * 100, genuine + scores(lag)) for lag in (0, 1, 2, 5)]
+    assert found[0] == pytest.approx(0.5, abs=0.1)
+    assert found == sorted(found)
+    assert found[-1] >= 0.95  # 200 ms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 from avdetect import cli
 from extractors.media import SAMPLE_RATE, write_clip
 from fusion.clip_heads import FamilyHead
+from fusion.open_world import OpenFamilyHead
 from pipelines.attribute import RegisterError, read_register, write_register
 from pipelines.config import ConfigError, load_config
 from pipelines.datasets import WHOLE, Sample, Spans
@@ -28,6 +30,7 @@ from pipelines.head_clips import HeadClips, HeadConfig, capped, vector_of
 from pipelines.zoo import SHIPPED
 from pipelines.zoo_heads import (
     HEADS,
+    _taught,
     build_head,
     is_head,
     load_head,
@@ -59,6 +62,16 @@ def test_no_source_and_method_teaches_more_than_its_share() -> None:
     assert [s.source for s in chosen].count("s") == 4
     assert len(chosen) == 5
     assert capped(reversed(many), 4) == chosen
+
+
+def test_forged_clips_without_a_label_teach_open_heads_alone() -> None:
+    given = [sample("swap", WHOLE, "a"), sample("EMO", WHOLE, "b"), sample("real", (), "c")]
+    for kind, taught in (("families", ["a", "c"]), ("open", ["a", "b", "c"])):
+        config = HeadConfig("t", kind, {"swap": ("swap",), "x": ("x",)}, "audio")  # type: ignore[arg-type]
+        assert [s.path.name for s in _taught(given, "train", config)] == taught
+        assert _taught(given, "val", config) == []
+    held = [replace(one, split="val") for one in given]
+    assert [s.path.name for s in _taught(held, "val", config)] == ["a", "c"]
 
 
 HEAD_FILES = [path for path in sorted((ROOT / HEADS).glob("*.yaml")) if not is_map(path)]
@@ -131,6 +144,21 @@ def test_families_strangers_and_the_genuine_are_counted_apart() -> None:
     assert row["strangers called unknown"][0] == row["genuine called unknown"][0] == 1.0
     assert row["AUC of strangers against known"][0] == 1.0
     assert "| known | 3 |" in heads_table({"family": {"title": "t", **row}})
+
+
+def test_an_open_head_says_which_strangers_belong_together() -> None:
+    head = OpenFamilyHead(4, 2, dim=4, novel=1, part=2).eval()
+    head.embed = lambda given: given  # type: ignore[method-assign]
+    with torch.no_grad():
+        head.proxies.copy_(torch.eye(4)[:2])
+        head.others.copy_(torch.eye(4)[2:])
+    targets = torch.full((6, 2), float("nan"))
+    targets[0], targets[1] = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 0.0])
+    vectors = torch.eye(4)[[0, 2, 3, 3, 1, 1]]
+    row = measured_families(head, ["a", "b"], made_clips(targets, vectors, list("ardcee")))
+    # of the strangers d and c fell into one class, e into another
+    assert row["strangers by the head's classes: accuracy"] == 0.75
+    assert 0 < row["strangers by the head's classes: ARI"] < 1
 
 
 def test_newcomers_are_found_by_a_few_clips() -> None:

@@ -123,7 +123,9 @@ def made_clip(fake: bool, seed: int) -> TrainClip:
     sample = Sample(
         Path(f"{seed}.mp4"), "train", "doubled" if fake else "real", "made", "p", spans, None, None
     )
-    return TrainClip(sample, Streams(0, 0, face_size=112.0, appearance=crops), None)
+    flow = torch.randn(20, 2, 56, 56, generator=generator).half()
+    streams = Streams(0, 0, face_size=112.0, appearance=crops, flow=flow)
+    return TrainClip(sample, streams, None)
 
 
 def test_the_small_network_learns_made_up_fakes(tmp_path: Path) -> None:
