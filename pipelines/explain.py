@@ -146,7 +146,8 @@ class Recorder:
             if on_step is not None:
                 on_step(1, 1)
             with torch.inference_mode(False):
-                moments.append((moment, moment_maps(detector, moment) | forged(locator, moment)))
+                maps = moment_maps(detector, moment, self._session.precision)
+            moments.append((moment, maps | forged(locator, moment)))
         return Evidence(
             contributions=self._removals.contributions(result, self._session.config.judge),
             measurements=measured(self._measurements, [face["track"] for face in suspects]),

@@ -35,7 +35,11 @@ def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
 
 
 def expert_maps(
-    detector: Detector, streams: Mapping[str, Tensor], modality: str, steps: slice
+    detector: Detector,
+    streams: Mapping[str, Tensor],
+    modality: str,
+    steps: slice,
+    precision: torch.dtype = torch.float32,
 ) -> dict[str, Tensor]:
     """Return a map of evidence for every expert that has a say, see `maps_of`.
 
@@ -44,13 +48,16 @@ def expert_maps(
         streams: (L, ...) of a short stretch.
         modality: whose step logits are to be explained.
         steps: those of the L steps whose mean logit is to be explained.
+        precision: of the experts.
     """
     device = detector.calibration.device
     given = {name: stream[None].to(device) for name, stream in streams.items()}
     mask = torch.ones(1, len(next(iter(streams.values()))), dtype=torch.bool, device=device)
 
     def asked() -> Tensor:
-        logits = detector.step_logits(detector(given, mask).opinions, mask)  # (1, L, 3)
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            out = detector(given, mask)
+        logits = detector.step_logits(out.opinions.float(), mask)  # (1, L, 3)
         return logits[0, steps, MODALITIES.index(modality)].mean()
 
     return maps_of(detector, asked)

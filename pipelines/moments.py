@@ -93,11 +93,13 @@ def _cut(block: Streams, said: Timeline, modality: str, at: int, score: float) -
     return Moment(modality, said.track, said.start + at, score, block.start + start, streams)
 
 
-def moment_maps(detector: Detector, moment: Moment) -> dict[str, Tensor]:
+def moment_maps(
+    detector: Detector, moment: Moment, precision: torch.dtype = torch.float32
+) -> dict[str, Tensor]:
     """Return the maps of evidence, see `expert_maps`, of a moment's streams."""
     middle = moment.step - moment.first
     asked = slice(max(middle - ASKED, 0), middle + ASKED + 1)
-    return expert_maps(detector, moment.streams, moment.modality, asked)
+    return expert_maps(detector, moment.streams, moment.modality, asked, precision)
 
 
 def share_off_face(evidence: Iterable[tuple[Moment, dict[str, Tensor]]]) -> dict[str, float]:
