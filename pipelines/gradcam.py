@@ -80,7 +80,8 @@ def maps_of(detector: Detector, asked: Callable[[], Tensor]) -> dict[str, Tensor
     maps = {}
     for name, gradients in zip(names, found, strict=True):
         if gradients is not None:
-            positive = functional.relu(grad_cam(seen[name][0].detach(), gradients[0]))
+            signed = grad_cam(seen[name][0].detach().float(), gradients[0].float())
+            positive = functional.relu(signed)
             scaled = positive / positive.max().clamp(min=1e-12)
             maps[name] = (scaled[None] if scaled.ndim == 2 else scaled).cpu()
     return maps

@@ -72,7 +72,7 @@ def test_the_face_is_where_its_mesh_is_and_a_tenth_of_the_crop_around_it() -> No
 
 
 def test_the_layers_are_those_of_the_expert_and_of_the_sizes_that_the_decoder_takes() -> None:
-    stem = AppearanceExpert(8, 8, 0.0).stem.eval()
+    stem = AppearanceExpert(8, 8, 0.0, flicker=False).stem.eval()
     assert [str(a) for a in stem] == [str(b) for b in mobilenet_v2().features[:14]]
     seen = seen_by(stem, torch.randint(0, 255, (2, 3, 112, 112), dtype=torch.uint8))
     assert [tuple(x.shape) for x in seen] == [(2, c, n, n) for c, n in LAYERS.values()]
