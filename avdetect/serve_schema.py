@@ -48,6 +48,7 @@ class Media(TypedDict):
     video_codec: str | None
     audio_codec: str | None
     sample_rate: int | None
+    video_bit_rate: int | None  # a second
 
 
 class Model(TypedDict):

@@ -26,6 +26,7 @@ class MediaInfo:
     video_codec: str | None
     audio_codec: str | None
     sample_rate: int | None  # of the file's own sound
+    video_bit_rate: int | None = None  # bits a second that its packets hold
 
     @property
     def has_video(self) -> bool:

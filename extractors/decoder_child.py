@@ -165,6 +165,7 @@ def _plan(request: dict[str, Any], tracks: Tracks) -> dict[str, Any]:
         "video_codec": picture.codec if picture else None,
         "audio_codec": sound.codec if sound else None,
         "sample_rate": sound.sample_rate if sound else None,
+        "video_bit_rate": picture.bit_rate if picture else None,
     }
     return {
         "info": info,

@@ -41,6 +41,7 @@ class Picture:
     height: int
     rotation: int  # degrees counter-clockwise that turn the stored frame upright: 0, 90, 180, 270
     fps: float | None
+    bit_rate: int | None  # bits a second
     regular: bool  # every packet is one shown frame with a time of its own
 
     @property
@@ -113,11 +114,13 @@ class _TrackScan:
         self.last_duration = 0.0  # seconds that the packet with the latest time lasts
         self.untimed = 0  # packets without a time
         self.hidden = 0  # packets that an edit list cuts
+        self.bytes = 0
 
     def add(self, packet: Any) -> None:
         """Take in one packet; decodes only until there is a first frame."""
         if self.first is None and self.stream.codec_context is not None:
             self.first = next(iter(decoded(packet)), None)
+        self.bytes += packet.size
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None:
             self.untimed += packet.size > 0
@@ -136,6 +139,11 @@ class _TrackScan:
         if self.first is None or not (self.all_times or self.untimed):
             return False
         return self.stream.type == "video" or self.first.sample_rate in SAMPLE_RATES
+
+    @property
+    def packets(self) -> int:
+        """How many packets hold a frame, shown or not."""
+        return len(self.all_times) + self.untimed + self.hidden
 
     def times(self) -> npt.NDArray[np.float64]:
         """The times in ascending order without those too far from the rest to be believed."""
@@ -202,6 +210,7 @@ def _describe_picture(scan: _TrackScan, zero: float) -> Picture:
         height=frame.height,
         rotation=round(frame.rotation / 90) * 90 % 360,
         fps=fps or None,
+        bit_rate=round(8 * scan.bytes * fps / scan.packets) or None,
         regular=len(times) == len(scan.all_times) and not scan.hidden + scan.untimed,
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from extractors.media import MediaInfo
 from extractors.streams import Streams
 from pipelines.detector import Detector
 from pipelines.judge import JudgeConfig, judge
@@ -72,9 +73,11 @@ class Removals:
         where nothing would be left to judge.
         """
         rows = []
+        info = MediaInfo(path=result["path"], **result["media"])
         for name, hidden in EVIDENCE.items():
             if any(result["streams"][stream] for stream in hidden):
-                scores = judge(join_timelines(self._pieces[name]), self.detector, config).scores
+                timelines = join_timelines(self._pieces[name])
+                scores = judge(timelines, self.detector, config, info).scores
                 pair = result["score"], scores["score"]
                 change = None if None in pair else round(pair[0] - pair[1], 4)
                 rows.append({"evidence": name, "without": scores, "change": change})

@@ -145,7 +145,7 @@ class Session:
     def _verdict(self, path: str | PathLike[str], pieces: Iterable[Piece]) -> Verdict:
         config, clock = self.config, Stopwatch()
         whole = join_pieces(pieces)
-        judgement = judge(whole.timelines, self.detector, config.judge)
+        judgement = judge(whole.timelines, self.detector, config.judge, whole.info)
         segments = decode_segments(*judgement.curves, config.localization)
         least = dict(zip(MODALITIES, config.judge.segment_thresholds, strict=True))
         return Verdict(

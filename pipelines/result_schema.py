@@ -37,6 +37,7 @@ FIELDS: dict[str, pa.DataType] = {
             ("video_codec", pa.string()),
             ("audio_codec", pa.string()),
             ("sample_rate", pa.int64()),
+            ("video_bit_rate", pa.int64()),
         ]
     ),
     "warnings": pa.list_(pa.string()),
