@@ -17,6 +17,7 @@ from pipelines.metrics import (
     balanced_accuracy,
     bootstrap_interval,
     brier,
+    chance_calibration_error,
     eer,
     expected_calibration_error,
     nll,
@@ -91,6 +92,7 @@ def _score_metrics(
         row[name] = metric(labels, values)
         row[f"{name}_interval"] = bootstrap_interval(metric, labels, values)
         row[f"{name}_failures_as_half"] = metric(np.array(everyone, dtype=float), imputed)
+    row["ece_by_chance"], row["ece_by_chance_interval"] = chance_calibration_error(values)
     row["eer_variants"] = {
         name: eer(labels, values, name) for name in ("deepfakebench", "asvspoof", "deepsafe")
     }

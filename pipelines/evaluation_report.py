@@ -25,6 +25,7 @@ DETECTION = {
     "brier": "Brier",
     "nll": "NLL",
     "ece": "ECE",
+    "ece_by_chance": "ECE of right probabilities, by chance",
     "generators_auc": "AUC, mean of generators",
     "within_sources_auc": "AUC, pairs of one source",
     "auc_failures_as_half": "AUC, failures as 0.5",
@@ -40,7 +41,8 @@ def summary(metrics: Row) -> dict[str, Any]:
     place, score = metrics["localization"], metrics["detection"].get("score", {})
     values = {k: v for k, v in place.items() if k.startswith(("AP@", "AR@", "challenge"))}
     values |= {title: score[key] for key, title in DETECTION.items() if key in score}
-    values.pop(DETECTION["nll"], None)  # has no upper bound; metrics.json holds it
+    for other in ("nll", "ece_by_chance"):  # no upper bound; no quality of the detector
+        values.pop(DETECTION[other], None)  # metrics.json holds them
     return {
         "protocol": place["protocol"],
         "version": place["version"],

@@ -126,6 +126,24 @@ def expected_calibration_error(
     return float(np.abs(np.bincount(which, fake - probability)).sum() / len(fake))
 
 
+def chance_calibration_error(
+    probabilities: ArrayLike, draws: int = 1000, seed: int = 0, level: float = 0.95
+) -> tuple[float, tuple[float, float]]:
+    """Return the calibration error that right probabilities would show on so few clips.
+
+    Its mean and the interval of its draws: labels are drawn by the probabilities themselves. An
+    error inside the interval cannot be told from none (Vaicenavicius et al. 2019, section 4).
+    """
+    values = np.asarray(probabilities, dtype=float)
+    generator = np.random.default_rng(seed)
+    errors = [
+        expected_calibration_error(generator.random(len(values)) < values, values)
+        for _ in range(draws)
+    ]
+    low, high = np.quantile(errors, [(1 - level) / 2, (1 + level) / 2])
+    return float(np.mean(errors)), (float(low), float(high))
+
+
 def reliability_curve(
     labels: ArrayLike, probabilities: ArrayLike, bins: int = 15
 ) -> tuple[Array, Array, Array]:

@@ -46,6 +46,7 @@ RESULT: dict[str, Any] = {
         "video_codec": "h264",
         "audio_codec": "aac",
         "sample_rate": 44100,
+        "video_bit_rate": 300_000,
     },
     "warnings": ["no face was found in the picture"],
     "model": {"name": "starter", "version": "1", "sha256": "00"},

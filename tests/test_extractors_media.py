@@ -443,6 +443,18 @@ def test_probe_tells_what_a_file_holds(tmp_path: Path) -> None:
     assert info.has_audio
 
 
+def test_the_bit_rate_of_the_picture_is_that_of_its_packets(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (50, 64, 64, 3), np.uint8)
+    for name in ("clip.mp4", "clip.mkv"):
+        write_clip(tmp_path / name, frames, noise(2.0))
+        with av.open(str(tmp_path / name)) as container:
+            held = sum(packet.size for packet in container.demux(video=0))
+        assert probe(tmp_path / name).video_bit_rate == pytest.approx(8 * held / 2.0, rel=1e-3)
+    write_wav = tmp_path / "sound.m4a"
+    write_clip(write_wav, None, noise(1.0))
+    assert probe(write_wav).video_bit_rate is None
+
+
 def test_file_sha256_is_the_sum_of_the_bytes(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"abc" * 100_000)

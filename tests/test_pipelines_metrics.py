@@ -9,6 +9,7 @@ from pipelines.metrics import (
     balanced_accuracy,
     bootstrap_interval,
     brier,
+    chance_calibration_error,
     eer,
     expected_calibration_error,
     nll,
@@ -114,6 +115,18 @@ def test_calibration_error_of_known_bins() -> None:
     generator = np.random.default_rng(0)
     honest = generator.random(100_000)
     assert expected_calibration_error(generator.random(100_000) < honest, honest) < 0.01
+
+
+def test_right_probabilities_show_an_error_that_falls_with_the_root_of_the_clips() -> None:
+    # one bin of n clips at P = 0.5: E|share - 0.5| = sqrt(2 / pi) * 0.5 / sqrt(n) for many
+    for count in (100, 2500):
+        mean, (low, high) = chance_calibration_error(np.full(count, 0.5))
+        assert mean == pytest.approx(np.sqrt(2 / np.pi) * 0.5 / np.sqrt(count), rel=0.1)
+        assert low < mean < high
+
+
+def test_certain_probabilities_that_are_right_show_no_error() -> None:
+    assert chance_calibration_error([0.0, 1.0, 1.0], draws=20) == (0.0, (0.0, 0.0))
 
 
 def test_a_certain_mistake_costs_a_bounded_likelihood() -> None:

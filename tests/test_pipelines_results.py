@@ -44,6 +44,7 @@ RESULT: dict[str, Any] = {
         "video_codec": "h264",
         "audio_codec": "aac",
         "sample_rate": 44100,
+        "video_bit_rate": 300_000,
     },
     "warnings": ["a face is small"],
     "model": {"name": "tiny", "version": "1", "sha256": "ab"},
