@@ -65,9 +65,9 @@ def judge(
     """
     warnings: list[str] = []
     sound = _sound(timelines, config, warnings)
-    pictures = _pictures(timelines, detector, config, info, warnings)
+    pictures = _pictures(timelines, detector, config, warnings)
     speech = _speech(timelines)
-    logits = [_clip_logit(picture, VISUAL, detector, None) for picture in pictures]
+    logits = _picture_logits(pictures, info, detector, config, warnings)
     speaker, sync = _speaker(pictures, speech, detector, config, warnings)
     clip = torch.full((len(MODALITIES),), torch.nan)
     if logits:
@@ -106,11 +106,7 @@ def _sound(timelines: list[Timeline], config: JudgeConfig, warnings: list[str]) 
 
 
 def _pictures(
-    timelines: list[Timeline],
-    detector: Detector,
-    config: JudgeConfig,
-    info: MediaInfo,
-    warnings: list[str],
+    timelines: list[Timeline], detector: Detector, config: JudgeConfig, warnings: list[str]
 ) -> list[Timeline]:
     """Return the timelines of faces, or scenes, that can be judged."""
     faces = [t for t in timelines if t.track is not None]
@@ -125,17 +121,36 @@ def _pictures(
         warnings.append("a face is small: its score is less reliable")
     if any((t.yaw or 0) > config.profile for t in usable):
         warnings.append("a face is seen from the side: its score is less reliable")
-    bits = bits_a_pixel(info)
-    shares = [believed(bits, t.face_size or 0.0, config.detail) for t in usable]
-    if min(shares, default=1.0) < 0.5:
-        warnings.append("the picture has few bits: how sharp a face is counts little or nothing")
-    usable = [faded(t, share) for t, share in zip(usable, shares, strict=True)]
     scenes = [t for t in timelines if t.scene and len(t.opinions) >= config.min_steps]
     if detector.config.scenes:
         return usable + scenes
     if scenes and not faces:
         warnings.append("no face was found, and these weights judge faces only")
     return usable
+
+
+def _picture_logits(
+    pictures: list[Timeline],
+    info: MediaInfo,
+    detector: Detector,
+    config: JudgeConfig,
+    warnings: list[str],
+) -> list[float]:
+    """Return the clip logit of each picture.
+
+    Half of what is to be said of a face is its sharpness. Where the file has too few bits for that
+    to be believed, the other half counts by itself: the logit is nearer to 0.
+    """
+    bits = bits_a_pixel(info)
+    shares = [
+        1.0 if t.face_size is None else believed(bits, t.face_size, config.detail) for t in pictures
+    ]
+    if min(shares, default=1.0) < 0.5:
+        warnings.append("the picture has few bits: it says less, and how sharp a face is nothing")
+    return [
+        _clip_logit(faded(t, share), VISUAL, detector, None) * (1 + share) / 2
+        for t, share in zip(pictures, shares, strict=True)
+    ]
 
 
 def _speech(timelines: list[Timeline]) -> Tensor | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -130,13 +131,15 @@ def test_lips_that_hardly_fit_forbid_the_verdict_real_and_no_other(detector: Det
 
 
 def test_sharpness_of_a_face_with_few_bits_is_left_out(detector: Detector) -> None:
-    sharp = timeline((0, 0, 0), track=0)
+    sharp = timeline((2, 0, 0), track=0)
     sharp.opinions[:, JUDGES.index(("sharpness", "visual"))] = 4.0
     poor = replace(FILE, video_bit_rate=20_000)  # 0.003 bits a pixel
     rich = replace(FILE, video_bit_rate=2_000_000)
-    without = judge([timeline((0, 0, 0), track=0)], detector, JudgeConfig(), FILE)
-    scores = [judge([sharp], detector, JudgeConfig(), file) for file in (poor, rich, FILE)]
-    assert scores[0].scores == without.scores
-    assert scores[1].scores == scores[2].scores != without.scores
-    assert any("few bits" in warning for warning in scores[0].warnings)
-    assert not any("few bits" in warning for warning in scores[1].warnings)
+    results = [judge([sharp], detector, JudgeConfig(), file) for file in (poor, rich, FILE)]
+    # the other judges by themselves, at half their logit
+    assert results[0].scores["visual_score"] == pytest.approx(1 / (1 + np.exp(-1.0)), abs=1e-4)
+    assert results[0].faces[0]["score"] == results[0].scores["visual_score"]
+    assert results[1].scores == results[2].scores
+    assert results[1].scores["visual_score"] > 0.9
+    assert any("few bits" in warning for warning in results[0].warnings)
+    assert not any("few bits" in warning for warning in results[1].warnings)
