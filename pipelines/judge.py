@@ -14,6 +14,7 @@ from extractors.media import STEP_RATE, MediaInfo
 from extractors.spectrogram import speech_steps
 from pipelines.compression import believed, bits_a_pixel, faded
 from pipelines.detector import Detector
+from pipelines.timeline_logits import clip_logit, step_probabilities
 from pipelines.timelines import Timeline
 from temporal.localization import MODALITIES
 
@@ -73,7 +74,7 @@ def judge(
     if logits:
         clip[VISUAL] = max(logits)
     if sound is not None:
-        clip[AUDIO] = _clip_logit(sound, AUDIO, detector, None)
+        clip[AUDIO] = clip_logit(sound, AUDIO, detector, None)
     if speaker is not None:
         clip[SYNC] = sync
     probabilities = detector.calibrated(clip.to(detector.calibration.device)).tolist()
@@ -148,7 +149,7 @@ def _picture_logits(
     if min(shares, default=1.0) < 0.5:
         warnings.append("the picture has few bits: it says less, and how sharp a face is nothing")
     return [
-        _clip_logit(faded(t, share), VISUAL, detector, None) * (1 + share) / 2
+        clip_logit(faded(t, share), VISUAL, detector, None) * (1 + share) / 2
         for t, share in zip(pictures, shares, strict=True)
     ]
 
@@ -177,28 +178,9 @@ def _speaker(
         if heard:
             warnings.append("too little speech with a face to judge whether lips and sound fit")
         return None, 0.0
-    fits = [(_clip_logit(t, SYNC, detector, s), i) for i, (t, s) in enumerate(enough)]
+    fits = [(clip_logit(t, SYNC, detector, s), i) for i, (t, s) in enumerate(enough)]
     best, index = min(fits)
     return enough[index][0], best
-
-
-def _clip_logit(
-    timeline: Timeline, modality: int, detector: Detector, mask: Tensor | None
-) -> float:
-    """Return a timeline's clip logit of one modality, over the steps of a mask (T,)."""
-    with torch.inference_mode():
-        device = detector.calibration.device
-        steps = torch.ones(len(timeline.opinions), dtype=torch.bool) if mask is None else mask
-        logits = detector.clip_logits(timeline.opinions[None].to(device), steps[None].to(device))
-    return float(logits[0, modality])
-
-
-def step_probabilities(timeline: Timeline, detector: Detector) -> Tensor:
-    """Return what all judges together say of a timeline's steps (T, 3)."""
-    with torch.inference_mode():
-        opinions = timeline.opinions[None].to(detector.calibration.device)
-        every = torch.ones(opinions.shape[:2], dtype=torch.bool, device=opinions.device)
-        return detector.step_logits(opinions, every)[0].sigmoid().cpu()
 
 
 def _curves(

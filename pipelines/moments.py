@@ -13,7 +13,7 @@ from extractors.media import STEP_RATE
 from extractors.streams import Streams
 from pipelines.detector import Detector
 from pipelines.gradcam import expert_maps
-from pipelines.judge import step_probabilities
+from pipelines.timeline_logits import step_probabilities
 from pipelines.timelines import Timeline
 from temporal.localization import MODALITIES
 
