@@ -14,6 +14,7 @@ from extractors.faces import Array, FaceConfig
 from extractors.media import Clip, MediaConfig, MediaInfo, file_sha256, open_media
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import STREAMS, StreamConfig, Streams
+from pipelines.candidates import best_candidates
 from pipelines.config import with_overrides
 from pipelines.detector import Detector, load_detector
 from pipelines.judge import JudgeConfig, judge
@@ -21,7 +22,7 @@ from pipelines.shards import Piece, join_pieces, pack, unpack
 from pipelines.spans import LongVideoError, plan_shards, with_context
 from pipelines.stopwatch import OnStep, Stopwatch, reported
 from pipelines.timelines import Observer, Timeline, judge_blocks
-from pipelines.verdict import CANDIDATES, Verdict
+from pipelines.verdict import Verdict
 from temporal.experts import fold_norms
 from temporal.localization import MODALITIES, LocalizationConfig, decode_segments
 from temporal.windows import WindowConfig, Windows
@@ -154,7 +155,7 @@ class Session:
             verdict=judgement.verdict,
             **judgement.scores,
             segments=[s for s in segments if s.score >= least[s.modality]],
-            candidates=segments[:CANDIDATES],
+            candidates=best_candidates(segments, judgement.timeline, config.localization.sigma),
             timeline=judgement.timeline,
             streams={name: name in judgement.streams for name in STREAMS},
             faces=judgement.faces,

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pipelines.detect import Session
 
 SCHEMA = 1
-CANDIDATES = 100  # as many as AR@100 looks at
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +31,7 @@ class Verdict:
     audio_score: float | None
     sync_score: float | None
     segments: list[Segment]  # best first
-    candidates: list[Segment]  # the best CANDIDATES, reported or not, for metrics that rank them
+    candidates: list[Segment]  # reported or not, for metrics that rank them: see `best_candidates`
     timeline: npt.NDArray[np.float32]  # (T, 3) visual | audio | sync, 25 a second; NaN: not judged
     streams: dict[str, bool]  # which were there to be judged
     faces: list[dict[str, Any]]  # track, start, end (seconds) and score of each face
