@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -130,6 +130,7 @@ class Batch:
     mask: Tensor  # (B, L) bool
 
 
+Chunk = tuple[dict[str, Tensor], Tensor]  # streams (L, ...) by name, targets (L, 3)
 ONE_SIDED = 0.5  # weight of a source of which all clips are fake, or all genuine
 
 
@@ -169,11 +170,13 @@ def draw_batches(
     last: int,
     forged: float = 0.0,
     team: Team = Team(),
+    more: Callable[[np.random.Generator], list[Chunk]] = lambda rng: [],
 ) -> Iterator[Batch]:
     """Yield the batches of the updates [first, last), each by its own seed, one made ahead.
 
     size: clips of each of the team's workers; together they have what one would draw at once.
     forged: share of the genuine chunks whose face crops are forged on the way.
+    more: draws further chunks of this worker, the last of its batch.
     """
 
     def make(update: int) -> Batch:
@@ -181,14 +184,13 @@ def draw_batches(
         p = weights.numpy().astype(np.float64)
         picks = rng.choice(len(clips), size * team.size, p=p / p.sum())
         drawn = [clips[i] for i in picks]
-        return collate(
-            [
-                random_chunk(
-                    clip, length, names, np.random.default_rng((seed, update, place)), drawn, forged
-                )
-                for place, clip in team.share(drawn)
-            ]
-        )
+        chunks = [
+            random_chunk(
+                clip, length, names, np.random.default_rng((seed, update, place)), drawn, forged
+            )
+            for place, clip in team.share(drawn)
+        ]
+        return collate(chunks + more(np.random.default_rng((seed, update, team.rank, len(picks)))))
 
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(make, first)
@@ -206,7 +208,7 @@ def random_chunk(
     rng: np.random.Generator,
     donors: Sequence[TrainClip] = (),
     forged: float = 0.0,
-) -> tuple[dict[str, Tensor], Tensor]:
+) -> Chunk:
     """Return streams and targets of a random stretch; a partial forgery is hit half the time.
 
     A share of the genuine ones is forged from its own crops or a donor's.
@@ -240,7 +242,7 @@ def other_crops(
     return giver.pictures(begin, begin + length, ("appearance",))["appearance"]
 
 
-def collate(chunks: Sequence[tuple[dict[str, Tensor], Tensor]]) -> Batch:
+def collate(chunks: Sequence[Chunk]) -> Batch:
     """Return chunks as one batch; shorter ones repeat their last step, outside the mask."""
     longest = max(len(targets) for _, targets in chunks)
     names = set.intersection(*(set(streams) for streams, _ in chunks))

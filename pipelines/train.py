@@ -1,10 +1,11 @@
 """Clips with truth in, a trained detector out, in stages that two cores can carry.
 
 1. Each expert learns alone to tell forged from genuine steps of its own stream.
-2. Lips and voice learn what belongs together, from genuine clips alone.
-3. How sharp genuine faces of a size are, and how generated ones differ, is fitted.
-4. Fusion and localization learn on the experts' cached tokens.
-5. The scores are calibrated on clips that took no part.
+2. The sound expert goes on learning from genuine speech beside the same by a neural vocoder.
+3. Lips and voice learn what belongs together, from genuine clips alone.
+4. How sharp genuine faces of a size are, and how generated ones differ, is fitted.
+5. Fusion and localization learn on the experts' cached tokens.
+6. The scores are calibrated on clips that took no part.
 
 Every finished stage is a file in the run's folder; a run that broke off goes on from there.
 """
@@ -39,7 +40,9 @@ from pipelines.stream_cache import StreamCache
 from pipelines.team import Team
 from pipelines.train_experts import train_expert, train_sync
 from pipelines.train_fusion import train_fusion
+from pipelines.train_pairs import train_pairs
 from pipelines.train_sharpness import train_sharpness
+from pipelines.train_vocoder import train_vocoder
 
 logger = logging.getLogger(__name__)
 
@@ -67,13 +70,15 @@ class TrainConfig:
     device: str = "cpu"
     precision: str = "bfloat16"  # of the forward passes, or float32
     stem: str | None = None  # safetensors of torchvision's MobileNetV2 (ImageNet) to start from
-    stages: tuple[str, ...] = (*PROBES, "sync", "sharpness", "fusion", "calibrate")
+    stages: tuple[str, ...] = (*PROBES, "pairs", "sync", "sharpness", "fusion", "calibrate")
     data: DataConfig = field(default_factory=DataConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     appearance: StageConfig = field(default_factory=StageConfig)
     flow: StageConfig = field(default_factory=StageConfig)
     depth: StageConfig = field(default_factory=StageConfig)
     mel: StageConfig = field(default_factory=lambda: StageConfig(batch=32, length=50))
+    vocoder: StageConfig = field(default_factory=lambda: StageConfig(3000, batch=12, length=13))
+    pairs: StageConfig = field(default_factory=lambda: StageConfig(400, 12, 50, rate=3e-4))
     sync: StageConfig = field(default_factory=lambda: StageConfig(batch=24, length=64))
     fusion: StageConfig = field(default_factory=lambda: StageConfig(batch=32, length=128))
 
@@ -122,6 +127,9 @@ def train_stages(config: TrainConfig, failed: dict[Path, str], team: Team) -> No
     for name, modality in PROBES.items():
         if name in config.stages:
             train_expert(name, modality, detector, clips, getattr(config, name), run)
+    if "pairs" in config.stages:
+        vocoder = train_vocoder(clips, config.vocoder, run)
+        train_pairs(detector, vocoder, clips, config.pairs, run)
     if "sync" in config.stages:
         train_sync(detector, clips, config.sync, run)
     if "sharpness" in config.stages:

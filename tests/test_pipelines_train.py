@@ -16,6 +16,7 @@ from avdetect.example import example_frames, example_waveform
 from extractors.media import write_clip
 from fusion.transformer import LagProfile
 from pipelines.detect import load
+from pipelines.detector import PROBES
 from pipelines.fitting import Run, StageConfig, fit
 from pipelines.train import train
 from pipelines.train_experts import sync_loss
@@ -155,7 +156,8 @@ def recipe(corpus: Path, out: str) -> Path:
         f"data: {{videos: {corpus / 'manifest.csv'}, splits: {corpus / 'splits.yaml'}, "
         f"cache: {corpus / 'cache'}, workers: 1}}\n"
         f"detector: {{name: tiny, experts: {sizes}}}\n"
-        + "".join(f"{s}: {stage}\n" for s in ("appearance", "flow", "depth", "mel", "fusion"))
+        + "".join(f"{s}: {stage}\n" for s in (*PROBES, "pairs", "fusion"))
+        + "vocoder: {updates: 4, batch: 2, length: 13, evaluate_every: 2}\n"
         + "sync: {updates: 4, batch: 2, length: 64, evaluate_every: 2}\n"
     )
     return path
@@ -166,7 +168,7 @@ def check_run(corpus: Path, out: str, weights: Path) -> int:
     assert weights == corpus / out / "tiny.safetensors"
     log = [json.loads(line) for line in (corpus / out / "log.jsonl").read_text().splitlines()]
     assert {row["stage"] for row in log if "loss" in row} == {
-        "appearance", "flow", "depth", "mel", "sync", "fusion",
+        "appearance", "flow", "depth", "mel", "vocoder", "pairs", "sync", "fusion",
     }  # fmt: skip
     fitted = next(row for row in log if row.get("stage") == "sharpness")
     assert fitted["fake"] >= 1
