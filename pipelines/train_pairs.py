@@ -7,12 +7,12 @@ sound was made. Within a pair the forged one is to score higher, whatever else t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from extractors.encoding import reencode_waveform
@@ -94,7 +94,11 @@ def train_pairs(
     detector: Detector, vocoder: Vocoder, clips: dict[str, list[TrainClip]],
     config: StageConfig, run: Run,
 ) -> None:  # fmt: skip
-    """Teach the sound expert further, from clips as before and from pairs beside them."""
+    """Teach the sound expert further, from clips as before and from pairs beside them.
+
+    It ends halfway between what it was and what it became (Wortsman et al. 2022, WiSE-FT): pairs
+    teach it vocoders, and much of what it knew of other forgeries would be forgotten.
+    """
     train, val = (
         [c for c in clips[split] if "mel" in c.names and c.sample.audio is not None]
         for split in ("train", "val")
@@ -119,4 +123,15 @@ def train_pairs(
     def score_of(module: Probe) -> float:
         return probe_auc(module, val, STREAMS, "audio", run.device)
 
-    fit("pairs", Probe("mel", detector).to(run.device), config, run, batches, loss_of, score_of)
+    probe = Probe("mel", detector).to(run.device)
+    before = {name: t.clone() for name, t in probe.state_dict().items()}
+    fit("pairs", probe, config, run, batches, loss_of, score_of)
+    halfway(probe, before)
+
+
+@torch.no_grad()
+def halfway(module: nn.Module, before: Mapping[str, Tensor]) -> None:
+    """Move a module's weights and running statistics half of the way back to what they were."""
+    for name, now in module.state_dict().items():
+        if now.is_floating_point():
+            now.lerp_(before[name], 0.5)

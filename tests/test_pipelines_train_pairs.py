@@ -14,7 +14,7 @@ from pipelines.batches import TrainClip
 from pipelines.dataset_records import WHOLE
 from pipelines.datasets import Sample
 from pipelines.forge_neural import Vocoder
-from pipelines.train_pairs import BIT_RATES, PAIRS, Pairs, ranking_loss
+from pipelines.train_pairs import BIT_RATES, PAIRS, Pairs, halfway, ranking_loss
 
 
 def clips(count: int, source: str, steps: int = 40) -> list[TrainClip]:
@@ -87,3 +87,16 @@ def test_ranking_asks_for_a_margin_within_each_pair_and_ignores_padding() -> Non
     padded = equal.clone()
     padded[2:, 4:] = 100
     assert float(ranking_loss(padded, mask)) == pytest.approx(np.log1p(np.e), rel=1e-5)
+
+
+def test_weights_end_halfway_between_what_they_were_and_what_they_became() -> None:
+    module = torch.nn.BatchNorm1d(2)
+    before = {name: t.clone() for name, t in module.state_dict().items()}
+    with torch.no_grad():
+        module.weight.add_(2.0)
+    module.running_mean.sub_(1.0)
+    module.num_batches_tracked.add_(7)
+    halfway(module, before)
+    assert module.weight.tolist() == [2.0, 2.0]
+    assert module.running_mean.tolist() == [-0.5, -0.5]
+    assert int(module.num_batches_tracked) == 7  # a count has no half
