@@ -102,6 +102,27 @@ def test_votes_of_patches_tell_faces_that_were_made_small_from_rebuilt_ones(
 
 
 @pytest.mark.slow
+def test_votes_of_patches_tell_what_a_decoder_made_throughout_from_what_it_rebuilt(
+    crops_of: Crops,
+) -> None:
+    crops = crops_of("genuine").float()
+    grid = crops.unfold(3, 8, 8).unfold(4, 8, 8)  # (22, 8, 3, 14, 14, 8, 8)
+    patches = grid.movedim(2, 4).flatten(4).flatten(0, 3)  # (N, 192)
+    mean = patches.mean(dim=0)
+    _, vectors = torch.linalg.eigh((patches - mean).T @ (patches - mean))  # ascending
+    codes = (patches - mean) @ vectors[:, -12:]
+    # Codes of no picture: each number of a patch comes from another patch.
+    generator = torch.Generator().manual_seed(0)
+    drawn = [column[torch.randperm(len(codes), generator=generator)] for column in codes.T]
+    kinds = []
+    for said in (codes, torch.stack(drawn, dim=1)):
+        made = (mean + said @ vectors[:, -12:].T).reshape(*crops.shape[:2], 14, 14, 3, 8, 8)
+        kinds.append(made.movedim(4, 2).transpose(4, 5).reshape(crops.shape).clamp(0, 255).byte())
+    torch.manual_seed(0)
+    assert held_out_auc(PatchVotes(patches=12, width=8), *kinds, 24) > 0.95
+
+
+@pytest.mark.slow
 def test_rich_against_poor_texture_finds_the_noise_of_another_camera(crops_of: Crops) -> None:
     part = PatchCraft(patches=27, width=8)
     assert held_out_auc(part, crops_of("genuine"), crops_of("blend"), 80) > 0.95
