@@ -19,7 +19,7 @@ from pipelines.map_truth import twin_chunk
 from pipelines.metrics import auc, bootstrap_interval
 from pipelines.train import TrainConfig
 from pipelines.zoo_maps import FORGED, MapChunk, genuine_faces, held_chunks
-from temporal.forgery_map import map_cosine, map_psnr
+from temporal.forgery_map import map_cosine, map_psnr, map_ssim
 
 Row = dict[str, Any]  # a number and its interval by name
 FEWEST = 5  # files of a method that has a line of its own
@@ -117,6 +117,7 @@ def clip_numbers(found: Tensor, chunk: MapChunk, threshold: float) -> dict[str, 
         "IoU of cells": float((said & forged).sum() / (said | forged).sum().clamp(min=1)),
         "cosine": float(map_cosine(found, chunk.truth)),
         "PSNR": float(map_psnr(found, chunk.truth)),
+        "SSIM": float(map_ssim(found, chunk.truth)),
     }
 
 

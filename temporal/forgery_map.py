@@ -19,6 +19,7 @@ CELLS = 28  # of the map, to either side: 4 pixels of a crop each
 # Layers of the appearance expert's stem that are read: their channels and cells to either side.
 LAYERS = {1: (16, 56), 3: (24, 28), 6: (32, 14), 13: (96, 7)}
 ROOM = 3  # cells around the face that count as face: a tenth of the crop
+WINDOW, WINDOW_SPREAD = 11, 1.5  # of structural similarity: places to either side, and of its bell
 HARDLY = -3.0  # logit of an untrained map: most of most pictures is genuine
 
 
@@ -106,6 +107,31 @@ def map_cosine(found: Tensor, truth: Tensor) -> Tensor:
 def map_psnr(found: Tensor, truth: Tensor) -> Tensor:
     """Return the peak signal-to-noise ratio (), decibels, of a map in [0, 1]."""
     return -10 * (found - truth).square().mean().log10()
+
+
+def map_ssim(found: Tensor, truth: Tensor) -> Tensor:
+    """Return the mean structural similarity () of maps (L, H, W) in [0, 1], 1 where they are equal.
+
+    Over the places where the window of 11x11 lies inside the map; H and W are 11 or more.
+
+    Source: Wang et al., IEEE TIP 2004.
+    """
+    places = torch.arange(WINDOW, dtype=truth.dtype) - WINDOW // 2
+    line = torch.softmax(-0.5 * (places / WINDOW_SPREAD).square(), dim=0)
+    window = (line[:, None] * line)[None, None]
+
+    def local_mean(maps: Tensor) -> Tensor:
+        return functional.conv2d(maps[:, None], window)
+
+    mean, other = local_mean(found), local_mean(truth)
+    spread = local_mean(found.square()) - mean.square()
+    other_spread = local_mean(truth.square()) - other.square()
+    shared = local_mean(found * truth) - mean * other
+    light, contrast = 0.01**2, 0.03**2  # that keep quotients of flat places steady
+    alike = (2 * mean * other + light) * (2 * shared + contrast)
+    return (alike / (
+        (mean.square() + other.square() + light) * (spread + other_spread + contrast)
+    )).mean()  # fmt: skip
 
 
 def _block(channels: int, width: int, stride: int = 1) -> nn.Sequential:

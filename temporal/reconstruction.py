@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from temporal.experts import normalise
+from temporal.localization import MODALITIES
 from temporal.texture import by_step
 
 SIDE = 112  # pixels of a crop
@@ -40,6 +41,32 @@ class AutoEncoder(nn.Module):
         """Return the reconstruction (N, 3, H, W)."""
         made: Tensor = self.up(self.down(crops))
         return made
+
+
+class Rebuilt(nn.Module):
+    """How badly an auto-encoder rebuilds each crop that learned genuine faces, and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plain = AutoEncoder()
+
+    def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
+        """Return the log of the error (B, L) of appearance (B, L, 3, H, W) uint8."""
+        crops = normalise("appearance", streams["appearance"])
+        return by_step(lambda few: self._error(few).log(), crops, self.training)
+
+    def learn(
+        self, streams: Mapping[str, Tensor], targets: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return step logits (B, L) that teach nothing, and the error on steps known as genuine."""
+        crops = normalise("appearance", streams["appearance"])
+        error = by_step(self._error, crops, at_once=True)
+        genuine = mask & (targets[..., MODALITIES.index("visual")] == 0)
+        return error.detach().log(), (error * genuine).sum() / genuine.sum().clamp(min=1)
+
+    def _error(self, crops: Tensor) -> Tensor:
+        error: Tensor = (self.plain(crops) - crops).square().mean(dim=(1, 2, 3))
+        return error
 
 
 class VariationalAutoEncoder(nn.Module):

@@ -10,6 +10,7 @@ from torch import nn
 
 from fusion.baselines import EnsembleOfExperts, MaximumOfExperts, MeanOfExperts
 from fusion.similarity_gate import SimilarityGate
+from pipelines.metrics import auc
 
 NAN = float("nan")
 OPINIONS = {"opinions": torch.tensor([[[1.0, 3.0, NAN], [NAN, NAN, NAN], [-2.0, -1.0, -6.0]]])}
@@ -39,18 +40,43 @@ def test_only_the_experts_in_the_given_places_are_asked() -> None:
     torch.testing.assert_close(EnsembleOfExperts(2, [0, 1])(OPINIONS), MeanOfExperts()(some))
 
 
-def test_an_ensemble_learns_which_expert_to_trust() -> None:
-    labels = torch.arange(400) % 2
-    good = labels * 2.0 - 1 + 0.5 * torch.randn(400)
-    given = {"opinions": torch.stack([torch.randn(400), good, torch.randn(400)], dim=1)[None]}
-    ensemble = EnsembleOfExperts(3)
+def fitted(
+    ensemble: EnsembleOfExperts, opinions: torch.Tensor, labels: torch.Tensor
+) -> EnsembleOfExperts:
+    """The ensemble after it has learned from the opinions (N, K) of clips with labels (N,)."""
     optimizer = torch.optim.Adam(ensemble.parameters(), 0.05)
     for _ in range(150):
-        loss = nn.functional.binary_cross_entropy_with_logits(ensemble(given)[0], labels.float())
+        said = ensemble({"opinions": opinions[None]})[0]
+        loss = nn.functional.binary_cross_entropy_with_logits(said, labels.float())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    return ensemble
+
+
+def test_an_ensemble_learns_which_expert_to_trust() -> None:
+    labels = torch.arange(400) % 2
+    good = labels * 2.0 - 1 + 0.5 * torch.randn(400)
+    given = torch.stack([torch.randn(400), good, torch.randn(400)], dim=1)
+    ensemble = fitted(EnsembleOfExperts(3), given, labels)
     assert ensemble.shares.softmax(dim=0)[1] > 0.8
+
+
+def test_of_an_artefact_left_out_the_ensemble_knows_as_much_as_the_best_expert() -> None:
+    # Drawn opinions: each of three experts sees its own artefact well and the other two a little.
+    sees = 0.5 + 1.5 * torch.eye(3)
+    labels = torch.arange(600) % 2
+    given = [torch.randn(600, 3) + labels[:, None] * row for row in sees]  # of each artefact
+    ensembles, experts = [], []
+    for left_out in range(3):
+        taught = torch.cat([given[i] for i in range(3) if i != left_out])
+        ensemble = fitted(EnsembleOfExperts(3), taught, labels.repeat(2))
+        with torch.inference_mode():
+            said = ensemble({"opinions": given[left_out][None]})[0]
+        ensembles.append(auc(labels.numpy(), said.numpy()))
+        experts.append([auc(labels.numpy(), own.numpy()) for own in given[left_out].T])
+    best = max(sum(own) / 3 for own in zip(*experts, strict=True))
+    assert sum(ensembles) / 3 >= best - 0.01
 
 
 def gate() -> SimilarityGate:

@@ -14,11 +14,12 @@ from safetensors.torch import save_file
 
 from avdetect import cli
 from extractors.media import SAMPLE_RATE, write_clip
-from fusion.clip_heads import FamilyHead
+from fusion.clip_heads import FamilyHead, LaunderingHead, TypeHead
 from fusion.open_world import OpenFamilyHead
 from pipelines.attribute import RegisterError, read_register, write_register
 from pipelines.config import ConfigError, load_config
 from pipelines.datasets import WHOLE, Sample, Spans
+from pipelines.detect import load
 from pipelines.head_board import (
     heads_table,
     measured_families,
@@ -192,6 +193,15 @@ def test_adding_a_generator_changes_nothing_about_the_others(tmp_path: Path) -> 
     before = read_register(path, weights)["a"]["audio"]
     write_register(path, read_register(path, weights) | {"b": {"audio": torch.rand(4)}}, weights)
     assert torch.equal(read_register(path, weights)["a"]["audio"], before)
+
+
+def test_no_head_is_asked_for_a_verdict(monkeypatch: pytest.MonkeyPatch, face_clip: Path) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a head was asked")
+
+    for head in (TypeHead, FamilyHead, OpenFamilyHead, LaunderingHead):
+        monkeypatch.setattr(head, "forward", refuse)
+    assert load().detect(face_clip).score is not None
 
 
 def test_how_near_newcomers_are_is_asked_of_clips_that_did_not_register_them() -> None:

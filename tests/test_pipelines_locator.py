@@ -107,10 +107,12 @@ def test_numbers_of_a_perfect_map_are_perfect_and_those_of_an_empty_one_are_not(
     assert perfect["AUC of cells"] == perfect["AUC of the face's cells"] == 1
     assert perfect["IoU of cells"] == 1
     assert perfect["cosine"] == pytest.approx(1.0, abs=1e-5)
+    assert perfect["SSIM"] == pytest.approx(1.0, abs=1e-5)
     empty = clip_numbers(face * 0.01, chunk, FORGED)
     assert empty["AUC of the face's cells"] == 0.5  # to know the face tells nothing of the cells
     assert empty["AUC of cells"] > 0.5
     assert empty["IoU of cells"] == 0
+    assert empty["SSIM"] < 0.9
 
 
 def test_twins_are_cut_alike_and_their_truth_is_where_the_file_was_painted(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torchvision.models import mobilenet_v2
 
 from temporal.experts import AppearanceExpert
@@ -19,6 +20,7 @@ from temporal.forgery_map import (
     map_cosine,
     map_loss,
     map_psnr,
+    map_ssim,
     seen_by,
 )
 
@@ -61,6 +63,23 @@ def test_the_cosine_knows_no_scale_and_the_ratio_of_a_constant_error_is_its_leve
         float(map_cosine(other, truth)), abs=1e-5
     )
     assert float(map_psnr(truth + 0.05, truth)) == pytest.approx(-20 * math.log10(0.05), abs=1e-3)
+
+
+def test_structural_similarity_is_that_of_scipys_bells_and_known_for_flat_maps() -> None:
+    found, truth = (torch.rand(2, CELLS, CELLS, dtype=torch.float64) for _ in range(2))
+    alike = []
+    for a, b in zip(found.numpy(), truth.numpy(), strict=True):
+        # 3.5 spreads to either side are 11 places; away from the edge no mirror is seen
+        mean, other, squares, others, both = (
+            gaussian_filter(x, 1.5, truncate=3.5)[5:-5, 5:-5] for x in (a, b, a * a, b * b, a * b)
+        )
+        shared, spread = both - mean * other, squares - mean**2 + others - other**2
+        light = (2 * mean * other + 1e-4) / (mean**2 + other**2 + 1e-4)
+        alike.append((light * (2 * shared + 9e-4) / (spread + 9e-4)).mean())
+    assert float(map_ssim(found, truth)) == pytest.approx(sum(alike) / 2, abs=1e-9)
+    assert float(map_ssim(truth, truth)) == pytest.approx(1.0)
+    flat = [torch.full((1, CELLS, CELLS), level, dtype=torch.float64) for level in (0.2, 0.4)]
+    assert float(map_ssim(*flat)) == pytest.approx((0.16 + 1e-4) / (0.2 + 1e-4))
 
 
 def test_the_face_is_where_its_mesh_is_and_a_tenth_of_the_crop_around_it() -> None:

@@ -18,6 +18,7 @@ from temporal.reconstruction import (
     AutoEncoder,
     GenConVit,
     HybridEncoder,
+    Rebuilt,
     VariationalAutoEncoder,
     divergence,
     drawn,
@@ -110,3 +111,19 @@ def test_learning_brings_the_reconstruction_nearer(tmp_path: Path) -> None:
     train_steps("part", part, ("appearance",), "visual", (clips, clips), stage, run)
     with torch.inference_mode():
         assert float(part.eval().learn(*given)[1]) < 0.9 * before
+
+
+def test_only_genuine_steps_teach_to_rebuild_and_the_logit_is_the_error_in_logs() -> None:
+    part = Rebuilt()
+    crops = torch.randint(0, 255, (2, 3, 3, 16, 16), dtype=torch.uint8)
+    targets, mask = torch.zeros(2, 3, 3), torch.ones(2, 3).bool()
+    targets[0, :, 0], targets[1, 0, 0], mask[1, 1] = 1.0, -1.0, False  # forged, unknown, no step
+    logits, loss = part.learn({"appearance": crops}, targets, mask)
+    taught = (crops[1, 2] / 64.0 - 2.0)[None]
+    error = (part.plain(taught) - taught).square().mean()
+    assert float(loss.detach()) == pytest.approx(float(error.detach()), rel=1e-5)
+    assert float(logits[1, 2]) == pytest.approx(float(error.detach().log()), rel=1e-4)
+    torch.testing.assert_close(part({"appearance": crops}), logits)
+    assert not logits.requires_grad
+    targets[:] = 1.0
+    assert float(part.learn({"appearance": crops}, targets, mask)[1].detach()) == 0.0

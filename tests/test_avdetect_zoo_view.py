@@ -1,0 +1,69 @@
+"""The zoo's verbs: what is listed, who trains what, and where tables go."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from avdetect import cli, zoo_view
+from pipelines.config import ConfigError
+from pipelines.zoo import SHIPPED, train_part
+from pipelines.zoo_heads import train_head
+from pipelines.zoo_maps import train_map
+
+ROOT = Path(__file__).resolve().parents[1]
+LEARNS = "title: reads faces\npart: m:C\nstage: {updates: 1}\n"
+
+
+def listed(folder: Path) -> dict[str, str]:
+    """Each part that the command lists, and the rest of its row."""
+    console = Console(width=200)
+    with console.capture() as printed:
+        console.print(zoo_view.parts_table(Namespace(parts=folder)))
+    rows = [line.split("│") for line in printed.get().splitlines() if "│" in line]
+    return {row[1].strip(): " ".join(row[2:]) for row in rows}
+
+
+def test_the_list_says_of_which_parts_there_are_weights(tmp_path: Path) -> None:
+    for name in ("cifake", "newcomer"):
+        (tmp_path / f"{name}.yaml").write_text(LEARNS)
+    (tmp_path / "rule.yaml").write_text("title: a rule\npart: m:C\nmodality: any\nstreams: [lag]\n")
+    rows = listed(tmp_path)
+    assert (SHIPPED / "cifake.safetensors").exists()
+    assert "shipped" in rows["cifake"]
+    assert "to be trained" in rows["newcomer"]
+    assert "needs none" in rows["rule"]
+    assert "any" in rows["rule"]
+    assert "lag" in rows["rule"]
+
+
+def test_parts_heads_and_maps_are_each_trained_by_their_own() -> None:
+    for path, trainer in (("zoo/cifake", train_part), ("heads/types", train_head),
+                          ("heads/map", train_map)):  # fmt: skip
+        assert zoo_view.trainer_of(ROOT / "configs" / f"{path}.yaml") is trainer
+
+
+def test_a_file_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
+        zoo_view.trainer_of(Path("nowhere.yaml"))
+    assert cli.main(["zoo", "train", "nowhere.yaml"]) == 2
+    said = capsys.readouterr().err
+    assert "nowhere.yaml" in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_the_table_of_heads_is_printed_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def evaluate(*_: object) -> dict[str, dict[str, object]]:
+        return {"types": {"title": "kinds", "clips": 7, "map": (0.5, 0.4, 0.6)}}
+
+    monkeypatch.setattr(zoo_view, "evaluate_heads", evaluate)
+    board = tmp_path / "heads.md"
+    assert cli.main(["zoo", "heads", "types", "--board", str(board)]) == 0
+    assert board.read_text().startswith("### types: kinds\n")
+    assert "| map | 0.50 (0.40–0.60) |" in board.read_text()
+    assert "| clips | 7 |" in capsys.readouterr().out
