@@ -141,20 +141,25 @@ def _priors(score: float | None) -> list[dict[str, float]]:
 
 
 def _lanes(result: Mapping[str, Any], evidence: Evidence, duration: float) -> list[dict[str, Any]]:
-    """Return the lanes of the page, each with its text alternative and its segments."""
+    """Return the lanes of the page, each with its text alternative and its segments.
+
+    A track that was not judged has none, and one that was alone is its own highest.
+    """
     curves = {
         m: np.array([np.nan if v is None else v for v in result["timeline"][m]], float)
         for m in MODALITIES
     }
-    curves["fused"] = fused(result["timeline"])
-    titles = {**MODALITIES, "fused": "highest of the three"}
+    curves = {m: curve for m, curve in curves.items() if _any(curve)}
+    if len(curves) > 1:
+        curves["fused"] = fused(result["timeline"])
+    titles = {**MODALITIES, "fused": "highest of these"}
     lanes = [
         {
-            "name": name, "title": title, "kind": "score", "words": _in_words(curves[name]),
-            "svg": lane({name: curves[name]}, 0.0, 1.0, 0.5) if _any(curves[name]) else None,
+            "name": name, "title": titles[name], "kind": "score", "words": _in_words(curve),
+            "svg": lane({name: curve}, 0.0, 1.0, 0.5),
             "segments": [s for s in result["segments"] if name in (s["modality"], "fused")],
         }
-        for name, title in titles.items()
+        for name, curve in curves.items()
     ]  # fmt: skip
     picture = spectrogram(evidence.spectrogram)
     if picture is not None:
@@ -186,9 +191,7 @@ def _unit(values: Any) -> Any:
 
 
 def _in_words(curve: Any) -> str:
-    """Return what a score's curve (T,) shows."""
-    if not _any(curve):
-        return "Not judged."
+    """Return what a score's curve (T,), judged somewhere, shows."""
     top = int(np.nanargmax(curve))
     above, unknown = int((curve > 0.5).sum()) / 25, int(np.isnan(curve).sum()) / 25
     words = f"Highest {curve[top]:.2f} at {clock((top + 0.5) / 25)}; above 0.5 for {above:.1f} s"
@@ -199,8 +202,8 @@ def _off_face(shares: Mapping[str, float]) -> list[str]:
     """Return a warning for each expert whose evidence lies mostly off the face."""
     area = shares.get("area")
     return [
-        f"{share:.0%} of what the network for {EVIDENCE[name]} goes by lies off the face, where "
-        f"{area:.0%} of the crop is: it may judge the background rather than the face."
+        f"{100 * share:.0f} % of what the network for {EVIDENCE[name]} goes by lies off the face, where "
+        f"{100 * area:.0f} % of the crop is: it may judge the background rather than the face."
         for name, share in shares.items()
         if area is not None and name != "area" and share > max(OFF_FACE, area)
     ]
