@@ -10,9 +10,10 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from pipelines.findings import agreement, sentences
 from pipelines.report_pictures import moment_pictures, silent
 from pipelines.report_plots import data_uri, fused, lane, spectrogram, ticks
 from pipelines.words import EVIDENCE, MODALITIES, VERDICTS, clock, why_not
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 TEMPLATES = Path(__file__).parent / "templates"
 PRIORS = (0.5, 0.1, 0.01)  # shares of manipulated clips for which the score is spelt out
@@ -57,6 +61,15 @@ def write_report(
     Raises:
         OSError: the page cannot be written.
     """
+    page = _template().render(**page_values(result, video, evidence, origin))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # A name that is no text, as Linux allows, must not stop the page.
+    out.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+@cache
+def _template() -> Template:
+    """Return the page without its values, compiled once a process."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     engine = Environment(
@@ -64,10 +77,7 @@ def write_report(
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     engine.filters["clock"] = clock
-    page = engine.get_template("report.html").render(**page_values(result, video, evidence, origin))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # A name that is no text, as Linux allows, must not stop the page.
-    out.write_text(page, encoding="utf-8", errors="backslashreplace")
+    return engine.get_template("report.html")
 
 
 def page_values(
@@ -202,8 +212,9 @@ def _off_face(shares: Mapping[str, float]) -> list[str]:
     """Return a warning for each expert whose evidence lies mostly off the face."""
     area = shares.get("area")
     return [
-        f"{100 * share:.0f} % of what the network for {EVIDENCE[name]} goes by lies off the face, where "
-        f"{100 * area:.0f} % of the crop is: it may judge the background rather than the face."
+        f"{100 * share:.0f} % of what the network for {EVIDENCE[name]} goes by lies off the face, "
+        f"where {100 * area:.0f} % of the crop is: it may judge the background rather than "
+        "the face."
         for name, share in shares.items()
         if area is not None and name != "area" and share > max(OFF_FACE, area)
     ]
