@@ -20,6 +20,7 @@ import numpy as np
 from extractors.media import MediaError, read_facts
 from pipelines.explain import Evidence
 from pipelines.findings import agreement, sentences
+from pipelines.judge import JudgeConfig
 from pipelines.report_pictures import moment_pictures, silent
 from pipelines.report_plots import data_uri, fused, lane, spectrogram, ticks
 from pipelines.words import EVIDENCE, MODALITIES, VERDICTS, clock, why_not
@@ -93,6 +94,7 @@ def page_values(
         "modalities": MODALITIES,
         "kinds": EVIDENCE,
         "judged": _judged(result),
+        "uncertain": JudgeConfig().uncertain,
         "faces": sorted(result["faces"], key=lambda face: -face["score"])[:FACES],
         "priors": _priors(result["score"]),
         "duration": duration,
