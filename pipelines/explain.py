@@ -166,11 +166,14 @@ class Recorder:
 
 
 def forged(locator: Locator | None, moment: Moment) -> dict[str, Tensor]:
-    """Return how much of a face seems painted over, by the name `forged`: (L, 28, 28), 0 to 1."""
+    """Return how much of a face seems painted over, by the name `forged`: (5, 28, 28), 0 to 1.
+
+    Only of the pictures that are shown, see `Moment.shown`.
+    """
     if locator is None or not {"appearance", "depth"} <= set(moment.streams):
         return {}
-    face = face_cells(moment.streams["depth"])
-    return {"forged": locator(moment.streams["appearance"], face)}
+    crops, depth = (moment.streams[name][moment.shown] for name in ("appearance", "depth"))
+    return {"forged": locator(crops, face_cells(depth))}
 
 
 class Folding:

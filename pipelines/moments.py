@@ -20,6 +20,7 @@ from temporal.localization import MODALITIES
 KEPT = {"visual": 4, "audio": 2}  # moments of each modality that are shown
 REACH = 32  # steps to either side that the experts are shown
 ASKED = 6  # steps to either side whose logits are explained: half a second in all
+SHOWN = (-6, -3, 0, 3, 6)  # steps from the middle whose pictures the page has
 APART = 25  # steps between two moments of one face
 
 
@@ -43,6 +44,12 @@ class Moment:
     def span(self) -> tuple[float, float]:
         """Start and end in seconds."""
         return max(self.step - ASKED, 0) / STEP_RATE, (self.step + ASKED + 1) / STEP_RATE
+
+    @property
+    def shown(self) -> list[int]:
+        """Indices in its streams of the steps whose pictures are shown."""
+        last = len(next(iter(self.streams.values()))) - 1
+        return [min(max(self.step - self.first + offset, 0), last) for offset in SHOWN]
 
 
 class Moments:

@@ -10,18 +10,23 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from extractors.media import MediaError, read_facts
 from pipelines.explain import Evidence
 from pipelines.findings import agreement, sentences
+from pipelines.judge import JudgeConfig
 from pipelines.report_pictures import moment_pictures, silent
 from pipelines.report_plots import data_uri, fused, lane, spectrogram, ticks
 from pipelines.words import EVIDENCE, MODALITIES, VERDICTS, clock, why_not
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 TEMPLATES = Path(__file__).parent / "templates"
 PRIORS = (0.5, 0.1, 0.01)  # shares of manipulated clips for which the score is spelt out
@@ -57,6 +62,15 @@ def write_report(
     Raises:
         OSError: the page cannot be written.
     """
+    page = _template().render(**page_values(result, video, evidence, origin))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # A name that is no text, as Linux allows, must not stop the page.
+    out.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+@cache
+def _template() -> Template:
+    """Return the page without its values, compiled once a process."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     engine = Environment(
@@ -64,10 +78,7 @@ def write_report(
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     engine.filters["clock"] = clock
-    page = engine.get_template("report.html").render(**page_values(result, video, evidence, origin))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # A name that is no text, as Linux allows, must not stop the page.
-    out.write_text(page, encoding="utf-8", errors="backslashreplace")
+    return engine.get_template("report.html")
 
 
 def page_values(
@@ -83,6 +94,7 @@ def page_values(
         "modalities": MODALITIES,
         "kinds": EVIDENCE,
         "judged": _judged(result),
+        "uncertain": JudgeConfig().uncertain,
         "faces": sorted(result["faces"], key=lambda face: -face["score"])[:FACES],
         "priors": _priors(result["score"]),
         "duration": duration,
@@ -141,20 +153,25 @@ def _priors(score: float | None) -> list[dict[str, float]]:
 
 
 def _lanes(result: Mapping[str, Any], evidence: Evidence, duration: float) -> list[dict[str, Any]]:
-    """Return the lanes of the page, each with its text alternative and its segments."""
+    """Return the lanes of the page, each with its text alternative and its segments.
+
+    A track that was not judged has none, and one that was alone is its own highest.
+    """
     curves = {
         m: np.array([np.nan if v is None else v for v in result["timeline"][m]], float)
         for m in MODALITIES
     }
-    curves["fused"] = fused(result["timeline"])
-    titles = {**MODALITIES, "fused": "highest of the three"}
+    curves = {m: curve for m, curve in curves.items() if _any(curve)}
+    if len(curves) > 1:
+        curves["fused"] = fused(result["timeline"])
+    titles = {**MODALITIES, "fused": "highest of these"}
     lanes = [
         {
-            "name": name, "title": title, "kind": "score", "words": _in_words(curves[name]),
-            "svg": lane({name: curves[name]}, 0.0, 1.0, 0.5) if _any(curves[name]) else None,
+            "name": name, "title": titles[name], "kind": "score", "words": _in_words(curve),
+            "svg": lane({name: curve}, 0.0, 1.0, 0.5),
             "segments": [s for s in result["segments"] if name in (s["modality"], "fused")],
         }
-        for name, title in titles.items()
+        for name, curve in curves.items()
     ]  # fmt: skip
     picture = spectrogram(evidence.spectrogram)
     if picture is not None:
@@ -186,9 +203,7 @@ def _unit(values: Any) -> Any:
 
 
 def _in_words(curve: Any) -> str:
-    """Return what a score's curve (T,) shows."""
-    if not _any(curve):
-        return "Not judged."
+    """Return what a score's curve (T,), judged somewhere, shows."""
     top = int(np.nanargmax(curve))
     above, unknown = int((curve > 0.5).sum()) / 25, int(np.isnan(curve).sum()) / 25
     words = f"Highest {curve[top]:.2f} at {clock((top + 0.5) / 25)}; above 0.5 for {above:.1f} s"
@@ -199,8 +214,9 @@ def _off_face(shares: Mapping[str, float]) -> list[str]:
     """Return a warning for each expert whose evidence lies mostly off the face."""
     area = shares.get("area")
     return [
-        f"{share:.0%} of what the network for {EVIDENCE[name]} goes by lies off the face, where "
-        f"{area:.0%} of the crop is: it may judge the background rather than the face."
+        f"{100 * share:.0f} % of what the network for {EVIDENCE[name]} goes by lies off the face, "
+        f"where {100 * area:.0f} % of the crop is: it may judge the background rather than "
+        "the face."
         for name, share in shares.items()
         if area is not None and name != "area" and share > max(OFF_FACE, area)
     ]

@@ -12,7 +12,6 @@ from torch.nn import functional
 from pipelines.moments import Moment
 from pipelines.report_plots import data_uri
 
-OFFSETS = (-6, -3, 0, 3, 6)  # steps from the moment's middle
 TILE = 112  # pixels
 Pixels = npt.NDArray[np.uint8]
 STREAM = {"appearance": "appearance", "lips": "mouth", "flow": "flow", "depth": "depth"}
@@ -32,7 +31,7 @@ def moment_pictures(moment: Moment, maps: dict[str, Tensor]) -> list[dict[str, s
     if moment.modality == "audio":
         heard = "mel" in maps and bool(maps["mel"].any())
         return [_sound_picture(moment, maps["mel"][0])] if heard else []
-    steps = _steps(moment)
+    steps = moment.shown
     rows = []
     for expert, stream in STREAM.items():
         if expert in maps and maps[expert].any():
@@ -43,7 +42,7 @@ def moment_pictures(moment: Moment, maps: dict[str, Tensor]) -> list[dict[str, s
             words = f"its evidence is strongest {place(maps[expert][steps])}"
             rows.append(_picture(SEEN[expert], words, [tiles, overlaid(tiles, heat)]))
     if "forged" in maps:
-        rows.append(_forged_picture(moment.streams["appearance"][steps], maps["forged"][steps]))
+        rows.append(_forged_picture(moment.streams["appearance"][steps], maps["forged"]))
     return rows
 
 
@@ -58,12 +57,6 @@ def _forged_picture(crops: Tensor, shares: Tensor) -> dict[str, str]:
     if shares.max() >= FAINT:
         words += f", most of it {place(shares)}"
     return _picture(SEEN["forged"], words, [tiles, grey])
-
-
-def _steps(moment: Moment) -> list[int]:
-    """Return the indices of the five frames in the moment's streams."""
-    last = len(next(iter(moment.streams.values()))) - 1
-    return [min(max(moment.step - moment.first + o, 0), last) for o in OFFSETS]
 
 
 def _tiles(name: str, stream: Tensor) -> Pixels:

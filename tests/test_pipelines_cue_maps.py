@@ -19,7 +19,7 @@ from pipelines.train_experts import Probe
 
 CLIPS = 12
 PICTURES_AND_SOUND = ("appearance", "flow", "depth", "mel")
-UNMAPPED = ("flicker",)  # found by a branch that reads no map of features
+UNMAPPED = ("flicker",)  # found by a branch that reads no map of features: docs/cue_isolation.md
 Array = np.ndarray[Any, Any]
 
 

@@ -95,6 +95,12 @@ document.getElementById("original").addEventListener("change", (event) => {
   const file = event.target.files[0];
   if (file) video.src = URL.createObjectURL(file);
 });
+// Paper has no player: its buttons go, and what is folded is opened.
+for (const [event, paper] of [["beforeprint", true], ["afterprint", false]])
+  window.addEventListener(event, () => {
+    video.controls = !paper;
+    for (const folded of document.querySelectorAll("details")) folded.open = paper;
+  });
 const json = new Blob([JSON.stringify({ ...data.result, evidence: data.evidence }, null, 1)], { type: "application/json" });
 document.getElementById("download").href = URL.createObjectURL(json);
 show(0);
