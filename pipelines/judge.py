@@ -25,8 +25,8 @@ VISUAL, AUDIO, SYNC = range(len(MODALITIES))
 class JudgeConfig:
     """What is enough to judge, and when a score is a verdict."""
 
-    # Scores between are inconclusive. From the upper one on, one in ten of the genuine clips with
-    # picture and sound that calibrated the starter weights is called fake.
+    # Scores between are inconclusive. From the upper one on, fewer than one in ten of the genuine
+    # clips with picture and sound that calibrated the starter weights are called fake.
     uncertain: tuple[float, float] = (0.35, 0.6)
     apart: float = 0.9  # sync scores above forbid the verdict real
     # Scores of visual, audio and sync segments below which they are not reported: none of the 313
