@@ -147,7 +147,10 @@ def _picture_logits(
         1.0 if t.face_size is None else believed(bits, t.face_size, config.detail) for t in pictures
     ]
     if min(shares, default=1.0) < 0.5:
-        warnings.append("the picture has few bits: it says less, and how sharp a face is nothing")
+        warnings.append(
+            "the picture is compressed hard: its score says less, and takes little or no account "
+            "of how sharp faces are"
+        )
     return [
         clip_logit(faded(t, share), VISUAL, detector, None) * (1 + share) / 2
         for t, share in zip(pictures, shares, strict=True)
