@@ -20,7 +20,7 @@ LAUNDERED = (
 )
 WORTH = (
     "A weak lead: of generators that taught it nothing, the family that is named is right no more "
-    "often than the commonest would be, and one in seven genuine voices is given one. docs/zoo.md "
+    "often than the commonest would be, and one in thirty genuine voices is given one. docs/zoo.md "
     "has the numbers; whether a clip is forged at all is for avdetect detect."
 )
 TRACKS = {"visual": "picture", "audio": "sound"}
