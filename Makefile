@@ -33,8 +33,9 @@ detect: $(READY) $(if $(VIDEO),,examples/example.mp4)
 examples/example.mp4: avdetect/example.py | $(READY)
 	$(BIN)/python -m avdetect.example $@
 
+# two processes, each of whole files: their fixtures are made once
 test: $(READY)
-	$(PYTEST)
+	$(PYTEST) -n 2 --dist loadfile
 
 fuzz: $(READY)
 	$(PYTEST) -m slow
