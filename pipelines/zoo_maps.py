@@ -79,6 +79,7 @@ def train_map(path: Path, data: Path, out: Path, overrides: Sequence[str] = ()) 
     decoder = ForgeryMap(**config.settings).to(run.device)
     stem = stem_of(opening_detector()).to(run.device)
     fit_map(path.stem, decoder, stem, train, val, config, run)
+    decoder.at_even_odds(config.forged)
     settle_map(Locator(stem, decoder), held_chunks(val, recipe.seed))
     weights = out / f"{path.stem}.safetensors"
     save_map(weights, decoder, config, len(train))

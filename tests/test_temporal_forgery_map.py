@@ -134,3 +134,17 @@ def test_the_loss_is_least_at_the_truth() -> None:
     assert float(best) == pytest.approx(float(entropy), abs=1e-5)
     for shift in (-0.5, 0.5):
         assert float(map_loss(truth.logit() + shift, truth)) > float(best)
+
+
+def test_at_even_odds_logits_move_by_the_log_odds_of_training() -> None:
+    torch.manual_seed(0)
+    decoder = ForgeryMap(width=8).eval()
+    seen = [torch.randn(2, channels, side, side) for channels, side in LAYERS.values()]
+    face = torch.zeros(2, CELLS, CELLS)
+    face[:, 8:20, 8:20] = 1
+    with torch.inference_mode():
+        before = decoder(seen, face)
+    decoder.at_even_odds(0.75)
+    with torch.inference_mode():
+        moved = before - decoder(seen, face)
+    torch.testing.assert_close(moved, torch.full_like(moved, math.log(3.0)))
