@@ -25,13 +25,14 @@ from pipelines.config import from_dict, to_dict
 from temporal.experts import CONTEXT, EXPERTS, ExpertConfig, build_experts, normalise
 from temporal.localization import MODALITIES, LocalizationConfig, LocalizationHead
 from temporal.sharpness import SharpnessJudge
+from temporal.speech import SpeechJudge
 
 # The experts that judge by themselves as well, and the modality that each judges.
 PROBES = {"appearance": "visual", "flow": "visual", "depth": "visual", "mel": "audio"}
 # Whose opinions make a modality's logits, and which modality that is: the experts by themselves,
-# lips against voice, how sharp the face is, and what fusion says of all.
+# lips against voice, how sharp the face is, how the voice varies, and what fusion says of all.
 JUDGES = (
-    *PROBES.items(), ("lag", "sync"), ("sharpness", "visual"),
+    *PROBES.items(), ("lag", "sync"), ("sharpness", "visual"), ("speech", "audio"),
     *((f"fusion of {m}", m) for m in MODALITIES),
 )  # fmt: skip
 TWO_TRACKS = log(2**0.5 - 1)  # log odds of each of two tracks, of which one is forged at even odds
@@ -79,6 +80,7 @@ class Detector(nn.Module):
         self.lag_probe = LagProbe()
         self.lag_token = nn.Linear(2 * fusion.reach + 1, dim)
         self.sharpness = SharpnessJudge()
+        self.speech = SpeechJudge(dim)
         self.fusion = CrossModalTransformer((*EXPERTS, "lag"), dim, fusion)
         self.probes = nn.ModuleDict({name: nn.Linear(dim, 1) for name in PROBES})
         self.head = LocalizationHead(dim, config.localization)
@@ -122,6 +124,8 @@ class Detector(nn.Module):
             said["lag"] = self.lag_probe(tokens["lag"])
         if "sharpness" in tokens:
             said["sharpness"] = tokens["sharpness"][..., 0]
+        if "mel" in tokens:
+            said["speech"] = self.speech(tokens["mel"], mask)
         said |= {f"fusion of {m}": out.logits[..., i] for i, m in enumerate(MODALITIES)}
         nothing = torch.zeros_like(out.logits[..., 0])
         opinions = torch.stack([said.get(name, nothing) for name, _ in JUDGES], dim=-1)
@@ -193,7 +197,7 @@ def any_logit(logits: Tensor) -> Tensor:
 def save_detector(path: Path, detector: Detector, facts: Mapping[str, object]) -> None:
     """Write weights, config and facts (how it was trained, what it reaches) to one file."""
     metadata = {
-        "format": "avdetect detector 4",
+        "format": "avdetect detector 5",
         "config": json.dumps(to_dict(detector.config)),
         "facts": json.dumps(dict(facts)),
     }
@@ -233,7 +237,7 @@ def load_detector(path: Path, device: str = "cpu") -> Detector:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file: {error}") from error
-    if metadata.get("format") != "avdetect detector 4":
+    if metadata.get("format") != "avdetect detector 5":
         raise ValueError(f"{path}: not the weights of an avdetect detector")
     config = from_dict(DetectorConfig, json.loads(metadata["config"]), str(path))
     detector = Detector(config)

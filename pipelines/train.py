@@ -3,7 +3,8 @@
 1. Each expert learns alone to tell forged from genuine steps of its own stream.
 2. The sound expert goes on learning from genuine speech beside the same by a neural vocoder.
 3. Lips and voice learn what belongs together, from genuine clips alone.
-4. How sharp genuine faces of a size are, and how generated ones differ, is fitted.
+4. How sharp genuine faces of a size are, how genuine voices vary, and how generated ones differ,
+   is fitted.
 5. Fusion and localization learn on the experts' cached tokens.
 6. The scores are calibrated on clips that took no part.
 
@@ -42,6 +43,7 @@ from pipelines.train_experts import train_expert, train_sync
 from pipelines.train_fusion import train_fusion
 from pipelines.train_pairs import train_pairs
 from pipelines.train_sharpness import train_sharpness
+from pipelines.train_speech import train_speech
 from pipelines.train_vocoder import train_vocoder
 
 logger = logging.getLogger(__name__)
@@ -70,7 +72,9 @@ class TrainConfig:
     device: str = "cpu"
     precision: str = "bfloat16"  # of the forward passes, or float32
     stem: str | None = None  # safetensors of torchvision's MobileNetV2 (ImageNet) to start from
-    stages: tuple[str, ...] = (*PROBES, "pairs", "sync", "sharpness", "fusion", "calibrate")
+    stages: tuple[str, ...] = (
+        *PROBES, "pairs", "sync", "sharpness", "speech", "fusion", "calibrate",
+    )  # fmt: skip
     data: DataConfig = field(default_factory=DataConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     appearance: StageConfig = field(default_factory=StageConfig)
@@ -134,6 +138,8 @@ def train_stages(config: TrainConfig, failed: dict[Path, str], team: Team) -> No
         train_sync(detector, clips, config.sync, run)
     if "sharpness" in config.stages:
         train_sharpness(detector, clips["train"], run)
+    if "speech" in config.stages:
+        train_speech(detector, clips["train"], run)
     if "fusion" in config.stages:
         train_fusion(detector, clips, config.fusion, run)
     if not team.leads:

@@ -64,7 +64,7 @@ def rings(pictures: Tensor) -> Tensor:
         pictures: (N, L, 3, H, W), 0 to 255.
     """
     power = torch.stack([ring_power(part) for part in pictures])  # one window at a time
-    mean, square = (_around(x) for x in (power, power.square()))
+    mean, square = (around(x, AROUND) for x in (power, power.square()))
     return torch.cat([mean, (square - mean.square()).clamp(min=0).sqrt()], dim=-1)
 
 
@@ -99,10 +99,10 @@ def powers(size: Tensor) -> Tensor:
     return torch.cat([torch.ones_like(x), x, x.square()], dim=-1)
 
 
-def _around(x: Tensor) -> Tensor:
-    """Return the mean (N, L, C) of the steps around each of x (N, L, C)."""
+def around(x: Tensor, reach: int) -> Tensor:
+    """Return the mean (N, L, C) of the steps up to `reach` from each of x (N, L, C)."""
     pooled = functional.avg_pool1d(
-        x.transpose(1, 2), 2 * AROUND + 1, 1, AROUND, count_include_pad=False
+        x.transpose(1, 2), 2 * reach + 1, 1, reach, count_include_pad=False
     )
     return pooled.transpose(1, 2)
 
