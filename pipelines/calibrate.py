@@ -12,11 +12,12 @@ from pipelines.batches import TrainClip
 from pipelines.detector import JUDGES, Detector, clip_means, clip_peaks
 from pipelines.fitting import Run
 from pipelines.losses import UNKNOWN
-from pipelines.token_clips import VISUAL, JudgedClip, judged_clips, scored, token_clips
+from pipelines.token_clips import JudgedClip, judged_clips, scored, token_clips
 from temporal.localization import MODALITIES
 
 SMALLEST = 0.05  # scale
 FEWEST = 8  # clips of either class without which a scale cannot be fitted
+WHOLE = {"visual": "sharpness", "audio": "whisper"}  # who judges a clip as a whole, not its steps
 
 
 def calibrate(detector: Detector, clips: dict[str, list[TrainClip]], run: Run) -> None:
@@ -47,7 +48,7 @@ def fit_weights(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> No
     would drown a modest one that holds on people and generators never seen.
     """
     for column, modality in enumerate(MODALITIES):
-        mine = [i for i, (name, m) in enumerate(JUDGES) if m == modality and name != "sharpness"]
+        mine = [i for i, j in enumerate(JUDGES) if j[1] == modality and j[0] != WHOLE.get(modality)]
         known = [_known(c, mine, column) for c in clips if bool(c.judged[column])]
         known = [(opinions, truth) for opinions, truth in known if len(truth)]
         labels = torch.tensor([float(truth.max()) for _, truth in known])
@@ -72,28 +73,31 @@ def fit_weights(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> No
             named = zip((JUDGES[i][0] for i in mine), weights.tolist(), strict=True)
             run.log(weights=modality, of=kind, fake=int(labels.sum()), real=int((1 - labels).sum()),
                     **{name: [round(v, 3) for v in pair] for name, pair in named})  # fmt: skip
-    _weigh_sharpness(detector, clips, run)
+    for modality in WHOLE:
+        _weigh_whole(detector, clips, modality, run)
 
 
-def _weigh_sharpness(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> None:
-    """Give the sharpness of a whole clip as much say as all that others see in its picture.
+def _weigh_whole(detector: Detector, clips: Sequence[JudgedClip], modality: str, run: Run) -> None:
+    """Give who judges a modality of a clip as a whole as much say as all the others together.
 
-    As much: its weighted opinions of the clips spread as widely. It cannot be fitted as theirs
-    are: held-out sources have either genuine or generated faces, and sharpness tells these apart
-    for what they are. It says nothing of single steps.
+    As much: its weighted opinions of the clips spread as widely. Sharpness cannot be fitted as the
+    others are: held-out sources have either genuine or generated faces, and it tells these apart
+    for what they are. Whisper, fitted along with them, drowned them.
     """
-    index = JUDGES.index(("sharpness", "visual"))
+    column = MODALITIES.index(modality)
+    index = JUDGES.index((WHOLE[modality], modality))
     detector.clip_weights[index] = detector.step_weights[index] = 0.0
-    seen = [c.opinions[None] for c in clips if bool(c.judged[VISUAL])]
+    seen = [c.opinions[None] for c in clips if bool(c.judged[column])]
     if not seen:
         return
     masks = [torch.ones(x.shape[:2], dtype=torch.bool) for x in seen]
     pairs = list(zip(seen, masks, strict=True))
     said = torch.cat([clip_means(*pair)[:, index] for pair in pairs])
-    others = torch.cat([detector.clip_logits(*pair)[:, VISUAL] for pair in pairs])
+    others = torch.cat([detector.clip_logits(*pair)[:, column] for pair in pairs])
     if float(said.std()) > 0:
         detector.clip_weights[index, 0] = others.std() / said.std()
-    run.log(weights="visual", sharpness=round(float(detector.clip_weights[index, 0]), 3))
+    weight = round(float(detector.clip_weights[index, 0]), 3)
+    run.log(weights=modality, of="clips", **{WHOLE[modality]: weight})
 
 
 def _known(clip: JudgedClip, mine: list[int], column: int) -> tuple[Tensor, Tensor]:

@@ -26,14 +26,16 @@ from temporal.experts import CONTEXT, EXPERTS, ExpertConfig, build_experts, norm
 from temporal.localization import MODALITIES, LocalizationConfig, LocalizationHead
 from temporal.sharpness import SharpnessJudge
 from temporal.speech import SpeechJudge
+from temporal.whisper import WhisperJudge
 
 # The experts that judge by themselves as well, and the modality that each judges.
 PROBES = {"appearance": "visual", "flow": "visual", "depth": "visual", "mel": "audio"}
 # Whose opinions make a modality's logits, and which modality that is: the experts by themselves,
-# lips against voice, how sharp the face is, how the voice varies, and what fusion says of all.
+# lips against voice, how sharp the face is, how the voice varies in the sound expert's tokens and
+# in Whisper's, and what fusion says of all.
 JUDGES = (
     *PROBES.items(), ("lag", "sync"), ("sharpness", "visual"), ("speech", "audio"),
-    *((f"fusion of {m}", m) for m in MODALITIES),
+    ("whisper", "audio"), *((f"fusion of {m}", m) for m in MODALITIES),
 )  # fmt: skip
 TWO_TRACKS = log(2**0.5 - 1)  # log odds of each of two tracks, of which one is forged at even odds
 PEAK_STEPS = 25  # the most suspicious second that the clip's logit listens to
@@ -81,6 +83,7 @@ class Detector(nn.Module):
         self.lag_token = nn.Linear(2 * fusion.reach + 1, dim)
         self.sharpness = SharpnessJudge()
         self.speech = SpeechJudge(dim)
+        self.whisper = WhisperJudge()
         self.fusion = CrossModalTransformer((*EXPERTS, "lag"), dim, fusion)
         self.probes = nn.ModuleDict({name: nn.Linear(dim, 1) for name in PROBES})
         self.head = LocalizationHead(dim, config.localization)
@@ -100,7 +103,8 @@ class Detector(nn.Module):
         """Return tokens (N, L, D) of every expert whose streams (N, L, ...) are there.
 
         Where lips and voice are, `lag` holds their similarity (N, L, 2 * reach + 1) as well, and
-        where a face is, `sharpness` an opinion (N, L, 1).
+        where a face is, `sharpness` an opinion (N, L, 1). Of sound alone, by which sound is judged,
+        `whisper` is another.
         """
         tokens = {}
         for name, inputs in EXPERTS.items():
@@ -111,6 +115,8 @@ class Detector(nn.Module):
             tokens["lag"] = self.lag(tokens["lips"], tokens["voice"], mask)
         if "appearance" in streams and "size" in streams:
             tokens["sharpness"] = self.sharpness(streams["appearance"], streams["size"])
+        if streams.keys() == {"mel"}:
+            tokens["whisper"] = self.whisper(streams["mel"], mask)[..., None]
         return tokens
 
     def fuse(self, tokens: Mapping[str, Tensor], mask: Tensor) -> Outputs:
@@ -122,8 +128,7 @@ class Detector(nn.Module):
         said = {name: self.probes[name](tokens[name])[..., 0] for name in PROBES if name in tokens}
         if "lag" in tokens:
             said["lag"] = self.lag_probe(tokens["lag"])
-        if "sharpness" in tokens:
-            said["sharpness"] = tokens["sharpness"][..., 0]
+        said |= {name: tokens[name][..., 0] for name in ("sharpness", "whisper") if name in tokens}
         if "mel" in tokens:
             said["speech"] = self.speech(tokens["mel"], mask)
         said |= {f"fusion of {m}": out.logits[..., i] for i, m in enumerate(MODALITIES)}
@@ -197,13 +202,15 @@ def any_logit(logits: Tensor) -> Tensor:
 def save_detector(path: Path, detector: Detector, facts: Mapping[str, object]) -> None:
     """Write weights, config and facts (how it was trained, what it reaches) to one file."""
     metadata = {
-        "format": "avdetect detector 5",
+        "format": "avdetect detector 6",
         "config": json.dumps(to_dict(detector.config)),
         "facts": json.dumps(dict(facts)),
     }
     state = {
         name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()
     }
+    # as they are published
+    state |= {name: state[name].half() for name in state if name.startswith("whisper.stem.")}
     partial = path.with_suffix(".partial")
     save_file(state, partial, metadata=metadata)
     partial.replace(path)
@@ -237,7 +244,7 @@ def load_detector(path: Path, device: str = "cpu") -> Detector:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file: {error}") from error
-    if metadata.get("format") != "avdetect detector 5":
+    if metadata.get("format") != "avdetect detector 6":
         raise ValueError(f"{path}: not the weights of an avdetect detector")
     config = from_dict(DetectorConfig, json.loads(metadata["config"]), str(path))
     detector = Detector(config)

@@ -19,7 +19,7 @@ from pipelines.metrics import auc
 from temporal.localization import MODALITIES
 
 VISUAL, AUDIO, SYNC = range(len(MODALITIES))
-SOUND = ("mel", "voice")  # the experts that hear
+SOUND = ("mel", "voice", "whisper")  # what hears
 LONGEST = 250  # steps of a clip whose tokens are kept
 
 
@@ -65,6 +65,8 @@ def token_clips(
             mask = torch.ones(1, stop, dtype=torch.bool, device=run.device)
             with run.autocast():
                 tokens = detector.tokens(given, mask)
+                if "mel" in given:  # by itself, as sound is judged
+                    tokens |= detector.tokens({"mel": given["mel"]}, mask)
             targets = clip.targets()[:stop].clone()
             speech = torch.zeros(stop, dtype=torch.bool)
             if "mel" in streams:

@@ -4,7 +4,7 @@
 2. The sound expert goes on learning from genuine speech beside the same by a neural vocoder.
 3. Lips and voice learn what belongs together, from genuine clips alone.
 4. How sharp genuine faces of a size are, how genuine voices vary, and how generated ones differ,
-   is fitted.
+   is fitted; for voices also in what Whisper's first layers hear.
 5. Fusion and localization learn on the experts' cached tokens.
 6. The scores are calibrated on clips that took no part.
 
@@ -43,7 +43,7 @@ from pipelines.train_experts import train_expert, train_sync
 from pipelines.train_fusion import train_fusion
 from pipelines.train_pairs import train_pairs
 from pipelines.train_sharpness import train_sharpness
-from pipelines.train_speech import train_speech
+from pipelines.train_speech import train_speech, train_whisper
 from pipelines.train_vocoder import train_vocoder
 
 logger = logging.getLogger(__name__)
@@ -72,8 +72,9 @@ class TrainConfig:
     device: str = "cpu"
     precision: str = "bfloat16"  # of the forward passes, or float32
     stem: str | None = None  # safetensors of torchvision's MobileNetV2 (ImageNet) to start from
+    whisper: str | None = None  # CTranslate2's model.bin of Whisper base; None: it has no say
     stages: tuple[str, ...] = (
-        *PROBES, "pairs", "sync", "sharpness", "speech", "fusion", "calibrate",
+        *PROBES, "pairs", "sync", "sharpness", "speech", "whisper", "fusion", "calibrate",
     )  # fmt: skip
     data: DataConfig = field(default_factory=DataConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
@@ -140,6 +141,8 @@ def train_stages(config: TrainConfig, failed: dict[Path, str], team: Team) -> No
         train_sharpness(detector, clips["train"], run)
     if "speech" in config.stages:
         train_speech(detector, clips["train"], run)
+    if "whisper" in config.stages and config.whisper:
+        train_whisper(detector, clips["train"], Path(config.whisper), run)
     if "fusion" in config.stages:
         train_fusion(detector, clips, config.fusion, run)
     if not team.leads:

@@ -12,31 +12,34 @@ from torch import Tensor, nn
 from temporal.sharpness import around
 
 REACH = 100  # steps to either side whose mean and spread a step is judged by; fewer at an edge
-SHRINKAGE = 0.3  # of the scatter towards equal variances
 
 
-class SpeechJudge(nn.Module):
-    """A linear discriminant (Fisher 1936) on the mean and spread of the tokens around a step.
+class Discriminant(nn.Module):
+    """A linear discriminant (Fisher 1936) that tells forged from genuine numbers.
 
-    Its numbers are no parameters: `fit` finds them in closed form, and gradients of other parts
-    leave them alone.
+    Its own numbers are no parameters: `fit` finds them in closed form, and gradients of other
+    parts leave them alone.
     """
 
-    rule: Tensor  # (2D,)
+    rule: Tensor  # (F,)
     bias: Tensor  # ()
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, size: int, shrinkage: float) -> None:
+        """Make one that says nothing yet of `size` numbers.
+
+        shrinkage: of the scatter towards equal variances, as a share of the mean one.
+        """
         super().__init__()
-        self.register_buffer("rule", torch.zeros(2 * dim))
+        self.shrinkage = shrinkage
+        self.register_buffer("rule", torch.zeros(size))
         self.register_buffer("bias", torch.zeros(()))
 
-    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Return step logits (N, L) of tokens (N, L, D), of which those in mask (N, L) count."""
-        with torch.autocast(tokens.device.type, enabled=False):
-            return variation(tokens.float(), mask) @ self.rule + self.bias
+    def logits(self, found: Tensor) -> Tensor:
+        """Return logits (...) of numbers (..., F)."""
+        return found @ self.rule + self.bias
 
     def fit(self, found: Tensor, labels: Tensor, weights: Tensor) -> None:
-        """Learn from clips: mean variation (N, 2D), labels (N,), 1 fake, and weights (N,) >= 0.
+        """Learn from clips: their numbers (N, F), labels (N,), 1 fake, and weights (N,) >= 0.
 
         The scatter is that within the classes, of which how sources differ is a part: what tells
         sources apart counts less. Shrunk as by Ledoit & Wolf (2004), with a fixed share.
@@ -47,10 +50,22 @@ class SpeechJudge(nn.Module):
         genuine, fake = (_mean(x[labels == label], weight[labels == label]) for label in (0, 1))
         left = x - torch.where(labels[:, None] == 1, fake, genuine)
         scatter = left.T @ (left * weight[:, None])
-        scatter += SHRINKAGE * scatter.trace() / len(scatter) * torch.eye(len(scatter)).double()
+        scatter += self.shrinkage * scatter.trace() / len(scatter) * torch.eye(len(x[0])).double()
         rule = torch.linalg.solve(scatter, fake - genuine)
         self.rule.copy_(rule / spread)
         self.bias.copy_(-rule @ (fake + genuine) / 2)
+
+
+class SpeechJudge(Discriminant):
+    """A linear discriminant on the mean and spread of the tokens around a step."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(2 * dim, shrinkage=0.3)
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Return step logits (N, L) of tokens (N, L, D), of which those in mask (N, L) count."""
+        with torch.autocast(tokens.device.type, enabled=False):
+            return self.logits(variation(tokens.float(), mask))
 
 
 def variation(tokens: Tensor, mask: Tensor) -> Tensor:

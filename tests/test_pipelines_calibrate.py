@@ -97,24 +97,27 @@ def test_without_clips_the_scores_are_left_as_they_are(detector: Detector, run: 
     assert all(torch.equal(t, before[name]) for name, t in detector.state_dict().items())
 
 
-def test_sharpness_has_as_much_say_as_the_other_judges_together(
-    detector: Detector, run: Run
+@pytest.mark.parametrize(
+    ("column", "other", "whole"), [(0, "flow", "sharpness"), (1, "mel", "whisper")]
+)
+def test_who_judges_the_whole_has_as_much_say_as_the_others_together(
+    detector: Detector, run: Run, column: int, other: str, whole: str
 ) -> None:
     names = [name for name, _ in JUDGES]
-    flow, sharpness = names.index("flow"), names.index("sharpness")
+    one, index = names.index(other), names.index(whole)
     silent = torch.zeros(STEPS, dtype=torch.bool)
+    judged = torch.arange(3) == column
     clips = []
     for i in range(40):
         truth = torch.full((STEPS, 3), -1.0)
-        truth[:, 0] = float(i % 2)
+        truth[:, column] = float(i % 2)
         opinions = torch.zeros(STEPS, len(JUDGES))
-        opinions[:, flow] = float(i % 2) + 0.1 * (i % 5)
-        opinions[:, sharpness] = 7.0 * (i % 3)
-        clips.append(JudgedClip(opinions, truth, silent, torch.tensor([True, False, False])))
+        opinions[:, one] = float(i % 2) + 0.1 * (i % 5)
+        opinions[:, index] = 7.0 * (i % 3)
+        clips.append(JudgedClip(opinions, truth, silent, judged))
     fit_weights(detector, clips, run)
-    weight = detector.clip_weights[sharpness, 0]
     said = torch.stack([c.opinions[0] for c in clips])
-    own = weight * said[:, sharpness]
-    both = torch.cat([detector.clip_logits(c.opinions[None], ~silent[None])[:, 0] for c in clips])
-    assert torch.isclose(own.std(), (both - own).std(), rtol=1e-4)
-    assert not detector.step_weights[sharpness].any()
+    own = detector.clip_weights[index, 0] * said[:, index]
+    logits = [detector.clip_logits(c.opinions[None], ~silent[None])[:, column] for c in clips]
+    assert torch.isclose(own.std(), (torch.cat(logits) - own).std(), rtol=1e-4)
+    assert not detector.step_weights[index].any()

@@ -75,7 +75,7 @@ def test_files_that_are_no_detector_are_named(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match=r"other\.safetensors: not the weights of an avdetect"):
         load_detector(tmp_path / "other.safetensors")
-    metadata = {"format": "avdetect detector 5", "config": json.dumps({"nonsense": 1})}
+    metadata = {"format": "avdetect detector 6", "config": json.dumps({"nonsense": 1})}
     save_file({"a": torch.zeros(1)}, tmp_path / "key.safetensors", metadata=metadata)
     with pytest.raises(ValueError, match=r"key\.safetensors: unknown key \['nonsense'\]"):
         load_detector(tmp_path / "key.safetensors")
