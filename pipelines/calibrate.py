@@ -17,7 +17,8 @@ from temporal.localization import MODALITIES
 
 SMALLEST = 0.05  # scale
 FEWEST = 8  # clips of either class without which a scale cannot be fitted
-WHOLE = {"visual": "sharpness", "audio": "whisper"}  # who judges a clip as a whole, not its steps
+# Who judges a clip as a whole, not its steps.
+WHOLE = {"visual": ("sharpness", "steadiness"), "audio": ("whisper",)}
 
 
 def calibrate(detector: Detector, clips: dict[str, list[TrainClip]], run: Run) -> None:
@@ -48,7 +49,8 @@ def fit_weights(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> No
     would drown a modest one that holds on people and generators never seen.
     """
     for column, modality in enumerate(MODALITIES):
-        mine = [i for i, j in enumerate(JUDGES) if j[1] == modality and j[0] != WHOLE.get(modality)]
+        whole = WHOLE.get(modality, ())
+        mine = [i for i, (name, m) in enumerate(JUDGES) if m == modality and name not in whole]
         known = [_known(c, mine, column) for c in clips if bool(c.judged[column])]
         known = [(opinions, truth) for opinions, truth in known if len(truth)]
         labels = torch.tensor([float(truth.max()) for _, truth in known])
@@ -78,26 +80,29 @@ def fit_weights(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> No
 
 
 def _weigh_whole(detector: Detector, clips: Sequence[JudgedClip], modality: str, run: Run) -> None:
-    """Give who judges a modality of a clip as a whole as much say as all the others together.
+    """Give each who judges a modality of a clip as a whole as much say as all who judge its steps.
 
     As much: its weighted opinions of the clips spread as widely. Sharpness cannot be fitted as the
     others are: held-out sources have either genuine or generated faces, and it tells these apart
     for what they are. Whisper, fitted along with them, drowned them.
     """
     column = MODALITIES.index(modality)
-    index = JUDGES.index((WHOLE[modality], modality))
-    detector.clip_weights[index] = detector.step_weights[index] = 0.0
+    indices = {name: JUDGES.index((name, modality)) for name in WHOLE[modality]}
+    for index in indices.values():
+        detector.clip_weights[index] = detector.step_weights[index] = 0.0
     seen = [c.opinions[None] for c in clips if bool(c.judged[column])]
     if not seen:
         return
     masks = [torch.ones(x.shape[:2], dtype=torch.bool) for x in seen]
     pairs = list(zip(seen, masks, strict=True))
-    said = torch.cat([clip_means(*pair)[:, index] for pair in pairs])
-    others = torch.cat([detector.clip_logits(*pair)[:, column] for pair in pairs])
-    if float(said.std()) > 0:
-        detector.clip_weights[index, 0] = others.std() / said.std()
-    weight = round(float(detector.clip_weights[index, 0]), 3)
-    run.log(weights=modality, of="clips", **{WHOLE[modality]: weight})
+    others = torch.cat([detector.clip_logits(*pair)[:, column] for pair in pairs]).std()
+    means = torch.cat([clip_means(*pair) for pair in pairs])
+    for name, index in indices.items():
+        said = means[:, index].std()
+        if float(said) > 0:
+            detector.clip_weights[index, 0] = others / said
+        weight = round(float(detector.clip_weights[index, 0]), 3)
+        run.log(weights=modality, of="clips", **{name: weight})
 
 
 def _known(clip: JudgedClip, mine: list[int], column: int) -> tuple[Tensor, Tensor]:

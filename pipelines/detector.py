@@ -26,16 +26,17 @@ from temporal.experts import CONTEXT, EXPERTS, ExpertConfig, build_experts, norm
 from temporal.localization import MODALITIES, LocalizationConfig, LocalizationHead
 from temporal.sharpness import SharpnessJudge
 from temporal.speech import SpeechJudge
+from temporal.steadiness import SteadinessJudge
 from temporal.whisper import WhisperJudge
 
 # The experts that judge by themselves as well, and the modality that each judges.
 PROBES = {"appearance": "visual", "flow": "visual", "depth": "visual", "mel": "audio"}
 # Whose opinions make a modality's logits, and which modality that is: the experts by themselves,
-# lips against voice, how sharp the face is, how the voice varies in the sound expert's tokens and
-# in Whisper's, and what fusion says of all.
+# lips against voice, how sharp the face is, how steadily it moves, how the voice varies in the
+# sound expert's tokens and in Whisper's, and what fusion says of all.
 JUDGES = (
-    *PROBES.items(), ("lag", "sync"), ("sharpness", "visual"), ("speech", "audio"),
-    ("whisper", "audio"), *((f"fusion of {m}", m) for m in MODALITIES),
+    *PROBES.items(), ("lag", "sync"), ("sharpness", "visual"), ("steadiness", "visual"),
+    ("speech", "audio"), ("whisper", "audio"), *((f"fusion of {m}", m) for m in MODALITIES),
 )  # fmt: skip
 TWO_TRACKS = log(2**0.5 - 1)  # log odds of each of two tracks, of which one is forged at even odds
 PEAK_STEPS = 25  # the most suspicious second that the clip's logit listens to
@@ -82,6 +83,7 @@ class Detector(nn.Module):
         self.lag_probe = LagProbe()
         self.lag_token = nn.Linear(2 * fusion.reach + 1, dim)
         self.sharpness = SharpnessJudge()
+        self.steadiness = SteadinessJudge(dim)
         self.speech = SpeechJudge(dim)
         self.whisper = WhisperJudge()
         self.fusion = CrossModalTransformer((*EXPERTS, "lag"), dim, fusion)
@@ -129,6 +131,8 @@ class Detector(nn.Module):
         if "lag" in tokens:
             said["lag"] = self.lag_probe(tokens["lag"])
         said |= {name: tokens[name][..., 0] for name in ("sharpness", "whisper") if name in tokens}
+        if "flow" in tokens:
+            said["steadiness"] = self.steadiness(tokens["flow"], mask)
         if "mel" in tokens:
             said["speech"] = self.speech(tokens["mel"], mask)
         said |= {f"fusion of {m}": out.logits[..., i] for i, m in enumerate(MODALITIES)}
@@ -202,7 +206,7 @@ def any_logit(logits: Tensor) -> Tensor:
 def save_detector(path: Path, detector: Detector, facts: Mapping[str, object]) -> None:
     """Write weights, config and facts (how it was trained, what it reaches) to one file."""
     metadata = {
-        "format": "avdetect detector 6",
+        "format": "avdetect detector 7",
         "config": json.dumps(to_dict(detector.config)),
         "facts": json.dumps(dict(facts)),
     }
@@ -244,7 +248,7 @@ def load_detector(path: Path, device: str = "cpu") -> Detector:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file: {error}") from error
-    if metadata.get("format") != "avdetect detector 6":
+    if metadata.get("format") != "avdetect detector 7":
         raise ValueError(f"{path}: not the weights of an avdetect detector")
     config = from_dict(DetectorConfig, json.loads(metadata["config"]), str(path))
     detector = Detector(config)

@@ -139,8 +139,8 @@ def _picture_logits(
 ) -> list[float]:
     """Return the clip logit of each picture.
 
-    Half of what is to be said of a face is its sharpness. Where the file has too few bits for that
-    to be believed, the other half counts by itself: the logit is nearer to 0.
+    A third of what is to be said of a face is its sharpness. Where the file has too few bits for
+    that to be believed, the rest counts by itself: the logit is nearer to 0.
     """
     bits = bits_a_pixel(info)
     shares = [
@@ -152,7 +152,7 @@ def _picture_logits(
             "of how sharp faces are"
         )
     return [
-        clip_logit(faded(t, share), VISUAL, detector, None) * (1 + share) / 2
+        clip_logit(faded(t, share), VISUAL, detector, None) * (2 + share) / 3
         for t, share in zip(pictures, shares, strict=True)
     ]
 

@@ -3,8 +3,8 @@
 1. Each expert learns alone to tell forged from genuine steps of its own stream.
 2. The sound expert goes on learning from genuine speech beside the same by a neural vocoder.
 3. Lips and voice learn what belongs together, from genuine clips alone.
-4. How sharp genuine faces of a size are, how genuine voices vary, and how generated ones differ,
-   is fitted; for voices also in what Whisper's first layers hear.
+4. How sharp genuine faces of a size are, how steadily they move, how genuine voices vary, and how
+   generated ones differ, is fitted; for voices also in what Whisper's first layers hear.
 5. Fusion and localization learn on the experts' cached tokens.
 6. The scores are calibrated on clips that took no part.
 
@@ -41,10 +41,11 @@ from pipelines.stream_cache import StreamCache
 from pipelines.team import Team
 from pipelines.train_experts import train_expert, train_sync
 from pipelines.train_fusion import train_fusion
+from pipelines.train_judges import train_speech, train_steadiness
 from pipelines.train_pairs import train_pairs
 from pipelines.train_sharpness import train_sharpness
-from pipelines.train_speech import train_speech, train_whisper
 from pipelines.train_vocoder import train_vocoder
+from pipelines.train_whisper import train_whisper
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,8 @@ class TrainConfig:
     stem: str | None = None  # safetensors of torchvision's MobileNetV2 (ImageNet) to start from
     whisper: str | None = None  # CTranslate2's model.bin of Whisper base; None: it has no say
     stages: tuple[str, ...] = (
-        *PROBES, "pairs", "sync", "sharpness", "speech", "whisper", "fusion", "calibrate",
+        *PROBES, "pairs", "sync", "sharpness", "steadiness", "speech", "whisper", "fusion",
+        "calibrate",
     )  # fmt: skip
     data: DataConfig = field(default_factory=DataConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
@@ -139,6 +141,8 @@ def train_stages(config: TrainConfig, failed: dict[Path, str], team: Team) -> No
         train_sync(detector, clips, config.sync, run)
     if "sharpness" in config.stages:
         train_sharpness(detector, clips["train"], run)
+    if "steadiness" in config.stages:
+        train_steadiness(detector, clips["train"], run)
     if "speech" in config.stages:
         train_speech(detector, clips["train"], run)
     if "whisper" in config.stages and config.whisper:

@@ -98,7 +98,8 @@ def test_without_clips_the_scores_are_left_as_they_are(detector: Detector, run: 
 
 
 @pytest.mark.parametrize(
-    ("column", "other", "whole"), [(0, "flow", "sharpness"), (1, "mel", "whisper")]
+    ("column", "other", "whole"),
+    [(0, "flow", "sharpness"), (0, "flow", "steadiness"), (1, "mel", "whisper")],
 )
 def test_who_judges_the_whole_has_as_much_say_as_the_others_together(
     detector: Detector, run: Run, column: int, other: str, whole: str

@@ -75,7 +75,7 @@ def test_files_that_are_no_detector_are_named(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match=r"other\.safetensors: not the weights of an avdetect"):
         load_detector(tmp_path / "other.safetensors")
-    metadata = {"format": "avdetect detector 6", "config": json.dumps({"nonsense": 1})}
+    metadata = {"format": "avdetect detector 7", "config": json.dumps({"nonsense": 1})}
     save_file({"a": torch.zeros(1)}, tmp_path / "key.safetensors", metadata=metadata)
     with pytest.raises(ValueError, match=r"key\.safetensors: unknown key \['nonsense'\]"):
         load_detector(tmp_path / "key.safetensors")
@@ -90,18 +90,24 @@ def test_judges_without_their_stream_say_nothing(detector: Detector) -> None:
     assert not said["lag"]
 
 
-def test_speech_is_judged_by_what_the_sound_expert_says(detector: Detector) -> None:
+@pytest.mark.parametrize(
+    ("judge", "modality", "stream"), [("speech", "audio", "mel"), ("steadiness", "visual", "flow")]
+)
+def test_what_an_expert_sees_or_hears_is_judged_once_more(
+    detector: Detector, judge: str, modality: str, stream: str
+) -> None:
     made, mask = streams(20), torch.ones(1, 20, dtype=torch.bool)
-    index = JUDGES.index(("speech", "audio"))
+    index = JUDGES.index((judge, modality))
     assert not detector(made, mask).opinions[..., index].any()  # untrained
-    detector.speech.bias.fill_(1.5)
+    bias = detector.get_buffer(f"{judge}.bias")
+    bias.fill_(1.5)
     try:
-        heard = detector(made, mask).opinions[..., index]
-        silent = {name: s for name, s in made.items() if name != "mel"}
-        assert heard.tolist() == [[1.5] * 20]
-        assert not detector(silent, mask).opinions[..., index].any()
+        given = detector(made, mask).opinions[..., index]
+        without = {name: s for name, s in made.items() if name != stream}
+        assert given.tolist() == [[1.5] * 20]
+        assert not detector(without, mask).opinions[..., index].any()
     finally:
-        detector.speech.bias.zero_()
+        bias.zero_()
 
 
 def test_sharpness_is_judged_of_faces_alone(detector: Detector) -> None:

@@ -15,7 +15,7 @@ from pipelines.dataset_records import WHOLE
 from pipelines.datasets import Sample
 from pipelines.detector import Detector, DetectorConfig, load_detector, save_detector
 from pipelines.fitting import Run
-from pipelines.train_speech import train_whisper
+from pipelines.train_whisper import train_whisper
 from pipelines.whisper_file import LAYERS, read_whisper
 from temporal.whisper import WhisperStem
 

@@ -13,7 +13,7 @@ from torch.nn.functional import gelu, layer_norm, linear
 
 from avdetect.example import example_waveform
 from extractors.spectrogram import log_mel
-from pipelines.train_speech import whisper_bands
+from pipelines.train_whisper import whisper_bands
 from temporal.whisper import WIDTH, WhisperJudge, WhisperStem, positions
 
 
