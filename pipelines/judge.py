@@ -27,7 +27,7 @@ class JudgeConfig:
 
     # Scores between are inconclusive. From the upper one on, fewer than one in ten of the genuine
     # clips with picture and sound that calibrated the starter weights are called fake.
-    uncertain: tuple[float, float] = (0.35, 0.6)
+    uncertain: tuple[float, float] = (0.35, 0.64)
     apart: float = 0.9  # sync scores above forbid the verdict real
     # Scores of visual, audio and sync segments below which they are not reported: none of the 313
     # genuine clips (16 minutes) that taught no expert has one above.
