@@ -51,7 +51,8 @@ class Discriminant(nn.Module):
         left = x - torch.where(labels[:, None] == 1, fake, genuine)
         scatter = left.T @ (left * weight[:, None])
         scatter += self.shrinkage * scatter.trace() / len(scatter) * torch.eye(len(x[0])).double()
-        rule = torch.linalg.solve(scatter, fake - genuine)
+        # where no clip differs from others of its class, as of one a class, nothing is learned
+        rule = torch.linalg.pinv(scatter, hermitian=True) @ (fake - genuine)
         self.rule.copy_(rule / spread)
         self.bias.copy_(-rule @ (fake + genuine) / 2)
 

@@ -69,3 +69,10 @@ def test_a_judge_that_learned_nothing_says_nothing() -> None:
     mask = torch.ones(1, 30, dtype=torch.bool)
     assert not judge(torch.randn(1, 30, 3), mask).any()
     assert not list(judge.parameters())
+
+
+def test_of_one_clip_a_class_nothing_is_learned() -> None:
+    judge = SpeechJudge(3)
+    judge.fit(torch.eye(6)[:2], torch.tensor([0.0, 1.0]), torch.ones(2))
+    assert not judge.rule.any()
+    assert not judge.bias.any()
