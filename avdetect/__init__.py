@@ -15,17 +15,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from extractors.media import MediaError
-    from pipelines.detect import Session
-    from pipelines.verdict import Verdict
-    from temporal.localization import Segment
+    from pipelines.detection.session import DetectorSession
+    from pipelines.detection.verdict import Verdict
+    from temporal.segment import Segment
 
 __version__ = "0.1.0"
-__all__ = ["MediaError", "Segment", "Verdict", "__version__", "detect", "load"]
+__all__ = [
+    "DetectorSession", "MediaError", "Segment", "Verdict", "__version__", "detect", "load",
+    "save_report",
+]  # fmt: skip
 
 _HOME = {
+    "DetectorSession": "pipelines.detection.session",
     "MediaError": "extractors.media",
-    "Segment": "temporal.localization",
-    "Verdict": "pipelines.detect",
+    "Segment": "temporal.segment",
+    "Verdict": "pipelines.detection.verdict",
 }
 
 
@@ -42,7 +46,7 @@ def load(
     weights: str | PathLike[str] | None = None,
     device: str = "cpu",
     overrides: Sequence[str] = (),
-) -> Session:
+) -> DetectorSession:
     """Return a session whose `.detect(path)` gives verdicts.
 
     Args:
@@ -52,13 +56,37 @@ def load(
     """
     from pathlib import Path
 
-    from pipelines.detect import load as load_session
+    from pipelines.detection.session import load as load_session
 
     return load_session(None if weights is None else Path(weights), device, list(overrides))
 
 
+def save_report(
+    verdict: Verdict,
+    page: str | PathLike[str],
+    weights: str | PathLike[str] | None = None,
+) -> None:
+    """Write the page of a verdict; its file is judged once more, for the evidence.
+
+    Args:
+        verdict: by the weights that are named; their digest is compared.
+        page: the HTML file to write.
+        weights: as in `load`; None for the weights in the package.
+
+    Raises:
+        ResultError: the file has changed since, or other weights made the verdict.
+        MediaError: the file cannot be read.
+        OSError: the page cannot be written.
+    """
+    from pathlib import Path
+
+    from pipelines.report.outputs import save_report as write_page
+
+    write_page(verdict, Path(page), _starter() if weights is None else load(weights))
+
+
 @cache
-def _starter() -> Session:
+def _starter() -> DetectorSession:
     return load()
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from avdetect.table import printable
-from avdetect.terminal import WriteRow, complain, json_lines, progress, quiet_libraries
+from avdetect.terminal.output import WriteRow, complain, json_lines, progress, quiet_libraries
+from avdetect.terminal.tables import printable
 from extractors.media import MediaError
-from pipelines.attribute import Attribution, RegisterError, default_register
-from pipelines.verdict import error_dict
+from pipelines.attribution.attribute import Attribution, RegisterError, default_register
+from pipelines.detection.verdict import error_dict
 
 LAUNDERED = (
     "the picture looks as if genuine content had been passed through a generator: it may depict "

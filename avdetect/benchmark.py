@@ -14,17 +14,17 @@ import numpy as np
 from rich.table import Table
 
 from avdetect.example import example_frames, example_waveform
+from extractors.decoding.picture import decode_plainly
 from extractors.media import write_clip
-from extractors.picture import decode_plainly
 
 if TYPE_CHECKING:
-    from pipelines.detect import Session
+    from pipelines.detection.session import DetectorSession
 
 WIDTH, HEIGHT, FPS = 1280, 720, 30.0
 PLAIN = "plain decoding"
 
 
-def measure(session: Session, seconds: int, runs: int) -> dict[str, float]:
+def measure(session: DetectorSession, seconds: int, runs: int) -> dict[str, float]:
     """Return median seconds of each stage, and of decoding the same file and no more.
 
     Both are timed in turn, so that a machine that slows down slows both. One run before the

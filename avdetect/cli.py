@@ -16,9 +16,9 @@ from avdetect.usage import FAILED, INTERRUPTED, OK, USAGE, UsageError, load_sess
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from pipelines.outputs import Outputs
-    from pipelines.report import Origin
-    from pipelines.stopwatch import OnStep
+    from pipelines.progress import OnStep
+    from pipelines.report.outputs import Outputs
+    from pipelines.report.page import Origin
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # here, where a closed pipe can still be caught
         return code
     except UsageError as error:
-        from avdetect.terminal import complain
+        from avdetect.terminal.output import complain
 
         complain(str(error))
         return USAGE
@@ -45,9 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def detect(options: Namespace) -> int:
     """Judge every file; one that cannot be read does not stop the others."""
-    from avdetect.terminal import complain, json_lines, print_verdict, progress, quiet_libraries
+    from avdetect.terminal.output import (
+        complain,
+        json_lines,
+        print_verdict,
+        progress,
+        quiet_libraries,
+    )
     from extractors.media import MediaError
-    from pipelines.verdict import error_dict
+    from pipelines.detection.verdict import error_dict
 
     judge = _judge(options)
     failed = False
@@ -80,7 +86,7 @@ def _judge(options: Namespace) -> Callable[[str, OnStep], dict[str, Any]]:
     if not any((options.report, options.burn_in, options.vtt, options.csv, options.labels)):
         session = load_session(options)
         return lambda video, on_step: session.detect(video, on_step=on_step).to_dict()
-    from pipelines.outputs import judge_and_write
+    from pipelines.report.outputs import judge_and_write
 
     outputs, origin = _outputs(options), _origin(options)
     session = load_session(options)
@@ -89,10 +95,9 @@ def _judge(options: Namespace) -> Callable[[str, OnStep], dict[str, Any]]:
 
 def report(options: Namespace) -> int:
     """Write the page of a result that is there already."""
-    from avdetect.terminal import complain, progress, quiet_libraries
+    from avdetect.terminal.output import complain, progress, quiet_libraries
     from extractors.media import MediaError
-    from pipelines.outputs import write_about
-    from pipelines.report_results import ResultError, read_result
+    from pipelines.report.outputs import ResultError, read_result, write_about
 
     try:
         result = read_result(options.result, options.video)
@@ -114,9 +119,9 @@ def serve(options: Namespace) -> int:
     """Judge clips that are dropped on a page, until interrupted."""
     import socket
 
-    from avdetect.serve import Limits, address, judge_of, make_app, run, token_for
-    from avdetect.serve_queue import Queue, QueueError
-    from avdetect.terminal import quiet_libraries
+    from avdetect.server.app import Limits, address, judge_of, make_app, run, token_for
+    from avdetect.server.queue import Queue, QueueError
+    from avdetect.terminal.output import quiet_libraries
 
     limits = Limits(options.max_size, options.max_minutes, options.max_waiting, options.keep)
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
@@ -143,14 +148,14 @@ def serve(options: Namespace) -> int:
 
 def _origin(options: Namespace) -> Origin:
     from avdetect import __version__
-    from pipelines.report import Origin
+    from pipelines.report.page import Origin
 
     return Origin(shlex.join(["avdetect", *options.words]), __version__)
 
 
 def _outputs(options: Namespace) -> Outputs:
     """Return what to write about each file; its folders are made."""
-    from pipelines.outputs import Outputs
+    from pipelines.report.outputs import Outputs
 
     pages = options.report if options.verb == "detect" else None
     outputs = Outputs(pages, options.burn_in, options.vtt, options.csv, options.labels)
@@ -168,15 +173,15 @@ def scan(options: Namespace) -> int:
     from rich.console import Console
 
     from avdetect.scan_view import corpus_progress, plan_text, summary_table
-    from pipelines.corpus import ScanConfig, make_plan, scan_corpus
-    from pipelines.fetch import ScratchError
-    from pipelines.jobs_cluster import PoolError
-    from pipelines.results import ResultError
-    from pipelines.scan_worker import Model
-    from pipelines.sources import SourceError
+    from pipelines.detection.session import WeightsSpec
+    from pipelines.results.result_set import ResultError
+    from pipelines.scan.cluster import PoolError
+    from pipelines.scan.corpus import ScanConfig, make_plan, scan_corpus
+    from pipelines.storage.local_copy import ScratchError
+    from pipelines.storage.sources import SourceError
 
     weights = options.weights and options.weights.absolute()  # workers may be in other folders
-    model = Model(weights, options.device, tuple(options.set), options.shard)
+    model = WeightsSpec(weights, options.device, tuple(options.set), options.shard)
     config = ScanConfig(
         model, options.workers, options.cores, options.judges, options.timelines, options.fresh,
         options.address, options.limit,
@@ -199,9 +204,9 @@ def scan(options: Namespace) -> int:
 def _scan_mutual(options: Namespace) -> int:
     """Compare the files of a corpus with each other."""
     from avdetect.mutual_view import compare_corpus
-    from pipelines.jobs_cluster import PoolError
-    from pipelines.results import ResultError
-    from pipelines.sources import SourceError
+    from pipelines.results.result_set import ResultError
+    from pipelines.scan.cluster import PoolError
+    from pipelines.storage.sources import SourceError
 
     judging: dict[str, Any] = {
         "plan": False, "timelines": False, "cores": None, "judges": None, "device": "cpu",
@@ -223,7 +228,7 @@ def doctor(options: Namespace) -> int:
     from rich.console import Console
 
     from avdetect.doctor import examine, findings_table
-    from avdetect.terminal import quiet_libraries
+    from avdetect.terminal.output import quiet_libraries
 
     with quiet_libraries():
         findings = examine()

@@ -8,8 +8,8 @@ from argparse import Namespace
 from rich.console import Console
 from rich.table import Table
 
-from avdetect.table import printable
-from avdetect.terminal import progress
+from avdetect.terminal.output import progress
+from avdetect.terminal.tables import printable
 
 
 def run_datasets(options: Namespace) -> bool:
@@ -23,7 +23,7 @@ def run_datasets(options: Namespace) -> bool:
 
 
 def _list(options: Namespace) -> bool:
-    from pipelines.dataset_catalogue import DATASETS
+    from pipelines.data.catalogue import DATASETS
 
     table = Table("name", "data set", "tracks", "licence", "note", box=None, pad_edge=False)
     for name, dataset in DATASETS.items():
@@ -36,8 +36,8 @@ def _list(options: Namespace) -> bool:
 
 
 def _manifest(options: Namespace) -> bool:
-    from pipelines.dataset_catalogue import records_of
-    from pipelines.dataset_records import write_records
+    from pipelines.data.catalogue import records_of
+    from pipelines.data.manifest import write_records
 
     count = write_records(options.out, records_of(options.name, options.root), options.root)
     print(f"{count} records are in {printable(str(options.out))}")
@@ -45,8 +45,8 @@ def _manifest(options: Namespace) -> bool:
 
 
 def _validate(options: Namespace) -> bool:
-    from pipelines.dataset_catalogue import records_of
-    from pipelines.dataset_checks import check_records
+    from pipelines.data.catalogue import records_of
+    from pipelines.data.checks import check_records
 
     records = records_of(options.name, options.root)
     with progress(str(options.root), long=1) as on_step:
@@ -56,8 +56,8 @@ def _validate(options: Namespace) -> bool:
 
 
 def _split(options: Namespace) -> bool:
-    from pipelines.dataset_records import read_records, write_records
-    from pipelines.dataset_splits import protocol_records, split_by_person
+    from pipelines.data.manifest import read_records, write_records
+    from pipelines.data.splits import protocol_records, split_by_person
 
     records, left_out = list(read_records(options.manifest)), 0
     if options.by == "person":

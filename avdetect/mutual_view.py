@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from avdetect.scan_view import corpus_progress
-from avdetect.table import printable
-from avdetect.terminal import complain
-from pipelines.detect import STARTER
-from pipelines.mutual_scan import MutualConfig, scan_mutual
+from avdetect.terminal.output import complain
+from avdetect.terminal.tables import printable
+from pipelines.detection.session import STARTER
+from pipelines.mutual.scan import MutualConfig, scan_mutual
 from temporal.mutual import guard
 
 SHOWN = 20  # files

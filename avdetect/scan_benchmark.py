@@ -22,15 +22,16 @@ from rich.table import Table
 from rich.text import Text
 
 from avdetect.example import example_clip
-from pipelines.cores import alone
-from pipelines.corpus import ScanConfig, scan_corpus
-from pipelines.jobs import RayPool
-from pipelines.jobs_cluster import cluster
-from pipelines.pieces import PieceStore
-from pipelines.scan import judged_rows
-from pipelines.scan_plan import plan_scan
-from pipelines.scan_worker import Model, Worker
-from pipelines.sources import Video
+from pipelines.detection.session import WeightsSpec
+from pipelines.scan.cluster import cluster
+from pipelines.scan.cores import alone
+from pipelines.scan.corpus import ScanConfig, scan_corpus
+from pipelines.scan.loop import judged_rows
+from pipelines.scan.plan import plan_scan
+from pipelines.scan.ray_pool import RayPool
+from pipelines.scan.tasks import PieceStore
+from pipelines.scan.worker import Worker
+from pipelines.storage.sources import Video
 
 PATIENCE = 600.0  # seconds for a process to load, or to judge one clip
 SPAWN = multiprocessing.get_context("spawn")
@@ -53,7 +54,7 @@ class ScanTimes:
         return self.ray[self.workers] / self.plain - 1
 
 
-def measure_scan(model: Model, seconds: int, clips: int, workers: int) -> ScanTimes:
+def measure_scan(model: WeightsSpec, seconds: int, clips: int, workers: int) -> ScanTimes:
     """Return the times of one clip, so often copied, on this machine.
 
     Raises:
@@ -81,7 +82,9 @@ def measure_scan(model: Model, seconds: int, clips: int, workers: int) -> ScanTi
     return ScanTimes(clips, workers, plain, ray, first, memory)
 
 
-def _time_plainly(model: Model, known: dict[str, str], paths: list[str], workers: int) -> float:
+def _time_plainly(
+    model: WeightsSpec, known: dict[str, str], paths: list[str], workers: int
+) -> float:
     """Return the seconds that plain processes take, once each of them has judged a clip."""
     todo: Queue[str | None] = SPAWN.Queue()
     done: Queue[Any] = SPAWN.Queue()
@@ -104,7 +107,7 @@ def _time_plainly(model: Model, known: dict[str, str], paths: list[str], workers
 
 
 def _work(
-    model: Model,
+    model: WeightsSpec,
     known: dict[str, str],
     first: str,
     loaded: Barrier,

@@ -15,11 +15,11 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from avdetect.table import STYLES, printable
-from pipelines.corpus import Beginning
-from pipelines.scan import Progress
-from pipelines.scan_plan import Plan
-from pipelines.words import VERDICTS, clock
+from avdetect.terminal.tables import STYLES, printable
+from pipelines.report.wording import VERDICTS, clock
+from pipelines.scan.corpus import Beginning
+from pipelines.scan.loop import Progress
+from pipelines.scan.plan import Plan
 
 LINE_SECONDS = 30.0  # between two lines, where nobody watches
 

@@ -16,10 +16,10 @@ def forge(options: Namespace) -> int:
     """Make forged clips, with exact truth, out of real ones."""
     if not options.real.exists():
         raise UsageError(f"{options.real}: no such folder or manifest")
-    from avdetect.table import printable
-    from avdetect.terminal import progress
-    from pipelines.datasets import genuine_clips
-    from pipelines.forge import forge_directory
+    from avdetect.terminal.output import progress
+    from avdetect.terminal.tables import printable
+    from pipelines.data.samples import genuine_clips
+    from pipelines.forge.directory import forge_directory
 
     try:
         with progress(str(options.real), long=1) as on_step:
@@ -46,11 +46,11 @@ def train(options: Namespace) -> int:
     """Train a detector as a YAML file says."""
     import logging
 
-    from avdetect.table import printable
+    from avdetect.terminal.tables import printable
     from pipelines.config import ConfigError
-    from pipelines.jobs_cluster import PoolError
-    from pipelines.scan_plan import PlanError
-    from pipelines.train import train as run
+    from pipelines.scan.cluster import PoolError
+    from pipelines.scan.plan import PlanError
+    from pipelines.train.run import train as run
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -63,8 +63,8 @@ def train(options: Namespace) -> int:
 
 def evaluate(options: Namespace) -> int:
     """Compare predictions with the truth and print the metrics as JSON."""
-    from avdetect.terminal import complain, progress, quiet_libraries
-    from pipelines.evaluate import evaluate_files
+    from avdetect.terminal.output import complain, progress, quiet_libraries
+    from pipelines.evaluation.evaluate import evaluate_files
 
     try:
         with quiet_libraries(), progress(str(options.predictions), long=1) as on_step:
@@ -87,10 +87,10 @@ def _perturbing(options: Namespace) -> dict[str, Any]:
     probed = {name: getattr(options, name) for name in probes}
     if options.perturb is None and not any(probed.values()):
         return {}
-    from pipelines.model_probes import Probing
-    from pipelines.perturb import OPERATORS
-    from pipelines.robustness import Perturbing
-    from pipelines.scan_worker import Model
+    from pipelines.detection.session import WeightsSpec
+    from pipelines.stress.perturb import OPERATORS
+    from pipelines.stress.probe import Probing
+    from pipelines.stress.sweep import Perturbing
 
     named = options.perturb or ()
     operators = OPERATORS if named == ["all"] else tuple(named)
@@ -98,7 +98,7 @@ def _perturbing(options: Namespace) -> dict[str, Any]:
     return {
         "perturbing": perturbing if named else None,
         "probing": Probing(**probed),
-        "model": Model(options.weights, options.device, tuple(options.set)),
+        "model": WeightsSpec(options.weights, options.device, tuple(options.set)),
     }
 
 
@@ -138,7 +138,7 @@ def benchmark(options: Namespace) -> int:
     from rich.console import Console
 
     from avdetect.benchmark import measure, timings_table
-    from avdetect.terminal import quiet_libraries
+    from avdetect.terminal.output import quiet_libraries
 
     if options.scan:
         return _benchmark_scan(options)
@@ -152,11 +152,11 @@ def _benchmark_scan(options: Namespace) -> int:
     from rich.console import Console
 
     from avdetect.scan_benchmark import measure_scan, scan_table
-    from avdetect.terminal import quiet_libraries
-    from pipelines.jobs_cluster import PoolError
-    from pipelines.scan_worker import Model
+    from avdetect.terminal.output import quiet_libraries
+    from pipelines.detection.session import WeightsSpec
+    from pipelines.scan.cluster import PoolError
 
-    model = Model(options.weights, options.device, tuple(options.set))
+    model = WeightsSpec(options.weights, options.device, tuple(options.set))
     try:
         with quiet_libraries():
             times = measure_scan(model, options.seconds, options.scan, options.workers)

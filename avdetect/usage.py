@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from pipelines.detect import Session
+    from pipelines.detection.session import DetectorSession
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -16,9 +16,9 @@ class UsageError(Exception):
     """The command as given cannot be run; the message is one sentence."""
 
 
-def load_session(options: Namespace) -> Session:
+def load_session(options: Namespace) -> DetectorSession:
     """Return the session; what is wrong with weights, device or `--set` is wrong usage."""
-    from pipelines.detect import load
+    from pipelines.detection.session import load
 
     try:
         return load(options.weights, options.device, options.set)

@@ -10,11 +10,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.head_board import evaluate_heads, heads_table
-from pipelines.zoo import SHIPPED, read_parts, train_part
-from pipelines.zoo_board import evaluate_zoo, leaderboard
-from pipelines.zoo_heads import is_head, train_head
-from pipelines.zoo_maps import is_map, train_map
+from pipelines.zoo.head_board import evaluate_heads, heads_table
+from pipelines.zoo.heads import is_head, train_head
+from pipelines.zoo.leaderboard import evaluate_zoo, leaderboard
+from pipelines.zoo.maps import is_map, train_map
+from pipelines.zoo.parts import SHIPPED, read_parts, train_part
 
 
 def run_zoo(options: Namespace) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from extractors.clip import Array, Frames
 from extractors.crops import crop_square
-from extractors.faces import Array, Frames
 
 SIDE = 112  # pixels of a crop
 

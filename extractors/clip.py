@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from extractors.clock import SAMPLES_PER_STEP
 
+Array = npt.NDArray[np.float32]
+Frames = npt.NDArray[np.uint8]
+
 
 class MediaError(Exception):
     """A file cannot be read. The message is one sentence that names the file and the cause."""

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from extractors.faces import Array, FaceConfig, Frames
+from extractors.clip import Array, Frames
+from extractors.faces import FaceConfig
 
 # Outer corners of the subject's right and left eye: the line that a crop sets level.
 EYE_CORNERS = (33, 263)

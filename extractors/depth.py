@@ -11,8 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from extractors.clip import Array, Frames
 from extractors.crops import face_coordinates
-from extractors.faces import Array, Frames, mesh_triangles
+from extractors.faces import mesh_triangles
 
 SIDE = 56
 SAMPLES = 5  # points along a triangle's edge

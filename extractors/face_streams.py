@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from extractors.appearance import face_crops
+from extractors.clip import Array, Frames
 from extractors.depth import DepthNetwork, mesh_depth
-from extractors.faces import Array, FaceConfig, Frames
+from extractors.faces import FaceConfig
 from extractors.flow import FlowExtractor
 from extractors.lips import lip_landmarks, mouth_crops, mouth_squares
 

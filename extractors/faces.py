@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
-Frames = npt.NDArray[np.uint8]
+from extractors.clip import Array, Frames
 
 LANDMARKS = 478
 

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from extractors.faces import Array, Frames
+from extractors.clip import Array, Frames
 from extractors.media import STEP_RATE
 
 SIDE = 56  # of the stream

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from extractors.clip import Array, Frames
 from extractors.crops import crop_square, face_coordinates, smooth
-from extractors.faces import Array, FaceConfig, Frames
+from extractors.faces import FaceConfig
 
 MOUTH = (48, 96)  # height, width of a mouth crop in pixels
 MOUTH_WIDTH = 0.5  # of the face crop's side

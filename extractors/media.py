@@ -25,8 +25,8 @@ import numpy.typing as npt
 
 from extractors.clip import Clip, MediaConfig, MediaError, MediaInfo
 from extractors.clock import SAMPLE_RATE, SAMPLES_PER_STEP, STEP_RATE
-from extractors.decoder_process import DecoderError, DecoderProcess
-from extractors.decoding import Decoding, check_file
+from extractors.decoding.chunks import Decoding, check_file
+from extractors.decoding.process import DecoderError, DecoderProcess
 from extractors.encoding import reencode_frames, reencode_waveform, write_clip
 
 __all__ = [
@@ -175,7 +175,7 @@ def probe(path: PathLike, config: MediaConfig = MediaConfig()) -> MediaInfo:
 
 
 def read_facts(path: PathLike, config: MediaConfig = MediaConfig()) -> dict[str, Any]:
-    """What the file at ``path`` says of itself, see ``extractors.facts``, for people to read."""
+    """What the file at ``path`` says of itself, see `extractors.decoding.facts`."""
     name = os.fspath(path)
     request = asdict(config) | {"path": str(Path(name).absolute()), "facts": True}
     try:

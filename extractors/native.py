@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from extractors.faces import Frames
+from extractors.clip import Frames
 from extractors.media import PathLike, read_chunks
 
 SIDE = 160  # pixels of a crop

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchaudio.transforms import MelSpectrogram
 
-from extractors.faces import Array
+from extractors.clip import Array
 from extractors.media import SAMPLE_RATE, SAMPLES_PER_STEP
 
 BANDS = 80

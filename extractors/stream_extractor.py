@@ -20,10 +20,11 @@ import torch
 from torch import Tensor
 
 from extractors.appearance import scene_crops
+from extractors.clip import Array, Frames
 from extractors.crops import crop_squares
 from extractors.depth import DepthNetwork
 from extractors.face_streams import face_streams, yaw_of
-from extractors.faces import Array, FaceConfig, FaceTracker, Frames, Sighting
+from extractors.faces import FaceConfig, FaceTracker, Sighting
 from extractors.flow import FlowExtractor, PairFlow, dis_flow, raft_flow
 from extractors.media import Clip
 from extractors.spectrogram import MelExtractor

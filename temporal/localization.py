@@ -13,24 +13,7 @@ from torch import Tensor, nn
 
 from extractors.media import STEP_RATE
 from temporal.proposals import Array, find_runs, score_spans, soft_nms
-
-MODALITIES = ("visual", "audio", "sync")
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of one modality that was manipulated."""
-
-    start: float  # seconds
-    end: float  # seconds
-    score: float  # in [0, 1]
-    modality: str  # one of MODALITIES
-
-    def __post_init__(self) -> None:
-        if self.modality not in MODALITIES:
-            raise ValueError(f"expected a modality of {MODALITIES}, got {self.modality!r}")
-        if not 0 <= self.start < self.end:
-            raise ValueError(f"expected 0 <= start < end, got {self.start} to {self.end} s")
+from temporal.segment import MODALITIES, Segment
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def test_import_loads_nothing_of_others() -> None:
 
 def test_public_classes_are_those_of_their_packages() -> None:
     from extractors.media import MediaError
-    from temporal.localization import Segment
+    from temporal.segment import Segment
 
     assert avdetect.MediaError is MediaError
     assert avdetect.Segment is Segment
@@ -47,9 +47,9 @@ def test_weights_are_loaded_once_and_by_the_callers_words(monkeypatch: pytest.Mo
         loaded.append((weights, device, overrides))
         return types.SimpleNamespace(detect=lambda path: f"verdict on {path}")
 
-    module = types.ModuleType("pipelines.detect")
+    module = types.ModuleType("pipelines.detection.session")
     module.load = load  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pipelines.detect", module)
+    monkeypatch.setitem(sys.modules, "pipelines.detection.session", module)
     avdetect._starter.cache_clear()
     verdicts: list[object] = [avdetect.detect("a.mp4"), avdetect.detect("b.mp4")]
     assert verdicts == ["verdict on a.mp4", "verdict on b.mp4"]

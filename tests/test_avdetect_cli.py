@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from avdetect import cli
-from avdetect.terminal import progress
+from avdetect.terminal.output import progress
 from extractors.media import MediaError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,9 +90,9 @@ def fake_error(path: str, error: Exception) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def fake_detector(monkeypatch):
-    module = types.ModuleType("pipelines.detect")
+    module = types.ModuleType("pipelines.detection.session")
     module.load, module.error_dict = fake_load, fake_error  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pipelines.detect", module)
+    monkeypatch.setitem(sys.modules, "pipelines.detection.session", module)
 
 
 def test_a_verdict_is_printed_in_words(capsys):
@@ -212,9 +212,9 @@ def test_forge_train_and_evaluate_call_their_function(tmp_path, monkeypatch, cap
         setattr(fake, name, record)
         monkeypatch.setitem(sys.modules, module, fake)
 
-    stand_in("pipelines.forge", "forge_directory", [{}, {}])
-    stand_in("pipelines.train", "train")
-    stand_in("pipelines.evaluate", "evaluate_files", {"auc": 0.5})
+    stand_in("pipelines.forge.directory", "forge_directory", [{}, {}])
+    stand_in("pipelines.train.run", "train")
+    stand_in("pipelines.evaluation.evaluate", "evaluate_files", {"auc": 0.5})
     assert cli.main(["forge", str(tmp_path), "--out", "o", "--per-video", "3", "--seed", "7"]) == 0
     assert cli.main(["train", "c.yaml", "--set", "a=1", "--set", "b=2", "--workers", "4"]) == 0
     capsys.readouterr()
@@ -245,8 +245,8 @@ def test_forge_without_its_folder_is_wrong_usage(tmp_path, capsys):
 STAND_IN = """
 import os, signal, sys, time, types
 signal.signal(signal.SIGINT, signal.default_int_handler)  # tests begun in the background ignore it
-module = types.ModuleType("pipelines.detect")
-class Session:
+module = types.ModuleType("pipelines.detection.session")
+class DetectorSession:
     def detect(self, path, on_step):
         os.write(2, b"noise of a library\\n")
         print("word of Python", file=sys.stderr)
@@ -254,8 +254,8 @@ class Session:
             print("ready", flush=True)
             time.sleep(60)
         return types.SimpleNamespace(to_dict=lambda: {"status": "ok", "path": path, "x": "y" * 999})
-module.load, module.error_dict = lambda *_: Session(), None
-sys.modules["pipelines.detect"] = module
+module.load, module.error_dict = lambda *_: DetectorSession(), None
+sys.modules["pipelines.detection.session"] = module
 from avdetect.cli import main
 raise SystemExit(main(sys.argv[1:]))
 """

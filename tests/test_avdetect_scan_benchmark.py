@@ -13,10 +13,10 @@ from rich.console import Console
 from avdetect import scan_benchmark
 from avdetect.scan_benchmark import ScanTimes, scan_table
 from extractors.media import MediaError
-from pipelines.pieces import PieceStore
-from pipelines.scan import judged_rows
-from pipelines.scan_worker import LoopPool
-from pipelines.sources import Video
+from pipelines.scan.loop import judged_rows
+from pipelines.scan.tasks import PieceStore
+from pipelines.scan.worker import LoopPool
+from pipelines.storage.sources import Video
 
 MODEL = {"name": "stub", "version": "1", "sha256": "00"}
 TIMES = ScanTimes(

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from avdetect import cli, scan_view
 from avdetect.scan_view import corpus_progress, summary_table
-from pipelines.corpus import Beginning
-from pipelines.scan import Progress
-from pipelines.scan_plan import Plan
+from pipelines.scan.corpus import Beginning
+from pipelines.scan.loop import Progress
+from pipelines.scan.plan import Plan
 
 SUMMARY: dict[str, Any] = {
     "results": "out/tiny-12/results",

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from avdetect.serve import Limits, make_app
-from avdetect.serve_queue import Queue
+from avdetect.server.app import Limits, make_app
+from avdetect.server.queue import Queue
 from extractors.media import MediaError
 
 HOSTILE = "<img src=x onerror=alert(1)>.mp4"

@@ -10,9 +10,9 @@ from rich.console import Console
 
 from avdetect import cli, zoo_view
 from pipelines.config import ConfigError
-from pipelines.zoo import SHIPPED, train_part
-from pipelines.zoo_heads import train_head
-from pipelines.zoo_maps import train_map
+from pipelines.zoo.heads import train_head
+from pipelines.zoo.maps import train_map
+from pipelines.zoo.parts import SHIPPED, train_part
 
 ROOT = Path(__file__).resolve().parents[1]
 LEARNS = "title: reads faces\npart: m:C\nstage: {updates: 1}\n"

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from extractors.native import native_crop, native_crops
-from pipelines.batches import TrainClip
-from pipelines.datasets import Sample
-from pipelines.zoo_native import native_clip
+from pipelines.data.samples import Sample
+from pipelines.train.clips import TrainClip
+from pipelines.zoo.native_clips import native_clip
 
 
 def test_a_crop_is_the_middle_cut_at_even_coordinates() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extractors.container import RUN_UP, frames_from
+from extractors.decoding.container import RUN_UP, frames_from
 from extractors.media import (
     SAMPLE_RATE,
     SAMPLES_PER_STEP,
@@ -112,7 +112,7 @@ def test_the_way_to_a_part_is_short(long_clip):
 
 
 def test_where_the_index_leads_too_far_all_is_read(long_clip, monkeypatch):
-    from extractors import container
+    from extractors.decoding import container
 
     path = long_clip("clip.mp4", "libx264", {"g": "25"})
     monkeypatch.setattr(container, "RUN_UP", -3.0)

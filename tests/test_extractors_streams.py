@@ -18,12 +18,7 @@ from extractors.lips import lip_landmarks, lip_opening
 from extractors.media import SAMPLE_RATE, SAMPLES_PER_STEP, Clip
 from extractors.spectrogram import BANDS, HOP, MelExtractor, log_mel, loudness, speech_steps
 from extractors.stream_extractor import StreamExtractor
-from extractors.streams import (
-    StreamConfig,
-    Streams,
-    load_streams,
-    save_streams,
-)
+from extractors.streams import StreamConfig, Streams, load_streams, save_streams
 
 
 def chunks(frames: np.ndarray | None, waveform: np.ndarray | None, size: int) -> Iterator[Clip]:

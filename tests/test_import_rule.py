@@ -14,15 +14,15 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("avdetect", "extractors", "fusion", "temporal", "pipelines")
 # A heavy or optional library is imported in these modules or packages alone.
 HOMES = {
-    "decord": ("extractors/picture.py", "avdetect/doctor_checks.py"),
+    "decord": ("extractors/decoding/picture.py", "avdetect/doctor_checks.py"),
     "av": ("extractors/", "avdetect/doctor_checks.py"),
     "mediapipe": ("extractors/faces.py",),
-    "ray": ("pipelines/jobs",),
+    "ray": ("pipelines/scan/", "pipelines/train/ray_train.py"),
     "pyarrow": (
-        "pipelines/corpus.py",
-        "pipelines/remote.py",
-        "pipelines/result",
-        "pipelines/sources.py",
+        "pipelines/mutual/scan.py",
+        "pipelines/results/",
+        "pipelines/scan/corpus.py",
+        "pipelines/storage/",
     ),
 }
 # These load nothing of others until they are used.

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.localization_metrics import AP_IOUS, AR_COUNTS, localization
-from pipelines.segment_matching import RECALL_IOUS
+from pipelines.metrics.segment_matching import RECALL_IOUS
+from pipelines.metrics.segments import AP_IOUS, AR_COUNTS, localization
 
 
 def corpus(seed: int) -> tuple[dict[str, list[list[float]]], dict[str, list[list[float]]]]:

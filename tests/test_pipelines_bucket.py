@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipelines import scan_worker
-from pipelines.scan_worker import Worker
-from pipelines.sources import SourceError, check_source, videos_of
+from pipelines.scan import worker as scan_worker
+from pipelines.scan.worker import Worker
+from pipelines.storage.sources import SourceError, check_source, videos_of
 
 moto_server = pytest.importorskip("moto.server", reason="needs moto[server]")
 AWKWARD = "b c#1 ?ü 100%&a=1.mp4"

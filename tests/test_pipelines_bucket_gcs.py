@@ -12,8 +12,8 @@ from urllib.parse import quote
 import pytest
 
 from extractors.media import MediaError
-from pipelines.fetch import local_copy
-from pipelines.sources import SourceError, videos_of
+from pipelines.storage.local_copy import local_copy
+from pipelines.storage.sources import SourceError, videos_of
 
 emulator = pytest.importorskip("gcp_storage_emulator.server", reason="needs gcp-storage-emulator")
 AWKWARD = "b c#1.mp4"  # the emulator takes no letters beyond ASCII

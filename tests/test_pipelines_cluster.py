@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from pipelines.jobs import RayPool
-from pipelines.jobs_cluster import connect, disconnect, resources
-from pipelines.pieces import PieceStore
-from pipelines.scan import judged_rows
-from pipelines.scan_plan import plan_scan
-from pipelines.sources import Video
+from pipelines.scan.cluster import connect, disconnect, resources
+from pipelines.scan.loop import judged_rows
+from pipelines.scan.plan import plan_scan
+from pipelines.scan.ray_pool import RayPool
+from pipelines.scan.tasks import PieceStore
+from pipelines.storage.sources import Video
 
 MODEL = {"name": "stub", "version": "1", "sha256": "00"}
 

@@ -14,22 +14,21 @@ from safetensors.torch import save_file
 
 from avdetect import cli
 from extractors.media import SAMPLE_RATE, write_clip
-from fusion.clip_heads import FamilyHead, LaunderingHead, TypeHead
-from fusion.open_world import OpenFamilyHead
-from pipelines.attribute import RegisterError, read_register, write_register
+from fusion.heads.closed import FamilyHead, LaunderingHead, TypeHead
+from fusion.heads.open import OpenFamilyHead
+from pipelines.attribution.attribute import RegisterError, read_register, write_register
 from pipelines.config import ConfigError, load_config
-from pipelines.datasets import WHOLE, Sample, Spans
-from pipelines.detect import load
-from pipelines.head_board import (
+from pipelines.data.samples import WHOLE, Sample, Spans
+from pipelines.detection.session import load
+from pipelines.zoo.head_board import (
     heads_table,
     measured_families,
     measured_laundering,
     measured_types,
     newcomers,
 )
-from pipelines.head_clips import HeadClips, HeadConfig, capped, vector_of
-from pipelines.zoo import SHIPPED
-from pipelines.zoo_heads import (
+from pipelines.zoo.head_clips import HeadClips, HeadConfig, capped, vector_of
+from pipelines.zoo.heads import (
     HEADS,
     _taught,
     build_head,
@@ -39,7 +38,8 @@ from pipelines.zoo_heads import (
     nothing_said,
     save_head,
 )
-from pipelines.zoo_maps import is_map
+from pipelines.zoo.maps import is_map
+from pipelines.zoo.parts import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = {"swap": ("*swap*",), "voice": ("@audio", "!*spliced*")}
@@ -113,7 +113,7 @@ def test_a_head_of_other_detector_weights_says_how_to_train_it_again(
     config = HeadConfig("t", "types", LABELS, experts=("mel",))
     head = build_head(config, len(vector_of(config, nothing_said())))
     with monkeypatch.context() as patched:
-        patched.setattr("pipelines.zoo_heads.experts_sha256", lambda path: "other")
+        patched.setattr("pipelines.zoo.heads.experts_sha256", lambda path: "other")
         save_head(tmp_path / "h.safetensors", head, config, 3)
     with pytest.raises(ConfigError, match="train it again: avdetect zoo train configs/heads/h"):
         load_head(tmp_path / "h.safetensors")

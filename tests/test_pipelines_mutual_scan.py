@@ -13,12 +13,12 @@ import pytest
 
 from avdetect import cli
 from extractors.media import SAMPLE_RATE, write_clip
-from pipelines import mutual_scan
-from pipelines.mutual_scan import MutualConfig, compare
-from pipelines.scan import Progress
-from pipelines.scan_plan import Resources
-from pipelines.scan_worker import LoopPool
-from pipelines.sources import videos_of
+from pipelines.mutual import scan as mutual_scan
+from pipelines.mutual.scan import MutualConfig, compare
+from pipelines.scan.loop import Progress
+from pipelines.scan.plan import Resources
+from pipelines.scan.worker import LoopPool
+from pipelines.storage.sources import videos_of
 
 ODD = 3  # the file that sounds unlike the others
 
@@ -96,8 +96,8 @@ def test_what_was_taken_before_is_not_taken_again(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = in_process(corpus, tmp_path)
-    monkeypatch.setattr("pipelines.mutual_worker.said_of", None)  # would be called
-    monkeypatch.setattr("pipelines.mutual_worker.mutual_scores", None)
+    monkeypatch.setattr("pipelines.mutual.worker.said_of", None)  # would be called
+    monkeypatch.setattr("pipelines.mutual.worker.mutual_scores", None)
     again = in_process(corpus, tmp_path)
     assert again.rows == first.rows
     assert again.common == first.common

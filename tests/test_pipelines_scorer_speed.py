@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.localization_metrics import AP_IOUS, AR_COUNTS, localization
-from pipelines.segment_matching import RECALL_IOUS
+from pipelines.metrics.segment_matching import RECALL_IOUS
+from pipelines.metrics.segments import AP_IOUS, AR_COUNTS, localization
 
 Table = dict[str, list[list[float]]]
 
@@ -125,7 +125,7 @@ def test_the_scorer_is_faster_than_plain_python(tmp_path: Path) -> None:
 MEASURE = """
 import json, resource, sys, time
 from pathlib import Path
-from pipelines.segment_metrics import segment_file_metrics
+from pipelines.evaluation.segments import segment_file_metrics
 found = segment_file_metrics(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(json.dumps([found["proposals"], time.process_time(), peak]))

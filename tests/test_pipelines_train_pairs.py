@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-import pipelines.train_pairs as train_pairs
 from extractors.encoding import reencode_waveform
-from pipelines.batches import TrainClip
-from pipelines.dataset_records import WHOLE
-from pipelines.datasets import Sample
-from pipelines.forge_neural import Vocoder
-from pipelines.train_pairs import BIT_RATES, PAIRS, Pairs, halfway, ranking_loss
+from pipelines.data.manifest import WHOLE
+from pipelines.data.samples import Sample
+from pipelines.forge.sound.neural_vocoder import Vocoder
+from pipelines.train import pairs as train_pairs
+from pipelines.train.clips import TrainClip
+from pipelines.train.pairs import BIT_RATES, PAIRS, Pairs, halfway, ranking_loss
 
 
 def clips(count: int, source: str, steps: int = 40) -> list[TrainClip]:

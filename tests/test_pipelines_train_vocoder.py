@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipelines.batches import TrainClip
-from pipelines.dataset_records import WHOLE, Spans
-from pipelines.datasets import Sample
-from pipelines.fitting import Run, StageConfig
-from pipelines.train_vocoder import (
+from pipelines.data.manifest import WHOLE, Spans
+from pipelines.data.samples import Sample
+from pipelines.train.clips import TrainClip
+from pipelines.train.fit import Run
+from pipelines.train.stage import StageConfig
+from pipelines.train.vocoder import (
     Rivals,
     Speech,
     genuine_speech,

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from extractors.faces import track_faces
-from pipelines.known_answers import draw, genuine, mesh_at_rest, streams_of
-from pipelines.known_artefacts import ARTEFACTS
-from pipelines.metrics import auc
+from pipelines.cues.drawn_clips import draw, genuine, mesh_at_rest, streams_of
+from pipelines.cues.drawn_forgeries import ARTEFACTS
+from pipelines.metrics.classification import auc
 from temporal.experts import normalise
-from temporal.patch_votes import PatchVotes
-from temporal.patchcraft import PatchCraft
-from temporal.reconstruction import AutoEncoder
+from temporal.zoo.patch_votes import PatchVotes
+from temporal.zoo.patchcraft import PatchCraft
+from temporal.zoo.reconstruction import AutoEncoder
 
 TAUGHT, HELD, STEPS = 14, 8, 8  # clips of each kind, and their length
 Crops = Callable[[str], Tensor]

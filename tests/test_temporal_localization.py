@@ -6,15 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipelines.losses import focal_loss, reach_loss, step_loss
+from pipelines.train.losses import focal_loss, reach_loss, step_loss
 from temporal.localization import (
-    MODALITIES,
     LocalizationConfig,
     LocalizationHead,
-    Segment,
     decode_segments,
     segment_targets,
 )
+from temporal.segment import MODALITIES, Segment
 
 CONFIG = LocalizationConfig()
 SCALES = len(CONFIG.dilations)

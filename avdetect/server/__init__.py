@@ -1,0 +1,1 @@
+"""The server: uploads, a queue, results kept on disk, a page."""

@@ -1,0 +1,1 @@
+"""Decoding in a child process, which may die of a broken file."""

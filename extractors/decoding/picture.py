@@ -1,0 +1,196 @@
+"""The frame on screen at each step, read by decord or, where decord cannot, by PyAV.
+
+Runs in the decoder's child process. Both readers only go forwards, from the start of the file or,
+where a part of a long one is asked for, from one place that PyAV has sought by the file's index:
+seeking is where decoders differ and where broken files bite.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from importlib.util import find_spec
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from extractors.clock import TOLERANCE, count_steps, frames_on_screen, step_middle
+from extractors.decoding.container import frames_from, refuse_absurd
+from extractors.decoding.tracks import Picture, Tracks
+
+Frame = npt.NDArray[np.uint8]  # (H, W, 3) RGB, upright
+
+
+# decord counts packets and shows frames: use it only where one packet is one frame for sure, and
+# where its seeking to the start is sound (it is not in MPEG-TS).
+DECORD_CODECS = ("h264", "hevc", "vp9", "mpeg4", "mjpeg")
+DECORD_FORMATS = ("mov", "matroska", "avi", "flv")
+
+
+def scaled_size(picture: Picture, max_side: int) -> tuple[int, int]:
+    """Width and height of the upright frames after scaling to at most ``max_side`` a side."""
+    width, height = picture.upright
+    scale = min(1.0, max_side / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def suits_decord(tracks: Tracks, size: tuple[int, int], most_bytes: int) -> bool:
+    """Whether decord is there and can be trusted with this file.
+
+    While decord waits for a frame it hands all packets that it can read to its decoder, which then
+    decodes on, whether or not anybody takes the frames. So a picture is only for decord if all of
+    its frames fit in ``most_bytes``.
+    """
+    picture = tracks.picture
+    if picture is None or not picture.regular or picture.codec not in DECORD_CODECS:
+        return False
+    if len(picture.times) * size[0] * size[1] * 3 > most_bytes:
+        return False
+    return bool(set(DECORD_FORMATS) & set(tracks.formats)) and find_spec("decord") is not None
+
+
+def decord_frames(
+    source: str, picture: Picture, size: tuple[int, int], steps: range, threads: int
+) -> Iterator[Frame]:
+    """The frames that the steps show; raises RuntimeError where decord cannot read on.
+
+    Frames between two steps are skipped without being converted; a frame that several steps show
+    is converted once. Each array is valid until the next one is asked for.
+    """
+    import decord
+
+    width, height = size
+    scaled = {} if size == picture.upright else {"width": width, "height": height}
+    # Two frames that decord had to make up are one too many: PyAV then shows what is there.
+    reader = decord.VideoReader(source, num_threads=threads, fault_tol=2, **scaled)
+    _check_times(reader, picture.times)
+    keys = np.asarray(reader.get_key_indices())
+    position = 0
+    pixels: Any = None
+    for index in frames_on_screen(picture.times, steps).tolist():
+        if index >= position:
+            _pass_over(reader, keys, position, index)
+            frame = reader.next()
+            position = index + 1
+            if frame.shape != (height, width, 3):
+                raise RuntimeError(f"frame of shape {frame.shape}, not {(height, width, 3)}")
+            pixels = _view(frame)
+        yield pixels
+
+
+def _pass_over(reader: Any, keys: npt.NDArray[np.int64], position: int, index: int) -> None:
+    """Move from frame ``position`` to ``index`` without seeking."""
+    if np.any((position < keys) & (keys <= index)):  # there decord would seek to the key frame
+        for _ in range(index - position):
+            reader.next()
+    elif index > position:
+        reader.skip_frames(index - position)
+
+
+def _check_times(reader: Any, times: npt.NDArray[np.float64]) -> None:
+    """Raise if decord does not list the same frames as the demuxer."""
+    if len(reader) != len(times):
+        raise RuntimeError(f"decord counts {len(reader)} frames, the demuxer {len(times)}")
+    listed = np.asarray(reader.get_frame_timestamp(range(len(times))))[:, 0]
+    allowed = 2e-3 + 2.0**-23 * times  # decord's are of single precision
+    if np.any(np.abs((listed - listed[0]) - (times - times[0])) > allowed):
+        raise RuntimeError("decord and the demuxer disagree on the times of the frames")
+
+
+def _view(frame: Any) -> Frame:
+    """A frame of decord's as an array without a copy; the array keeps the frame alive."""
+    tensor = frame.handle.contents
+    address = tensor.data + tensor.byte_offset
+    buffer: Any = (ctypes.c_uint8 * int(np.prod(frame.shape))).from_address(address)
+    buffer.owner = frame
+    pixels: Frame = np.frombuffer(buffer, dtype=np.uint8)
+    return pixels.reshape(frame.shape)
+
+
+def pyav_frames(
+    source: str,
+    picture: Picture,
+    size: tuple[int, int],
+    steps: range,
+    threads: int,
+    zero: float,
+    progress: Callable[[], None],
+    near: float | None = None,
+) -> Iterator[Frame]:
+    """The frames that the steps show; ends early where the picture cannot be decoded further.
+
+    near: second since the common zero shortly before which reading begins; None: at the start.
+    Frames that cannot be decoded are missing, so the one before stays on screen, as in a player.
+    """
+    step, time = steps.start, 0.0
+    shown: _Shown | None = None
+    for time, frame in _timed_frames(source, picture, threads, zero, near):
+        progress()
+        while shown is not None and step < steps.stop and step_middle(step) < time:
+            yield shown.pixels
+            step += 1
+        if step >= steps.stop:
+            return
+        shown = _Shown(frame, picture.rotation // 90, size, threads)
+    broken_off = picture.times[-1] - time > 0.1
+    while shown is not None and step < (count_steps(time) if broken_off else steps.stop):
+        yield shown.pixels
+        step += 1
+
+
+def _timed_frames(
+    source: str, picture: Picture, threads: int, zero: float, near: float | None
+) -> Iterator[tuple[float, Any]]:
+    """Every frame that can be decoded, with its second since the common zero, never backwards."""
+    latest = -np.inf
+    begin = None if near is None else zero + near
+    for count, frame in enumerate(frames_from(source, picture.index, begin, threads)):
+        own = picture.times[min(count, len(picture.times) - 1)]
+        time = own if frame.time is None else frame.time - zero
+        if time <= picture.times[-1] + TOLERANCE:  # else its time was not believed
+            latest = max(latest, time)
+            yield latest, frame
+
+
+class _Shown:
+    """A decoded frame whose pixels are made once, and only if a step shows it."""
+
+    def __init__(self, frame: Any, turns: int, size: tuple[int, int], threads: int) -> None:
+        self._frame = frame
+        self._turns = turns
+        self._size = size
+        self._threads = threads
+
+    @cached_property
+    def pixels(self) -> Frame:
+        refuse_absurd(self._frame.width, self._frame.height)
+        width, height = self._size if self._turns % 2 == 0 else self._size[::-1]
+        rgb = self._frame.reformat(width, height, "rgb24", threads=self._threads)
+        plane = rgb.planes[0]  # its rows may be longer than the picture is wide
+        rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)
+        pixels = rows[:, : 3 * width].reshape(height, width, 3)
+        return np.ascontiguousarray(np.rot90(pixels, self._turns))
+
+
+def decode_plainly(path: str | PathLike[str]) -> int:
+    """How many frames a file has, after decoding them all: what any use of it costs at least.
+
+    By decord, or by PyAV where there is none, in this process: for benchmarks, on trusted files.
+    """
+    if find_spec("decord") is None:
+        import av
+
+        with av.open(os.fspath(path)) as container:
+            return sum(
+                len(frame.to_ndarray(format="rgb24")) > 0 for frame in container.decode(video=0)
+            )
+    import decord
+
+    reader = decord.VideoReader(os.fspath(path))
+    for start in range(0, len(reader), 64):
+        reader.get_batch(range(start, min(start + 64, len(reader)))).asnumpy()
+    return len(reader)

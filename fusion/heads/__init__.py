@@ -1,0 +1,1 @@
+"""Heads on the experts' tokens that name generators and types."""

@@ -1,0 +1,1 @@
+"""Fusion networks of the literature, for the zoo."""

@@ -1,0 +1,1 @@
+"""Which generator a clip is like."""

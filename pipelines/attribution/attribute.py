@@ -1,0 +1,234 @@
+"""Files in, the families and registered generators that their faces and voices are like out.
+
+Generators that a user registers are unit vectors in one safetensors file, with a JSON header that
+says which weights made them: vectors of other weights lie elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from extractors.media import MediaError, file_sha256
+from extractors.stream_extractor import StreamExtractor
+from fusion.heads.closed import FamilyHead, LaunderingHead, TypeHead, mean_proxy
+from pipelines.config import ConfigError
+from pipelines.detection.decide import JudgeConfig
+from pipelines.train.clips import opening
+from pipelines.zoo.head_clips import (
+    OPENING,
+    PRECISION,
+    HeadConfig,
+    judged,
+    opening_detector,
+    vector_of,
+)
+from pipelines.zoo.heads import load_head
+from pipelines.zoo.part_clips import said_of
+from pipelines.zoo.parts import SHIPPED
+
+FORMAT = "avdetect generators 1"
+TRACKS = ("visual", "audio")
+ORIGINS = ("real", "laundered", "synthetic")
+HeadKind = TypeVar("HeadKind", TypeHead, FamilyHead, LaunderingHead)
+OnStep = Callable[[int, int], None]
+
+
+class RegisterError(ValueError):
+    """The file of registered generators cannot be used, or a name is not fit for it."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """What one track of a file is most like."""
+
+    track: str  # visual or audio
+    nearest: str  # family or registered generator
+    cosine: float  # -1 to 1; of an open head half the difference of two
+    near: bool  # whether that is near enough; otherwise nobody known made it, or nobody at all
+
+
+@dataclass(frozen=True)
+class Attributed:
+    """What the heads say of a file."""
+
+    likenesses: list[Likeness]  # one a track
+    types: list[str]  # kinds of forgery that the clip looks like, the clearest first
+    origin: str | None  # of the picture: real, laundered or synthetic; None: there is none
+
+    def to_dict(self, path: str | os.PathLike[str]) -> dict[str, Any]:
+        """Return what was said of a file as plain values, ready for JSON."""
+        made_by = {
+            row.track: {
+                "name": row.nearest if row.near else None, "nearest": row.nearest,
+                "cosine": round(row.cosine, 4),
+            }
+            for row in self.likenesses
+        }  # fmt: skip
+        return {
+            "path": str(path), "status": "ok", "error": None, "types": self.types,
+            "origin": self.origin, "made_by": made_by,
+        }  # fmt: skip
+
+
+class Attribution:
+    """The heads, and what was registered: loaded once, asked about many files."""
+
+    def __init__(self, register: Path) -> None:
+        self.register = register
+        self.detector, self.extractor = opening_detector(), StreamExtractor()
+        self.families: dict[str, tuple[FamilyHead, HeadConfig]] = {}
+        for track in TRACKS:
+            self.families[track] = _shipped(f"family-{track}", FamilyHead)
+        self.types, self.types_config = _shipped("types", TypeHead)
+        self.laundering, self.laundering_config = _shipped("laundering", LaunderingHead)
+        self.weights = {t: file_sha256(SHIPPED / f"family-{t}.safetensors") for t in TRACKS}
+        self.own = read_register(register, self.weights)
+
+    def said(self, path: Path) -> dict[str, Tensor]:
+        """Return what the experts say of a file's first three seconds.
+
+        Raises:
+            MediaError: the file cannot be decoded, or there is neither a face nor sound.
+        """
+        clip = opening(path, self.extractor, JudgeConfig().min_face)
+        if clip is None:
+            raise MediaError(f"{path}: has neither a usable face nor sound")
+        return said_of(self.detector, clip, OPENING, PRECISION)
+
+    @torch.inference_mode()
+    def attribute(self, path: Path) -> Attributed:
+        """Return what the heads say of a file.
+
+        Raises:
+            MediaError: see `said`.
+        """
+        said, origin = self.said(path), None
+        if judged(self.laundering_config, said):
+            vector = vector_of(self.laundering_config, said)[None]
+            origin = ORIGINS[int(self.laundering.classes(vector)[0])]
+        above = self.types(vector_of(self.types_config, said)[None])[0] - self.types.thresholds
+        labels = list(self.types_config.labels)
+        types = [labels[i] for i in above.argsort(descending=True).tolist() if above[i] >= 0]
+        return Attributed(self.likenesses(said), types, origin)
+
+    @torch.inference_mode()
+    def likenesses(self, said: Mapping[str, Tensor]) -> list[Likeness]:
+        """Return what each track is most like; a registered generator goes before any family."""
+        found = []
+        for track, described in self.describe(said).items():
+            own = {n: float(p[track] @ described) for n, p in self.own.items() if track in p}
+            newest = max(own, key=lambda name: own[name], default="")
+            head, config = self.families[track]
+            if own and own[newest] >= head.newcomer:
+                found.append(Likeness(track, newest, own[newest], near=True))
+                continue
+            cosine, place = head(vector_of(config, said)[None])[0].max(dim=0)
+            near = bool(cosine >= head.threshold)
+            found.append(Likeness(track, list(config.labels)[int(place)], float(cosine), near))
+        return found
+
+    @torch.inference_mode()
+    def describe(self, said: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a unit vector (W,) of each track, by which newcomers are registered."""
+        return {
+            track: head.describe(vector_of(config, said)[None])[0]
+            for track, (head, config) in self.families.items()
+            if judged(config, said)
+        }
+
+    def add(self, name: str, paths: Sequence[Path], on_step: OnStep) -> dict[Path, str]:
+        """Register a generator by some of its clips; return which could not be used, and why.
+
+        What the others are and how near a clip is to them stays as it is.
+
+        Raises:
+            RegisterError: the name is taken by a family, or no clip can be used.
+            OSError: the register cannot be written.
+        """
+        if not name.strip() or any(name in config.labels for _, config in self.families.values()):
+            raise RegisterError(f"{name!r}: is no name for a generator, or a family has it")
+        vectors: dict[str, list[Tensor]] = {track: [] for track in TRACKS}
+        failed: dict[Path, str] = {}
+        for done, path in enumerate(paths, 1):
+            try:
+                for track, vector in self.describe(self.said(path)).items():
+                    vectors[track].append(vector)
+            except MediaError as error:
+                failed[path] = str(error)
+            on_step(done, len(paths))
+        proxies = {track: mean_proxy(torch.stack(own)) for track, own in vectors.items() if own}
+        if not proxies:
+            raise RegisterError(f"{name}: none of the clips has a usable face or sound")
+        self.own[name] = proxies
+        write_register(self.register, self.own, self.weights)
+        return failed
+
+
+def _shipped(name: str, kind: type[HeadKind]) -> tuple[HeadKind, HeadConfig]:
+    """Return a head of the package."""
+    head, config = load_head(SHIPPED / f"{name}.safetensors")
+    if not isinstance(head, kind):
+        raise ConfigError(f"{SHIPPED / name}.safetensors: expected a {kind.__name__}")
+    return head, config
+
+
+def default_register() -> Path:
+    """Return where a user's registered generators are kept."""
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "avdetect" / "generators.safetensors"
+
+
+def read_register(path: Path, weights: dict[str, str]) -> dict[str, dict[str, Tensor]]:
+    """Return the proxies (W,) of registered generators by name and track; none without a file.
+
+    weights: the digests of the heads that the proxies must have been made with.
+
+    Raises:
+        RegisterError: the file is no register, or one of other weights.
+    """
+    if not path.exists():
+        return {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = file.metadata() or {}
+            if facts.get("format") != FORMAT:
+                raise RegisterError(f"{path}: not a file of registered generators")
+            if json.loads(facts["weights"]) != weights:
+                raise RegisterError(
+                    f"{path}: made with other weights; remove it and add the generators again"
+                )
+            names: list[str] = json.loads(facts["names"])
+            found: dict[str, dict[str, Tensor]] = {name: {} for name in names}
+            for key in file.keys():  # noqa: SIM118
+                track, _, place = key.partition(" ")
+                found[names[int(place)]][track] = file.get_tensor(key)
+    except (SafetensorError, OSError, KeyError, ValueError, IndexError) as error:
+        if isinstance(error, RegisterError):
+            raise
+        raise RegisterError(f"{path}: cannot be read: {error}") from error
+    return found
+
+
+def write_register(path: Path, own: dict[str, dict[str, Tensor]], weights: dict[str, str]) -> None:
+    """Write the proxies of registered generators, and which weights made them, to one file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = list(own)
+    metadata = {"format": FORMAT, "names": json.dumps(names), "weights": json.dumps(weights)}
+    tensors = {
+        f"{track} {place}": proxy.contiguous()
+        for place, name in enumerate(names)
+        for track, proxy in own[name].items()
+    }
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, metadata=metadata)
+    partial.replace(path)

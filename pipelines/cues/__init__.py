@@ -1,0 +1,1 @@
+"""Drawn clips that isolate one cue each."""

@@ -1,0 +1,1 @@
+"""Data sets, manifests, samples, and streams on disk."""

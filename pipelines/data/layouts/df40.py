@@ -1,0 +1,110 @@
+"""DF40 in, records out: forty methods as cropped frames, a folder a video or an image a clip."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines.data.layouts.faces import silent
+from pipelines.data.layouts.reading import json_of, needed
+from pipelines.data.manifest import Record, split_word
+
+FAMILIES = {
+    "face-swap": "fsgan faceswap simswap inswap blendface uniface mobileswap e4s facedancer "
+    "deepfacelab",
+    "reenactment": "fomm fs_vid2vid wav2lip mraa oneshot pirender tpsm lia dagan sadtalker mcnet "
+    "hyperreenact heygen",
+    "synthesis": "vqgan stylegan2 stylegan3 styleganxl sd-2.1 ddim rddm pixart dit sit midjourney "
+    "whichfaceisreal",
+    "editing": "collabdiff e4e stargan starganv2 styleclip",
+}
+FAMILY = {method: family for family, names in FAMILIES.items() for method in names.split()}
+# folders that are not called what the paper calls the method
+PAPER_NAMES = {
+    "danet": "dagan", "one_shot_free": "oneshot", "facevid2vid": "fs_vid2vid", "sd2.1": "sd-2.1",
+}  # fmt: skip
+DOMAINS = ("ff", "cdf")
+PICTURES = (".png", ".jpg", ".jpeg")
+
+
+def df40(root: Path) -> Iterator[Record]:
+    """Yield DF40 by its JSON files of DeepfakeBench's form, or else by its folders.
+
+    A record is a folder of frames, or an image where a method makes images alone.
+    """
+    lists = sorted([*root.glob("*.json"), *root.glob("dataset_json/*.json")])
+    if lists:
+        for path in lists:
+            yield from _listed(path)
+        return
+    if not (root / "DF40_train").is_dir():
+        needed(root / "DF40", "DF40")
+    for folder, split in (("DF40_train", "train"), ("DF40", "test")):
+        for frames in _frame_folders(root / folder):
+            yield from _in_folder(root, frames, split)
+
+
+def _listed(path: Path) -> Iterator[Record]:
+    """Yield a JSON's records: {data set: {label: {split: {video: {frames}}}}}.
+
+    Of FaceForensics++ there is a compression between split and video.
+    """
+    for dataset, labels in json_of(path).items():
+        method, _, domain = str(dataset).rpartition("_")
+        if domain not in DOMAINS:
+            method, domain = str(dataset), ""
+        for label, splits in labels.items():
+            kind = str(label).rpartition("_")[2].lower()
+            if kind not in ("real", "fake"):
+                raise ValueError(f"{path}: label {label!r} ends neither in Real nor in Fake")
+            for split, videos in splits.items():
+                for quality, name, video in _videos(videos):
+                    frames = [str(frame).replace("\\", "/") for frame in video["frames"]]
+                    folder = str(Path(frames[0]).parent) if frames else name
+                    doubt = "" if frames else "no frames are listed"
+                    yield _record(
+                        folder, kind == "fake", method, domain, split_word(split), quality, doubt
+                    )
+
+
+def _videos(videos: dict[str, dict]) -> Iterator[tuple[str, str, dict]]:  # type: ignore[type-arg]
+    for name, video in videos.items():
+        if "frames" in video:
+            yield "", name, video
+        else:
+            for inner, entry in video.items():
+                yield name, inner, entry
+
+
+def _frame_folders(top: Path) -> Iterator[Path]:
+    """Yield the folders that hold pictures."""
+    for folder in sorted(path for path in top.rglob("*") if path.is_dir()):
+        if any(path.suffix.lower() in PICTURES for path in folder.iterdir()):
+            yield folder
+
+
+def _in_folder(root: Path, frames: Path, split: str) -> Iterator[Record]:
+    parts = frames.relative_to(root).parts  # DF40, method, ff or cdf or fake or real, …
+    method = parts[1]
+    place = parts[2] if len(parts) > 2 else ""
+    fake, domain = place != "real", place if place in DOMAINS else ""
+    images = [frames] if len(parts) > 3 else sorted(frames.iterdir())
+    for path in images:
+        if path.is_dir() or path.suffix.lower() in PICTURES:
+            yield _record(path.relative_to(root).as_posix(), fake, method, domain, split)
+
+
+def _record(
+    path: str, fake: bool, method: str, domain: str, split: str, quality: str = "", doubt: str = ""
+) -> Record:
+    """Return the record of a video; its name, 000_003 or id0_id16_0000, says who is in it."""
+    name = method.lower()
+    name = PAPER_NAMES.get(name, name)
+    stem = Path(path).stem
+    persons = tuple(re.findall(r"id\d+", stem)) or tuple(re.findall(r"(?<!\d)\d{3}(?!\d)", stem))
+    return silent(
+        path, fake, method=name if fake else "real", split=split, domain=domain, persons=persons,
+        forgery_type=FAMILY.get(name, "") if fake else "", doubt=doubt,
+        groups={"quality": quality} if quality else {},
+    )  # fmt: skip

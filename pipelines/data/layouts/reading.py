@@ -1,0 +1,77 @@
+"""What the readers of all data sets share: tables of any encoding, files by name, clear errors."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipelines.storage.media_files import is_media
+
+
+def needed(path: Path, what: str) -> Path:
+    """Return the path, which must be there.
+
+    Raises:
+        ValueError: it is not; `what` says which data set was looked for.
+    """
+    if not path.exists():
+        raise ValueError(f"{path}: not found, so this is not the layout of {what}")
+    return path
+
+
+def table_rows(path: Path, *columns: str, encodings: tuple[str, ...] = ("utf-8-sig",)) -> Any:
+    """Return the rows of a CSV as dicts, in the first encoding that fits.
+
+    Raises:
+        ValueError: no encoding fits, or a column is missing.
+    """
+    for encoding in encodings:
+        try:
+            text = path.read_text(encoding=encoding)
+        except UnicodeDecodeError:
+            continue
+        table = csv.DictReader(text.splitlines())
+        missing = [name for name in columns if name not in (table.fieldnames or ())]
+        if missing:
+            raise ValueError(f"{path}: has no column {', '.join(missing)}")
+        return list(table)
+    raise ValueError(f"{path}: its text is in none of {', '.join(encodings)}")
+
+
+def json_of(path: Path) -> Any:
+    """Return what a JSON file holds.
+
+    Raises:
+        ValueError: it is no JSON; the message names the file.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: no JSON: {error}") from error
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield number and words of each line that has any."""
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, 1):
+            if words := line.split():
+                yield number, words
+
+
+def media_below(folder: Path) -> list[Path]:
+    """Return the media files at any depth below a folder, sorted; none where there is no folder."""
+    return sorted(path for path in folder.rglob("*") if is_media(path.name) and path.is_file())
+
+
+def word_of(value: str, known: dict[str, Any], where: str) -> Any:
+    """Return what a data set's word stands for.
+
+    Raises:
+        ValueError: the word is unknown; `where` names file and row.
+    """
+    if value not in known:
+        raise ValueError(f"{where}: unknown word {value!r}; known: {', '.join(known)}")
+    return known[value]

@@ -1,0 +1,69 @@
+"""True segments, read from the data sets' own metadata files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.metrics.segment_matching import Array
+
+
+def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Array], dict[str, float]]:
+    """Return the forged seconds (start, end) by video, and the videos' durations where told.
+
+    - a list of `{"file", "fake_periods" or "fake_segments", "duration"}`: LAV-DF,
+      AV-Deepfake1M and our own forgings;
+    - `{"database": {"a": {"annotations": [{"segment"}], "duration"}}}`: ActivityNet;
+    - lines `<n> <video> (<start frame> <frames> <0|1>) × n …`: ForgeryNet.
+
+    Args:
+        path: the file.
+        fps: ForgeryNet's labels are in frames, and its list does not tell their rate.
+
+    Raises:
+        ValueError: the file has none of these forms.
+    """
+    if path.suffix == ".txt":
+        return dict(_forgerynet_lines(path, fps)), {}
+    data = json.loads(path.read_text(encoding="utf-8"))
+    segments: dict[str, Array] = {}
+    lengths: dict[str, float] = {}
+    try:
+        for name, spans, length in _truth(data):
+            if name in segments:
+                raise ValueError(f"a second entry for {name}")
+            segments[name] = np.array(spans, dtype=float).reshape(-1, 2)
+            if length is not None:
+                lengths[name] = float(length)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: no file of true segments: {error!r}") from error
+    return segments, lengths
+
+
+def _truth(data: Any) -> Iterator[tuple[str, Any, float | None]]:
+    """Yield each video's name, its forged spans and its duration, if told."""
+    if isinstance(data, list):
+        for entry in data:
+            key = "fake_segments" if "fake_segments" in entry else "fake_periods"
+            yield entry["file"], entry[key], entry.get("duration")
+    else:
+        for name, entry in data["database"].items():
+            spans = [annotation["segment"] for annotation in entry["annotations"]]
+            yield name, spans, entry.get("duration")
+
+
+def _forgerynet_lines(path: Path, fps: float) -> Iterator[tuple[str, Array]]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            count, name, *numbers = line.split()
+            triples = np.array(numbers[: 3 * int(count)], dtype=int).reshape(int(count), 3)
+        except ValueError as error:
+            raise ValueError(f"{path}: line {number}: {error}") from error
+        start, frames = triples[triples[:, 2] == 1, :2].T
+        yield name, np.stack([start, start + frames], axis=1) / fps  # [start, start + count)

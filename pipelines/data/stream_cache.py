@@ -1,0 +1,85 @@
+"""Media files in, their streams out: extracted once, then kept in files named by content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from extractors.faces import FaceConfig
+from extractors.media import Clip, file_sha256, read_chunks
+from extractors.stream_extractor import StreamExtractor
+from extractors.streams import VERSION, StreamConfig, Streams, load_streams, save_streams
+from pipelines.data.samples import OnStep
+
+
+@dataclass(frozen=True, eq=False)
+class Extract:
+    """What the cache holds of a file: its streams, and the waveform for sound augmentation."""
+
+    blocks: list[Streams]
+    waveform: Tensor | None  # (T * 640,) int16
+
+
+class StreamCache:
+    """Streams on disk, a file for each content and configuration, made when first asked for."""
+
+    def __init__(
+        self, folder: Path, streams: StreamConfig | None = None, faces: FaceConfig | None = None
+    ) -> None:
+        self.folder = folder
+        self.streams, self.faces = streams or StreamConfig(), faces or FaceConfig()
+        weights = self.streams.flow_weights, self.streams.depth_weights, self.streams.scenes
+        self._key = f"{VERSION}{weights}{self.faces}"
+        self._extractor: StreamExtractor | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def get(self, path: Path, on_step: OnStep = lambda done, total: None) -> Extract:
+        """Return the extract of a media file; while it is made, on_step is told of progress.
+
+        Raises:
+            MediaError: the file cannot be decoded.
+        """
+        streams, sound = self._files(path)
+        if not streams.exists():
+            waveforms: list[np.ndarray] = []  # type: ignore[type-arg]
+            if self._extractor is None:
+                self._extractor = StreamExtractor(self.streams, self.faces)
+            blocks = list(self._extractor(_tee(read_chunks(path), waveforms, on_step)))
+            if waveforms:
+                samples = (np.concatenate(waveforms) * 32767).round().clip(-32768, 32767)
+                save_file({"waveform": torch.from_numpy(samples.astype(np.int16))}, sound)
+            save_streams(streams, blocks)
+        waveform = load_file(sound)["waveform"] if sound.exists() else None
+        return Extract(load_streams(streams), waveform)
+
+    def has(self, path: Path) -> bool:
+        """Return whether the extract of a media file is there.
+
+        Raises:
+            MediaError: the file cannot be read.
+        """
+        return self._files(path)[0].exists()
+
+    def _files(self, path: Path) -> tuple[Path, Path]:
+        """Return where the streams and the sound of a file are kept."""
+        name = hashlib.sha256((file_sha256(path) + self._key).encode()).hexdigest()[:32]
+        return self.folder / f"{name}.streams", self.folder / f"{name}.sound"
+
+
+def _tee(
+    chunks: Iterator[Clip],
+    waveforms: list[np.ndarray],  # type: ignore[type-arg]
+    on_step: OnStep,
+) -> Iterator[Clip]:
+    for clip in chunks:
+        if clip.waveform is not None:
+            waveforms.append(clip.waveform)
+        yield clip
+        on_step(clip.start + clip.steps, 0)

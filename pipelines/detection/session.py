@@ -1,0 +1,241 @@
+"""One file to its verdict: `DetectorSession.detect` is the whole walk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from extractors.clip import Array
+from extractors.faces import FaceConfig
+from extractors.media import STEP_RATE, Clip, MediaConfig, MediaInfo, file_sha256, open_media
+from extractors.stream_extractor import StreamExtractor
+from extractors.streams import STREAMS, StreamConfig, Streams
+from pipelines.config import with_overrides
+from pipelines.detection.candidates import best_candidates
+from pipelines.detection.decide import JudgeConfig, judge
+from pipelines.detection.detector import Detector, load_detector
+from pipelines.detection.shards import (
+    LongVideoError,
+    Piece,
+    join_pieces,
+    pack,
+    plan_shards,
+    unpack,
+    with_context,
+)
+from pipelines.detection.timelines import Observer, Timeline, judge_blocks
+from pipelines.detection.verdict import Verdict
+from pipelines.progress import OnStep, Stopwatch, reported
+from temporal.experts import fold_norms
+from temporal.localization import LocalizationConfig, decode_segments
+from temporal.segment import MODALITIES
+from temporal.windows import WindowConfig, Windows
+
+if TYPE_CHECKING:
+    from pipelines.progress import OnStep
+
+Change = Callable[[Iterable[Clip]], Iterable[Clip]]  # what is read -> what is judged
+STARTER = Path(__file__).resolve().parents[2] / "avdetect" / "weights" / "starter.safetensors"
+
+
+@dataclass(frozen=True)
+class DetectConfig:
+    """How a file is read and judged; what the weights depend on is in `DetectorConfig`."""
+
+    media: MediaConfig = field(default_factory=MediaConfig)
+    faces: FaceConfig = field(default_factory=FaceConfig)
+    streams: StreamConfig = field(default_factory=StreamConfig)
+    windows: WindowConfig = field(default_factory=WindowConfig)
+    localization: LocalizationConfig = field(default_factory=LocalizationConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    precision: str = "auto"  # of the experts: bfloat16, float32, or what the processor is fast in
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("auto", "bfloat16", "float32"):
+            raise ValueError(f"precision must be auto, bfloat16 or float32, got {self.precision!r}")
+
+
+class Witness(Protocol):
+    """Is shown what passes through a detection, to explain it afterwards."""
+
+    def begin(self, info: MediaInfo) -> None:
+        """See what the file holds, before anything else."""
+
+    def chunk(self, clip: Clip) -> None:
+        """See frames and sound as they were decoded."""
+
+    def face(self, track: int, first: int, squares: Array, landmarks: Array) -> None:
+        """See where a face is: squares (T, 4) and landmarks (T, 478, 3) in pixels."""
+
+    def block(
+        self, block: Streams, windows: Windows, tokens: dict[str, torch.Tensor], said: Timeline
+    ) -> None:
+        """See a block of streams, the experts' tokens of it, and what the detector says of it."""
+
+
+class DetectorSession:
+    """A detector and its extractors, loaded once, for one file after the other."""
+
+    def __init__(self, detector: Detector, config: DetectConfig, model: dict[str, str]) -> None:
+        self.detector, self.config, self.model = detector, config, model
+        self.shard: int | None = None  # steps of a shard; None: no video is too long for `detect`
+        self.extractor = StreamExtractor(config.streams, config.faces)
+        self.precision = precision_of(config.precision, detector.calibration.device)
+        # what turns blocks into timelines: here, or in the judging stage of a scan
+        self.judge_blocks: Callable[[Iterable[Streams]], list[Timeline]] = self._judge_here
+
+    def detect(
+        self,
+        path: str | PathLike[str],
+        on_step: OnStep | None = None,
+        change: Change = iter,
+        witness: Witness | None = None,
+    ) -> Verdict:
+        """Return the verdict on one file.
+
+        Args:
+            path: any video or sound file.
+            on_step: is told the steps read so far and their expected number.
+            change: the file's chunks -> those that are judged (see `pipelines.stress.perturb`).
+            witness: is shown what the verdict rests on; its time counts as the detection's.
+
+        Raises:
+            MediaError: the file cannot be read.
+            LongVideoError: it is to be judged in shards.
+        """
+        return self._verdict(path, [self._piece(path, None, on_step, change, witness)])
+
+    def judge_shard(
+        self, path: str | PathLike[str], span: range, on_step: OnStep | None = None
+    ) -> bytes:
+        """Return what `join` needs of one shard of a file: what the steps of a span say.
+
+        Raises:
+            MediaError: the file cannot be read.
+        """
+        return pack(self._piece(path, span, on_step))
+
+    def join(self, path: str | PathLike[str], shards: Iterable[bytes]) -> Verdict:
+        """Return the verdict on a file of which all shards were judged; reads no file."""
+        return self._verdict(path, map(unpack, shards))
+
+    def _piece(
+        self,
+        path: str | PathLike[str],
+        span: range | None,
+        on_step: OnStep | None,
+        change: Change = iter,
+        witness: Witness | None = None,
+    ) -> Piece:
+        config, clock = self.config, Stopwatch()
+        with open_media(path, config.media, None if span is None else with_context(span)) as reader:
+            if span is None:
+                span = range(reader.steps)
+                if self.shard and len(shards := plan_shards(reader.steps, self.shard)) > 1:
+                    raise LongVideoError(shards)
+            chunks = change(clock.decode(reported(reader, reader.info, on_step)))
+            if witness is None:
+                timelines = self.judge_blocks(clock.extract(self.extractor(chunks, span)))
+            else:
+                seen = watched(chunks, reader.info, witness)
+                blocks = clock.extract(self.extractor(seen, span, witness.face))
+                timelines = self._judge_here(blocks, witness.block)
+            reached, warnings = reader.reached, reader.warnings
+        sha256 = None if span.start else file_sha256(path)
+        return Piece(span, reached, reader.info, sha256, timelines, warnings, clock.elapsed())
+
+    def _judge_here(
+        self, blocks: Iterable[Streams], observe: Observer | None = None
+    ) -> list[Timeline]:
+        judging = self.detector, self.config.windows, self.precision
+        return [t for b in blocks for t in judge_blocks([b], *judging, observe=observe)]
+
+    def _verdict(self, path: str | PathLike[str], pieces: Iterable[Piece]) -> Verdict:
+        config, clock = self.config, Stopwatch()
+        whole = join_pieces(pieces)
+        judgement = judge(whole.timelines, self.detector, config.judge, whole.info)
+        segments = decode_segments(*judgement.curves, config.localization)
+        least = dict(zip(MODALITIES, config.judge.segment_thresholds, strict=True))
+        return Verdict(
+            path=str(path),
+            sha256=str(whole.sha256),
+            verdict=judgement.verdict,
+            **judgement.scores,
+            segments=[s for s in segments if s.score >= least[s.modality]],
+            candidates=best_candidates(segments, judgement.timeline, config.localization.sigma),
+            timeline=judgement.timeline,
+            streams={name: name in judgement.streams for name in STREAMS},
+            faces=judgement.faces,
+            media=replace(whole.info, path=str(path)),
+            warnings=[*whole.warnings, *judgement.warnings],
+            model=self.model,
+            elapsed=clock.elapsed(whole.elapsed),
+        )
+
+
+def load(
+    weights: Path | None = None, device: str = "cpu", overrides: Sequence[str] = ()
+) -> DetectorSession:
+    """Return a session with the given weights, or the starter weights of the package.
+
+    Raises:
+        FileNotFoundError: there are no such weights.
+        ValueError: the file holds no detector, or an override names no setting.
+    """
+    path = weights or STARTER
+    detector = load_detector(path, device)
+    fold_norms(detector.experts)
+    config = DetectConfig(localization=detector.config.localization)
+    config = with_overrides(config, overrides)
+    model = {
+        "name": detector.config.name,
+        "version": detector.config.version,
+        "sha256": file_sha256(path),
+    }
+    return DetectorSession(detector, config, model)
+
+
+def precision_of(name: str, device: torch.device) -> torch.dtype:
+    """Return the precision that a configuration names; auto: bfloat16 where it is native."""
+    native = (
+        torch.cuda.is_bf16_supported(including_emulation=False)
+        if device.type == "cuda"
+        else torch.cpu._is_avx512_bf16_supported()
+    )
+    return torch.bfloat16 if name == "bfloat16" or (name == "auto" and native) else torch.float32
+
+
+def watched(chunks: Iterable[Clip], info: MediaInfo, witness: Witness) -> Iterator[Clip]:
+    """Yield the chunks and show them to the witness."""
+    witness.begin(info)
+    for clip in chunks:
+        witness.chunk(clip)
+        yield clip
+
+
+@dataclass(frozen=True)
+class WeightsSpec:
+    """Which weights a worker loads, and how; small enough to be sent anywhere."""
+
+    weights: Path | None = None  # None: the starter
+    device: str = "cpu"
+    overrides: tuple[str, ...] = ()
+    shard: float = 540.0  # seconds; videos that are longer by half are judged in parts
+
+    def load(self) -> DetectorSession:
+        """Return a session whose decoder has one thread: workers fill the cores, not threads.
+
+        Its shards are a whole number of window strides, so that the windows of the sound are those
+        of the video judged at once.
+        """
+        session = load(self.weights, self.device, self.overrides)
+        media = replace(session.config.media, threads=1)
+        session.config = replace(session.config, media=media)
+        stride = session.config.windows.stride
+        session.shard = stride * max(1, round(self.shard * STEP_RATE / stride))
+        return session

@@ -1,0 +1,169 @@
+"""Scores of single frames in, a score a video out: pooled as each detector of the field does it.
+
+Published numbers of one detector differ by points where the frames of a video are pooled in
+another way, so the rule has a name, and the AUC of every rule is told beside the chosen one.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from pipelines.data.samples import Sample
+from pipelines.metrics.classification import Array, auc, average_precision, balanced_accuracy, eer
+from pipelines.results.reading import Row, results_of
+from pipelines.storage.media_files import SUFFIXES
+
+FLOOR = 1e-7  # least distance of a probability from 0 and 1, so that logits are finite
+CLIP, MOST = 25, 110  # frames of a clip of LipForensics, and of a video that it looks at
+SAMPLED = 15  # frames of a video that GenConViT asks for
+LAYOUT = {"frames", "videos"}  # folders in which DeepfakeBench and the data sets differ
+
+
+def _logits(scores: Array) -> Array:
+    probability = scores.clip(FLOOR, 1 - FLOOR)
+    return np.log(probability) - np.log1p(-probability)
+
+
+def _probability(logit: float) -> float:
+    return float(1 / (1 + np.exp(-logit)))
+
+
+def _mean_of_clips(scores: Array) -> float:
+    whole = min(len(scores), MOST) // CLIP * CLIP
+    return _probability(float(_logits(scores[: whole or None]).mean()))
+
+
+def _log_sum(scores: Array) -> float:
+    return _probability(float(np.logaddexp.reduce(_logits(scores))))
+
+
+def _mean_of_samples(scores: Array) -> float:
+    return float(scores[:: max(1, len(scores) // SAMPLED)].mean())
+
+
+POOLS: dict[str, Callable[[Array], float]] = {  # P(fake) of frames (F,), in order -> of a video
+    "deepfakebench": lambda scores: float(scores.mean()),
+    "lipforensics": _mean_of_clips,
+    "av1m": lambda scores: float(scores.max()),
+    "avh-align": _log_sum,
+    "genconvit": _mean_of_samples,
+}
+
+
+def pooled(scores: Array, rule: str) -> float:
+    """Return P(fake) of a video by the P(fake) of its frames (F,), one or more, in their order.
+
+    - "deepfakebench": the mean.
+    - "lipforensics": the mean logit over whole clips of 25 frames among the first 110; over all
+      frames of a video that is shorter than a clip.
+    - "av1m": the highest, as AV-Deepfake1M's Xception baseline has it.
+    - "avh-align": the log of the summed odds, as a probability: near 1 for any long video, so
+      that its order means something and its size does not.
+    - "genconvit": the mean over each (F // 15)th frame.
+
+    Raises:
+        ValueError: the rule is unknown.
+    """
+    if rule not in POOLS:
+        raise ValueError(f"expected a rule of {', '.join(POOLS)}, got {rule!r}")
+    return POOLS[rule](scores)
+
+
+def read_frame_scores(path: Path) -> dict[str, Array]:
+    """Return P(fake) of the frames (F,) of each video, in the file's order.
+
+    The file has a row a frame: `score`, and `video`, or `frame`, the path of a picture in a
+    folder that is named like its video.
+
+    Raises:
+        ValueError: a column is missing, a score is no probability, or there is no row.
+    """
+    scores: dict[str, list[float]] = defaultdict(list)
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        columns = set(rows.fieldnames or ())
+        if "score" not in columns or not columns & {"video", "frame"}:
+            raise ValueError(
+                f"{path}: expected columns score and video or frame, got {', '.join(columns)}"
+            )
+        for row in rows:
+            name = row["video"] if "video" in columns else _folder(row["frame"])
+            scores[name].append(_checked(row["score"], f"{path}: line {rows.line_num}"))
+    if not scores:
+        raise ValueError(f"{path}: has no frame")
+    return {name: np.array(values) for name, values in scores.items()}
+
+
+def _folder(frame: str) -> str:
+    """Return the folder of a picture; DeepfakeBench's lists write paths as Windows does."""
+    return str(PurePath(frame.replace("\\", "/")).parent)
+
+
+def _checked(word: str | None, place: str) -> float:
+    try:
+        score = float(word or "")
+    except ValueError:
+        score = float("nan")
+    if not 0 <= score <= 1:
+        raise ValueError(f"{place}: expected a score from 0 to 1, got {word!r}")
+    return score
+
+
+def frames_of(samples: Sequence[Sample], frames: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the frames of each video of the truth by its path; names need no suffix."""
+    bare = {_bare(sample.path): str(sample.path) for sample in samples}
+    rows: dict[str, Row] = {}
+    for name, scores in frames.items():
+        if (key := str(_bare(PurePath(name)))) in rows:
+            raise ValueError(f"the frames name the video {key} in two ways")
+        rows[key] = {"frames": scores}
+    found = results_of([Path(path) for path in bare], rows)
+    return {bare[Path(path)]: row["frames"] for path, row in found.items()}
+
+
+def _bare(path: PurePath) -> PurePath:
+    short = path.with_suffix("") if path.suffix.lower() in SUFFIXES else path
+    return Path(*(part for part in short.parts if part not in LAYOUT))
+
+
+def pooled_results(frames: Mapping[str, Array], rule: str) -> dict[str, Row]:
+    """Return a result by path as evaluation takes them: of the picture, without segments."""
+    return {
+        path: {"path": path, "status": "frames", "score": score, "visual_score": score}
+        for path, scores in frames.items()
+        for score in [pooled(scores, rule)]
+    }
+
+
+def frame_metrics(
+    samples: Sequence[Sample], frames: Mapping[str, Array], rule: str
+) -> dict[str, Any]:
+    """Return metrics over frames, each with its video's label, and the AUC of each rule.
+
+    EER is DeepfakeBench's. Without videos of both classes there are only the counts.
+
+    Args:
+        samples: the truth.
+        frames: by path, from `frames_of`.
+        rule: that the videos' scores were pooled by.
+    """
+    known = [(float(s.fake), f) for s in samples if (f := frames.get(str(s.path))) is not None]
+    labels, scores = np.array([fake for fake, _ in known]), [mine for _, mine in known]
+    found: dict[str, Any] = {"rule": rule, "videos": len(known), "frames": sum(map(len, scores))}
+    if len(np.unique(labels)) < 2:
+        return found
+    everyone = np.repeat(labels, [len(mine) for mine in scores]), np.concatenate(scores)
+    return found | {
+        "auc": auc(*everyone), "ap": average_precision(*everyone),
+        "eer": eer(*everyone, variant="deepfakebench"),
+        "balanced_accuracy": balanced_accuracy(*everyone),
+        "auc_by_rule": {
+            name: auc(labels, [pooled(mine, name) for mine in scores]) for name in POOLS
+        },
+    }  # fmt: skip

@@ -1,0 +1,82 @@
+"""How well timelines separate forged from genuine steps: temporal AUPIMO of labelled results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipelines.data.samples import Sample
+from pipelines.metrics.aupimo import BOUNDS, FEW_POINTS, TooFewStepsError, temporal_aupimo
+from pipelines.metrics.classification import Array
+from temporal.segment import MODALITIES
+
+
+def aupimo_metrics(
+    samples: Sequence[Sample],
+    results: Mapping[str, Mapping[str, Any]],
+    bounds: tuple[float, float] = BOUNDS,
+) -> dict[str, Any]:
+    """Return temporal AUPIMO of each modality's timeline and of the highest of all, by video.
+
+    Where the real videos are too short or too few, the reason stands in the place of the numbers.
+    """
+    found: dict[str, Any] = {"bounds": list(bounds)}
+    for column, name in enumerate(("any", *MODALITIES)):
+        real: list[Array] = []
+        forged: dict[str, tuple[Array, Array]] = {}
+        for sample in samples:
+            timeline = results.get(str(sample.path), {}).get("timeline")
+            if timeline is None or not len(timeline):
+                continue
+            scores = _scores(timeline, column)
+            mask = _mask(sample, len(timeline), column)
+            if mask is None or np.isnan(scores).any():
+                continue
+            if not mask.any():
+                real.append(scores)
+            else:
+                forged[str(sample.path)] = (scores, mask)
+        found[name] = _found(real, forged, bounds)
+    return found
+
+
+def _scores(timeline: Array, column: int) -> Array:
+    """Return the scores (T,) of a column, 0 being the highest of all that were judged."""
+    if column:
+        return np.asarray(timeline[:, column - 1], dtype=float)
+    judged = timeline[:, ~np.isnan(timeline).all(axis=0)]
+    return np.asarray(np.fmax.reduce(judged, axis=1, initial=0.0), dtype=float)
+
+
+def _mask(sample: Sample, steps: int, column: int) -> Array | None:
+    """Return which steps (T,) are forged; None where nobody says, or a whole step is nowhere."""
+    labels = sample.targets(0, steps).numpy()
+    if column:
+        labels, fake = labels[:, column - 1 : column], bool(getattr(sample, MODALITIES[column - 1]))
+    else:
+        fake = sample.fake
+    mask = np.asarray((labels == 1).any(axis=1))
+    unknown = (labels == -1).all() or (fake and not mask.any())
+    return None if unknown else mask
+
+
+def _found(
+    real: Sequence[Array], forged: Mapping[str, tuple[Array, Array]], bounds: tuple[float, float]
+) -> dict[str, Any]:
+    known: dict[str, Any] = {"real_videos": len(real), "forged_videos": len(forged)}
+    if not forged:
+        return known | {"refused": "no forged video has a timeline and known seconds"}
+    try:
+        result = temporal_aupimo(real, list(forged.values()), bounds)
+    except TooFewStepsError as error:
+        return known | {"refused": str(error)}
+    draws = np.random.default_rng(0).choice(result.scores, (1000, len(result.scores)))
+    interval = np.quantile(draws.mean(axis=1), [0.025, 0.975]).tolist()
+    return known | {
+        "aupimo": float(result.scores.mean()), "aupimo_interval": interval,
+        "missed": result.missed, "real_steps": result.real_steps, "points": result.points,
+        "few_points": result.points < FEW_POINTS,
+        "by_video": dict(zip(forged, result.scores.tolist(), strict=True)),
+    }  # fmt: skip

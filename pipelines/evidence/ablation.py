@@ -1,0 +1,90 @@
+"""What each stream adds to a score: the file judged once more with one stream hidden at a time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from extractors.media import MediaInfo
+from extractors.streams import Streams
+from pipelines.detection.decide import JudgeConfig, judge
+from pipelines.detection.detector import Detector
+from pipelines.detection.timelines import BATCH, Timeline, join_timelines
+from temporal.experts import EXPERTS
+from temporal.windows import Windows, stitch_windows
+
+# What is hidden at a time, by the streams that it stands for.
+EVIDENCE = {
+    "appearance": frozenset({"appearance"}),
+    "lips": frozenset({"mouth", "landmarks"}),
+    "flow": frozenset({"flow"}),
+    "depth": frozenset({"depth"}),
+    "sound": frozenset({"mel"}),
+}
+
+
+class Removals:
+    """Timelines of a file with each kind of evidence hidden, made of tokens that are there anyway.
+
+    Only fusion and head run again, in the precision of the experts: their tokens do not depend on
+    each other.
+    """
+
+    def __init__(self, detector: Detector, precision: torch.dtype = torch.float32) -> None:
+        self.detector, self.precision = detector, precision
+        self._pieces: dict[str, list[Timeline]] = defaultdict(list)
+
+    @torch.inference_mode()
+    def block(
+        self, block: Streams, windows: Windows, tokens: dict[str, Tensor], said: Timeline
+    ) -> None:
+        """Judge a block again for every kind of evidence that it has."""
+        for name, hidden in EVIDENCE.items():
+            left = said.streams - hidden
+            if left == said.streams:
+                self._pieces[name].append(said)
+            elif left:
+                kept = {n: t for n, t in tokens.items() if _needs(n) <= left}
+                opinions = stitch_windows(self._opinions(kept, windows.mask), windows).cpu()
+                self._pieces[name].append(replace(said, streams=left, opinions=opinions))
+
+    def _opinions(self, tokens: dict[str, Tensor], mask: Tensor) -> Tensor:
+        """Return opinions (N, L, J) on tokens (N, L, D), a few windows at a time."""
+        parts = []
+        for begin in range(0, len(mask), BATCH):
+            part = {name: t[begin : begin + BATCH] for name, t in tokens.items()}
+            device = next(iter(part.values())).device
+            with torch.autocast(
+                device.type, self.precision, enabled=self.precision != torch.float32
+            ):
+                out = self.detector.fuse(part, mask[begin : begin + BATCH].to(device))
+            parts.append(out.opinions.float())
+        return torch.cat(parts)
+
+    def contributions(self, result: Mapping[str, Any], config: JudgeConfig) -> list[dict[str, Any]]:
+        """Return each kind of evidence in the result and the scores without it.
+
+        `change` is the score less the one without: above 0 it speaks for a manipulation. None
+        where nothing would be left to judge.
+        """
+        rows = []
+        info = MediaInfo(path=result["path"], **result["media"])
+        for name, hidden in EVIDENCE.items():
+            if any(result["streams"][stream] for stream in hidden):
+                timelines = join_timelines(self._pieces[name])
+                scores = judge(timelines, self.detector, config, info).scores
+                pair = result["score"], scores["score"]
+                change = None if None in pair else round(pair[0] - pair[1], 4)
+                rows.append({"evidence": name, "without": scores, "change": change})
+        return rows
+
+
+def _needs(expert: str) -> frozenset[str]:
+    """Return the streams that an expert's tokens, or the lags between two, are made of."""
+    parts = {"lag": ("lips", "voice"), "sharpness": ("appearance",)}.get(expert, (expert,))
+    return frozenset(stream for part in parts for stream in EXPERTS[part])

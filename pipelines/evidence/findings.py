@@ -1,0 +1,124 @@
+"""Measurements in, findings out: which are out of the ordinary, and what may be said of them.
+
+Sentences are made only of measurements that fired and that are known to tell fakes from genuine
+clips (the strong features of X2-DFD, Chen et al. 2024, without its language model). Every number
+in a sentence is a number of the result or of its evidence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pipelines.evidence.measurements import MEASURES, Measurements
+
+RANGES = Path(__file__).with_name("measurements.json")
+STRONG = 0.6  # AUC that a measurement's 95 % interval must clear
+
+
+@cache
+def known_ranges() -> dict[str, dict[str, Any]]:
+    """Return what is known of each measurement, see `pipelines.evidence.ranges.table`."""
+    ranges: dict[str, dict[str, Any]] = json.loads(RANGES.read_text(encoding="utf-8"))
+    return ranges
+
+
+def measured(taken: Measurements, tracks: Sequence[int]) -> list[dict[str, Any]]:
+    """Return a row for every measurement of the sound and of each face that was judged."""
+    rows = [finding(name, value, None) for name, value in taken.of_sound().items()]
+    for track in tracks:
+        rows += [finding(name, value, track) for name, value in taken.of_face(track).items()]
+    order = list(MEASURES)
+    return sorted(rows, key=lambda row: (row["track"] is not None, order.index(row["name"])))
+
+
+def finding(name: str, value: float, track: int | None) -> dict[str, Any]:
+    """Return a measurement with its range on genuine clips, its worth, and whether it fired.
+
+    `fired`: beyond the 95th percentile of genuine clips (below the 5th, where fakes have the
+    smaller values). `reliable`: the interval of its AUC on clips that were held out is clear of
+    chance. Both None: unknown. `pairs`: in how many of a hundred pairs of a fake and a genuine
+    clip it tells which is which; the rest of the row is that of `known_ranges`.
+    """
+    measure, known = MEASURES[name], known_ranges().get(name)
+    row: dict[str, Any] = {
+        "name": name, "track": track, "modality": measure.modality, "title": measure.title,
+        "unit": measure.unit, "meaning": measure.meaning,
+        "digits": measure.digits, "value": _rounded(value, measure.digits),
+        "fired": None, "reliable": None,
+    }  # fmt: skip
+    if known is None:
+        return row
+    low, high = (_rounded(known[side], measure.digits) for side in ("low", "high"))
+    return row | known | {
+        "low": low, "high": high,
+        "pairs": round(100 * known["auc"]),
+        "pairs_interval": [round(100 * share) for share in known["auc_interval"]],
+        "fired": row["value"] > high if known["larger_in_fakes"] else row["value"] < low,
+        "reliable": known["auc_interval"][0] > STRONG,
+    }  # fmt: skip
+
+
+def _rounded(value: float, digits: int) -> float:
+    """Return a number of so many digits after the point; without any it is a whole one."""
+    return round(value, digits) if digits else round(value)
+
+
+def sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a sentence for each measurement that fired and is reliable."""
+    return [_sentence(row) for row in rows if row["fired"] and row["reliable"]]
+
+
+def _sentence(row: Mapping[str, Any]) -> str:
+    where = "" if row["track"] is None else f" of face {row['track']}"
+    side = "above" if row["larger_in_fakes"] else "below"
+    unit = f" {row['unit']}" if row["unit"] else ""
+    return (
+        f"The {row['title']}{where}, {row['value']}{unit}, lies {side} the range of genuine clips, "
+        f"{row['low']} to {row['high']}{unit}, as one genuine clip in twenty does. Tried alone on "
+        f"clips that it was not fitted on, it told which is the fake in {row['pairs']} of a "
+        f"hundred pairs of a fake and a genuine clip; guessing does in fifty."
+    )
+
+
+def agreement(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return whether the measurements bear the verdict out, in a sentence or two.
+
+    A measurement can only support the suspicion of the track that it is about.
+    """
+    reliable = [row for row in rows if row["reliable"]]
+    fired = [row for row in reliable if row["fired"]]
+    if not reliable:
+        return (
+            "None of the measurements that could be taken is known to tell fakes from genuine "
+            "clips, so they neither support nor contradict the verdict."
+        )
+    share = f"{len(fired)} of {_count(reliable)}"
+    if result["verdict"] == "real" and fired:
+        return (
+            f"The verdict and the measurements disagree: the networks find no manipulation, but "
+            f"{share} outside the range of genuine clips. Look at them before relying on the "
+            f"verdict."
+        )
+    if result["verdict"] != "fake":
+        return f"{share} outside the range of genuine clips."
+    suspected = [row for row in reliable if (result[f"{row['modality']}_score"] or 0) >= 0.5]
+    if not suspected:
+        return (
+            "No reliable measurement speaks of the track that the networks suspect: the verdict "
+            "rests on the networks alone."
+        )
+    if not any(row["fired"] for row in suspected):
+        return (
+            f"The verdict and the measurements disagree: the networks call this manipulated, but "
+            f"of the track that they suspect 0 of {_count(suspected)} outside the range of genuine "
+            f"clips. The verdict rests on the networks alone."
+        )
+    return f"The measurements agree with the verdict: {share} outside the range of genuine clips."
+
+
+def _count(rows: Sequence[object]) -> str:
+    return f"{len(rows)} reliable measurement{' lies' if len(rows) == 1 else 's lie'}"

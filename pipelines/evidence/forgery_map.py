@@ -1,0 +1,86 @@
+"""Crops in, grey-scale maps of what was painted over out, by a map tied to a detector's weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from extractors.media import file_sha256
+from pipelines.config import ConfigError
+from pipelines.detection.detector import Detector, experts_sha256
+from pipelines.detection.session import STARTER
+from temporal.forgery_map import ForgeryMap, seen_by
+
+if TYPE_CHECKING:
+    from pipelines.detection.session import DetectorSession
+
+FORMAT = "avdetect map 1"
+MAP = STARTER.parent / "zoo" / "map.safetensors"
+
+
+class Locator:
+    """The first layers of a detector's appearance expert, and the map that reads them."""
+
+    def __init__(self, stem: nn.Sequential, decoder: ForgeryMap) -> None:
+        self.stem, self.decoder = stem.eval(), decoder.eval()
+
+    @torch.inference_mode()
+    def __call__(self, crops: Tensor, face: Tensor) -> Tensor:
+        """Return how much seems painted over (L, 28, 28), 0 to 1.
+
+        Args:
+            crops: (L, 3, 112, 112) uint8.
+            face: (L, 28, 28) its cells, see `face_cells`.
+        """
+        device = self.decoder.threshold.device
+        seen = seen_by(self.stem, crops.to(device))
+        found: Tensor = self.decoder(seen, face.to(device)).sigmoid()
+        return found.float().cpu()
+
+
+def stem_of(detector: Detector) -> nn.Sequential:
+    """Return the layers of a detector's appearance expert that look at each picture by itself."""
+    stem = detector.experts.get_submodule("appearance.stem")
+    if not isinstance(stem, nn.Sequential):
+        raise TypeError(f"expected a chain of layers, got {type(stem).__name__}")
+    return stem.eval()
+
+
+def locator_of(session: DetectorSession) -> Locator | None:
+    """Return the map of the package on a session's detector; None: it belongs to another one."""
+    if session.model["sha256"] != file_sha256(STARTER):
+        return None
+    try:
+        return Locator(stem_of(session.detector), load_map(MAP)[0])
+    except ConfigError:  # newer weights than the map's: the page goes without it
+        return None
+
+
+def load_map(weights: Path) -> tuple[ForgeryMap, dict[str, Any]]:
+    """Return a map ready to judge, and the plain values of its `MapConfig`.
+
+    Raises:
+        ConfigError: the file holds no map, or one for other experts than the detector's.
+    """
+    try:
+        with safe_open(weights, framework="pt") as file:
+            facts = file.metadata() or {}
+            if facts.get("format") != FORMAT:
+                raise ConfigError(f"{weights}: not the weights of a map")
+            if facts["experts"] != experts_sha256(STARTER):
+                raise ConfigError(
+                    f"{weights}: learned from other experts than the detector's; train it again: "
+                    f"avdetect zoo train configs/heads/{weights.stem}.yaml"
+                )
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        config: dict[str, Any] = json.loads(facts["config"])
+        decoder = ForgeryMap(**config["settings"])
+        decoder.load_state_dict(state)
+    except (SafetensorError, OSError, RuntimeError, TypeError, KeyError, ValueError) as error:
+        raise ConfigError(f"{weights}: not the weights of a map: {error}") from error
+    return decoder.eval(), config

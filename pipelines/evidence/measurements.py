@@ -1,0 +1,196 @@
+"""Named measurements of a file: numbers that a person can check, each with its range and worth.
+
+`Measurements` takes them while the file passes; `MEASURES` says what each means. Their ranges on
+genuine clips, and how well each tells genuine clips from fakes, are in `measurements.json`, which
+`pipelines/evidence/ranges.py` wrote.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from extractors.clip import Array
+from extractors.crops import RIGID, face_coordinates
+from extractors.lips import lip_opening
+from extractors.media import Clip
+from extractors.spectrogram import loudness, speech_steps
+from extractors.streams import Streams
+from pipelines.evidence.face_measures import blink_rate, eye_opening, flow_residual, noise_gap
+from pipelines.evidence.sound_measures import MIN_STEPS, lip_sync, periodicity, roll_off
+
+VOICED = 0.6  # autocorrelation at the pitch from which on a step is voiced
+SPARSE = 6  # every sixth picture is enough for noise and flow
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a measurement is, for people."""
+
+    title: str
+    unit: str
+    modality: str  # of which track it speaks
+    digits: int
+    meaning: str
+
+
+MEASURES = {
+    "lip_lag": Measure(
+        "lag of sound behind lips", "ms", "sync", 0,
+        "by how much the loudness comes after the opening of the lips, either way",
+    ),
+    "lip_fit": Measure(
+        "fit of lips and loudness", "", "sync", 2,
+        "correlation of lip opening and loudness at the best lag of up to 80 ms",
+    ),
+    "blink_rate": Measure(
+        "blinks", "a minute", "visual", 1, "how often the eyes shut for less than half a second",
+    ),
+    "landmark_jitter": Measure(
+        "landmark jitter", "‰ of the face crop", "visual", 2,
+        "how much the landmarks of the upper face tremble from frame to frame",
+    ),
+    "flow_residual": Measure(
+        "flow residual", "% of the face crop a second", "visual", 2,
+        "how much the movement of neighbouring patches of the face differs",
+    ),
+    "depth_flicker": Measure(
+        "depth flicker", "‰ of the face crop", "visual", 2,
+        "how much the face's shape in depth flickers from frame to frame",
+    ),
+    "noise_gap": Measure(
+        "noise of face against surroundings", "octaves", "visual", 2,
+        "logarithm (to base 2) of the fine noise on the face over that around it",
+    ),
+    "roll_off": Measure(
+        "spectral roll-off", "kHz", "audio", 2,
+        "the frequency below which 95 % of the power of speech lies",
+    ),
+    "voiced_ratio": Measure(
+        "voiced share of speech", "%", "audio", 0, "how much of the audible sound has a pitch",
+    ),
+}  # fmt: skip
+
+
+class Series:
+    """Numbers a step that come in pieces, some overlapping none: one float a step is kept."""
+
+    def __init__(self) -> None:
+        self._pieces: list[tuple[int, Array]] = []
+
+    def add(self, first: int, values: Array) -> None:
+        """Append the values (T,) from a step on."""
+        self._pieces.append((first, np.asarray(values, np.float32)))
+
+    def values(self, stop: int | None = None) -> Array:
+        """Return the values (T,) from step 0 on; NaN where there are none."""
+        end = max((first + len(v) for first, v in self._pieces), default=0)
+        whole = np.full(end if stop is None else stop, np.nan, np.float32)
+        for first, piece in self._pieces:
+            span = whole[first : first + len(piece)]
+            span[:] = piece[: len(span)]
+        return whole
+
+
+class Measurements:
+    """Takes the measurements of one file as it passes; see `MEASURES`."""
+
+    def __init__(self) -> None:
+        self._sound: dict[str, Series] = defaultdict(Series)
+        self._faces: dict[int, dict[str, Series]] = defaultdict(lambda: defaultdict(Series))
+
+    def chunk(self, clip: Clip) -> None:
+        """Measure the sound's pitch."""
+        if clip.waveform is not None:
+            self._sound["periodicity"].add(clip.start, periodicity(clip.waveform))
+
+    def face(self, track: int, first: int, squares: Array, landmarks: Array) -> None:
+        """Measure eyes and landmarks of a face, landmarks (T, 478, 3)."""
+        self._faces[track]["eyes"].add(first, eye_opening(landmarks))
+        points = face_coordinates(landmarks[:, list(RIGID)], squares)[..., :2]
+        jump = np.linalg.norm(np.diff(points, n=2, axis=0), axis=-1).mean(axis=1)
+        self._faces[track]["jitter"].add(first + 1, 1000 * jump)
+
+    def block(self, block: Streams) -> None:
+        """Measure the streams of a face or of the sound."""
+        span = slice(block.lead, block.steps - block.trail)
+        first = block.start + block.lead
+        if block.track is not None and block.depth is not None:
+            for name, values in _face_values(block, span).items():
+                self._faces[block.track][name].add(first, values)
+        elif block.mel is not None and not block.scene:
+            self._sound["loudness"].add(first, loudness(block.mel[span]).numpy())
+            self._sound["roll_off"].add(first, roll_off(block.mel[span]))
+
+    def curves(self, track: int | None) -> tuple[Array, Array]:
+        """Return a face's lip opening (T,) and the loudness (T,) of the file; NaN: unknown."""
+        heard = self._sound["loudness"].values()
+        lips = np.zeros(0, np.float32) if track is None else self._faces[track]["lips"].values()
+        return lips, heard
+
+    def of_sound(self) -> dict[str, float]:
+        """Return the measurements of the sound by name; what cannot be measured is left out."""
+        heard = self._sound["loudness"].values()
+        if len(heard) == 0:
+            return {}
+        speech = speech_steps(torch.from_numpy(heard)).numpy()
+        if speech.sum() < MIN_STEPS:
+            return {}
+        pitched = self._sound["periodicity"].values(len(heard))[speech]
+        rolled = self._sound["roll_off"].values(len(heard))[speech]
+        return {
+            "voiced_ratio": 100 * float(np.mean(pitched > VOICED)),
+            "roll_off": float(np.median(rolled)),
+        }
+
+    def of_face(self, track: int) -> dict[str, float]:
+        """Return the measurements of a face by name; what cannot be measured is left out."""
+        series = {name: s.values() for name, s in self._faces[track].items()}
+        if np.isfinite(series.get("lips", np.zeros(0, np.float32))).sum() < MIN_STEPS:
+            return {}
+        found = {
+            name: float(np.nanmedian(series[key]))
+            for name, key in FACE_SERIES.items()
+            if key in series and np.isfinite(series[key]).any()
+        }
+        blinks = blink_rate(series.get("eyes", np.zeros(0, np.float32)))
+        if blinks is not None:
+            found["blink_rate"] = blinks
+        return found | lip_sync(*self.curves(track))
+
+
+FACE_SERIES = {
+    "landmark_jitter": "jitter",
+    "flow_residual": "flow",
+    "depth_flicker": "depth",
+    "noise_gap": "noise",
+}  # measurement -> the series whose median it is
+
+
+def _face_values(block: Streams, span: slice) -> dict[str, Array]:
+    """Return values a step of a face block's streams; NaN for the pictures that are passed over."""
+    names = ("appearance", "flow", "depth", "landmarks")
+    appearance, flow, depth, landmarks = (block.present()[name][span] for name in names)
+    on_face = (depth != 0).float()
+    flicker = np.full(len(depth), np.nan, np.float32)
+    if len(depth) > 2:
+        second = depth.float().diff(n=2, dim=0).abs()
+        both = on_face[1:-1] * on_face[:-2] * on_face[2:]
+        flicker[1:-1] = 1000 * (second * both).sum((1, 2, 3)) / both.sum((1, 2, 3)).clamp(min=1)
+    return {
+        "lips": lip_opening(landmarks.numpy()),
+        "depth": flicker,
+        "flow": _sparse(len(flow), flow_residual(flow[::SPARSE], on_face[::SPARSE])),
+        "noise": _sparse(len(flow), noise_gap(appearance[::SPARSE], on_face[::SPARSE])),
+    }
+
+
+def _sparse(steps: int, values: Tensor) -> Array:
+    """Return every `SPARSE`th value in its place among so many steps, NaN between them."""
+    whole = np.full(steps, np.nan, np.float32)
+    whole[::SPARSE] = values.numpy()
+    return whole

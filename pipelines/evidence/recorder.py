@@ -1,0 +1,202 @@
+"""A file in, its verdict and the evidence for it out, in one pass.
+
+`explain` is a detection with a `Recorder` as witness. What the recorder keeps is bounded, save a
+few numbers for every step.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from extractors.clip import Array
+from extractors.media import Clip, MediaInfo
+from extractors.streams import Streams
+from pipelines.detection.timelines import Timeline
+from pipelines.evidence.ablation import Removals
+from pipelines.evidence.findings import measured
+from pipelines.evidence.forgery_map import Locator, locator_of
+from pipelines.evidence.measurements import Measurements
+from pipelines.evidence.moments import Moment, Moments, moment_maps, share_off_face
+from pipelines.evidence.preview import Preview
+from temporal.forgery_map import face_cells
+from temporal.windows import Windows
+
+if TYPE_CHECKING:
+    from pipelines.detection.session import DetectorSession
+    from pipelines.detection.verdict import Verdict
+    from pipelines.progress import OnStep
+
+COLUMNS = 2000  # of the spectrogram that is kept, at most
+FACES = 8  # that are measured: the most suspicious ones
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a verdict rests on, for people to look at."""
+
+    contributions: list[dict[str, Any]]  # evidence, the scores without it, the score's change
+    measurements: list[dict[str, Any]]  # see `pipelines.evidence.findings.measured`
+    off_face: dict[str, float]  # share of each picture expert's evidence off the face, and area
+    moments: list[tuple[Moment, dict[str, Tensor]]]  # and their maps, see `moment_maps`
+    boxes: dict[int, tuple[int, Array]]  # track -> first step, (T, 4) x, y, side (of width), roll
+    aspect: float  # width by height of the picture
+    lips: Array  # (T,) opening of the longest face's lips in crop widths; NaN: unknown
+    loudness: Array  # (T,) nepers; NaN: unknown
+    spectrogram: npt.NDArray[np.float32]  # (80, columns) log-mel power of the whole file
+    preview: bytes | None  # MP4
+
+    def numbers(self) -> dict[str, Any]:
+        """Return the numbers that a report's sentences are made of, ready for JSON."""
+        return {
+            "contributions": self.contributions,
+            "measurements": self.measurements,
+            "off_face": self.off_face,
+            "moments": [
+                {
+                    "modality": moment.modality, "track": moment.track,
+                    "time": round(moment.time, 2), "score": round(moment.score, 4),
+                    "maps": sorted(maps),
+                }
+                for moment, maps in self.moments
+            ],
+        }  # fmt: skip
+
+
+def explain(
+    path: str | PathLike[str], session: DetectorSession, on_step: OnStep | None = None
+) -> tuple[Verdict, Evidence]:
+    """Return the verdict on a file and the evidence for it.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
+    recorder = Recorder(session)
+    verdict = session.detect(path, on_step, witness=recorder)
+    return verdict, recorder.evidence(verdict.to_dict(), on_step)
+
+
+class Recorder:
+    """Keeps what a report shows while a file passes through its detection."""
+
+    def __init__(self, session: DetectorSession) -> None:
+        config = session.config.judge
+        self._session = session
+        self._removals = Removals(session.detector, session.precision)
+        self._moments = Moments(config.min_face, config.min_steps)
+        self._measurements = Measurements()
+        self._boxes: dict[int, list[tuple[int, Array]]] = {}
+        self._spectrogram = Folding(COLUMNS)
+        self._preview: Preview | None = None
+        self._aspect = 1.0
+
+    def begin(self, info: MediaInfo) -> None:
+        """Open the copy of the file."""
+        self._preview = Preview(info)
+        self._width = 1.0
+
+    def chunk(self, clip: Clip) -> None:
+        """Copy and measure a chunk."""
+        if clip.frames is not None:
+            height, self._width = clip.frames.shape[1:3]
+            self._aspect = self._width / height
+        if self._preview is not None:
+            self._preview.chunk(clip)
+        self._measurements.chunk(clip)
+
+    def face(self, track: int, first: int, squares: Array, landmarks: Array) -> None:
+        """Keep where a face is, in parts of the picture's width."""
+        scale = np.array([self._width, self._width, self._width, 1.0], np.float32)
+        self._boxes.setdefault(track, []).append((first, (squares / scale).astype(np.float32)))
+        self._measurements.face(track, first, squares, landmarks)
+
+    def block(
+        self, block: Streams, windows: Windows, tokens: dict[str, Tensor], said: Timeline
+    ) -> None:
+        """Look for suspicious moments in a block, measure it, and judge it with less."""
+        self._removals.block(block, windows, tokens, said)
+        self._moments.block(block, said, self._session.detector)
+        self._measurements.block(block)
+        if block.mel is not None and block.track is None:
+            columns = (
+                block.mel[block.lead : block.steps - block.trail].transpose(1, 2).flatten(0, 1)
+            )
+            self._spectrogram.add(columns.numpy())
+
+    def evidence(self, result: Mapping[str, Any], on_step: OnStep | None = None) -> Evidence:
+        """Return everything that was kept, once the file is judged.
+
+        `on_step` is told before every heat map that all steps are read: it may end the work.
+        """
+        faces = Counter({t: sum(len(b) for _, b in parts) for t, parts in self._boxes.items()})
+        longest = faces.most_common(1)[0][0] if faces else None
+        lips, heard = self._measurements.curves(longest)
+        detector, locator = self._session.detector, locator_of(self._session)
+        suspects = sorted(result["faces"], key=lambda face: -face["score"])[:FACES]
+        moments = []
+        for moment in self._moments.found():
+            if on_step is not None:
+                on_step(1, 1)
+            with torch.inference_mode(False):
+                maps = moment_maps(detector, moment, self._session.precision)
+            moments.append((moment, maps | forged(locator, moment)))
+        return Evidence(
+            contributions=self._removals.contributions(result, self._session.config.judge),
+            measurements=measured(self._measurements, [face["track"] for face in suspects]),
+            off_face=share_off_face(moments),
+            moments=moments,
+            boxes={
+                track: (parts[0][0], np.concatenate([squares for _, squares in parts]))
+                for track, parts in self._boxes.items()
+            },
+            aspect=self._aspect,
+            lips=lips,
+            loudness=heard,
+            spectrogram=self._spectrogram.values(),
+            preview=None if self._preview is None else self._preview.finish(),
+        )
+
+
+def forged(locator: Locator | None, moment: Moment) -> dict[str, Tensor]:
+    """Return how much of a face seems painted over, by the name `forged`: (5, 28, 28), 0 to 1.
+
+    Only of the pictures that are shown, see `Moment.shown`.
+    """
+    if locator is None or not {"appearance", "depth"} <= set(moment.streams):
+        return {}
+    crops, depth = (moment.streams[name][moment.shown] for name in ("appearance", "depth"))
+    return {"forged": locator(crops, face_cells(depth))}
+
+
+class Folding:
+    """Columns that come one after the other; when there are too many, neighbours become one."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._together = 1  # columns that a kept one is the mean of
+        self._kept: list[Array] = []
+        self._rest: list[Array] = []
+
+    def add(self, columns: Array) -> None:
+        """Append columns (N, K)."""
+        for column in columns:
+            self._rest.append(column)
+            if len(self._rest) == self._together:
+                self._kept.append(np.mean(self._rest, axis=0, dtype=np.float32))
+                self._rest = []
+            if len(self._kept) == 2 * self._limit:
+                pairs = np.stack(self._kept).reshape(self._limit, 2, -1)
+                self._kept = list(pairs.mean(axis=1, dtype=np.float32))
+                self._together *= 2
+
+    def values(self) -> Array:
+        """Return the columns (K, N), no more than twice the limit."""
+        return np.stack(self._kept, axis=1) if self._kept else np.zeros((0, 0), np.float32)

@@ -1,0 +1,1 @@
+"""Genuine clips to forged clips with exact truth."""

@@ -1,0 +1,200 @@
+"""Forged lips: the mouth of another moment put onto the face of this one.
+
+As in `pipelines.forge.picture.face`: frames and landmarks in, new frames out, equal to the old ones
+outside the segment and outside the lower face.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from extractors.clip import Array, Frames
+from extractors.crops import RIGID
+from extractors.lips import INNER, OUTER
+from pipelines.forge.picture.blend import blend_in, colour_match, draw_colours, steady_landmarks
+from pipelines.forge.picture.generator_look import apply_look, draw_look
+from pipelines.forge.picture.geometry import (
+    Box,
+    draw_shape,
+    face_width,
+    fill_hull,
+    smooth_in_time,
+    soft_mask,
+)
+from pipelines.forge.picture.warp import (
+    SPEAKING_POINTS,
+    STILL_POINTS,
+    enough_stiffness,
+    rigid_similarity,
+    warp_box,
+)
+
+RETIMINGS = ("lag", "elsewhere", "reverse", "tempo")
+MIN_LAG = 5  # steps: lips and sound that are less than 0.2 s apart still pass as one
+LEAST_FIT = 0.06  # face widths: beyond, the head is turned too far for the mouth to fit
+
+
+Steps = npt.NDArray[np.int64]
+
+
+def retime_mouth(
+    frames: Frames,
+    landmarks: Array,
+    start: int,
+    stop: int,
+    rng: np.random.Generator,
+    source_steps: Steps,
+    strength: float = 0.5,
+) -> Frames:
+    """Return frames whose mouth at step start + k is the one of step source_steps[k].
+
+    The lips come along with their shape; the rest of the lower face bends to meet the own skin.
+    """
+    return replace_mouth(
+        frames, landmarks, start, stop, rng, source_steps, frames, landmarks, strength
+    )
+
+
+def replace_mouth(
+    frames: Frames,
+    landmarks: Array,
+    start: int,
+    stop: int,
+    rng: np.random.Generator,
+    source_steps: Steps,
+    donor_frames: Frames,
+    donor_landmarks: Array,
+    strength: float = 0.5,
+) -> Frames:
+    """Return frames whose mouth at step start + k is the donor's at step source_steps[k]."""
+    shape = draw_shape(rng, ("lower", "lower", "mouth"), strength)
+    shape = replace(shape, feather=max(shape.feather, 0.025))  # moving lips need a soft seam
+    steady = steady_landmarks(landmarks, rng, strength)
+    donor_steady = smooth_in_time(donor_landmarks, 0.6)
+    look = draw_look(rng, strength * rng.uniform(0, 0.9), face_width(landmarks[start]))
+    recolour = draw_colours(rng, stop - start, 0.2 * strength)
+    grain = np.random.default_rng(rng.integers(2**63))
+    fidelity = float(rng.uniform(0.7, 1.0))
+    ramp = _ramp(stop - start, int(rng.choice([0, 0, 2, 4])))
+    still, speaking = list(STILL_POINTS), list(SPEAKING_POINTS)
+    lips = slice(len(still), None)  # of the points below
+
+    def points(step: int) -> tuple[Array, Array]:
+        """Where the skull's points stay and the lips' go, and where both come from."""
+        face = donor_steady[source_steps[step - start]]
+        matrix, shift = rigid_similarity(face, steady[step])
+        moved = face[speaking, :2] @ matrix.T + shift
+        return np.concatenate([steady[step, still, :2], moved]), face[still + speaking, :2]
+
+    probes = [points(step) for step in range(start, stop, max((stop - start) // 6, 1))]
+    stiffness = enough_stiffness([target for target, _ in probes], [face for _, face in probes])
+
+    def paint(step: int, box: Box) -> Array:
+        k = step - start
+        target, source = points(step)
+        mouth = warp_box(donor_frames[source_steps[k]], target, source, box, stiffness)
+        own = frames[step, box[1] : box[3], box[0] : box[2]].astype(np.float32)
+        skin = soft_mask(steady[step], shape, frames.shape[1:3])[1].copy()
+        # An open mouth is dark: only the skin around the lips tells how the light differs.
+        skin *= 1 - fill_hull(np.concatenate([steady[step, list(OUTER), :2], target[lips]]), box)
+        gain, offset = colour_match(mouth, own, skin + 1e-6, fidelity)
+        matched = recolour(apply_look(mouth * gain + offset, look, grain), k)
+        return own + ramp[k] * (matched - own)
+
+    shading = float(rng.choice([0.5, 1.0]))
+    return blend_in(frames, steady, start, stop, shape, paint, 1.0, shading)
+
+
+def _ramp(steps: int, length: int) -> Array:
+    """Return weights (steps,) that rise over `length` steps, stay at 1, and fall again."""
+    rise = (np.arange(steps) + 1) / (length + 1)
+    return np.minimum(np.minimum(rise, rise[::-1]), 1).astype(np.float32)
+
+
+def draw_retiming(kind: str, total: int, start: int, stop: int, rng: np.random.Generator) -> Steps:
+    """Return the step, of a clip of `total` steps, whose mouth each step of a segment gets.
+
+    Never the step itself. Beyond the clip's ends the walk turns back.
+    """
+    steps = np.arange(start, stop)
+    if kind == "reverse" and stop - start < 2 * MIN_LAG:
+        kind = "elsewhere"  # too short a stretch sounds right backwards, too
+    if kind == "lag":
+        walk = steps + _draw_lag(total, start, stop, rng)
+    elif kind == "elsewhere":
+        walk = _elsewhere(total, start, stop, rng) + np.arange(stop - start)
+    elif kind == "reverse":
+        walk = steps[::-1].copy()
+    elif kind == "tempo":  # away from the sound, never across it
+        slow = rng.random() < 0.5
+        tempo = float(rng.uniform(0.5, 0.75) if slow else rng.uniform(1.35, 1.9))
+        offset = int(rng.integers(MIN_LAG, 13)) * (-1 if slow else 1)
+        walk = np.floor(start + offset + tempo * np.arange(stop - start)).astype(np.int64)
+    else:
+        raise ValueError(f"expected a retiming among {RETIMINGS}, got {kind!r}")
+    return off_the_spot(fold(walk, total), steps, total)
+
+
+def _draw_lag(total: int, start: int, stop: int, rng: np.random.Generator) -> int:
+    """Return a lag of 0.2 to 1 s, to the side where the clip has room for it, if any."""
+    lag = int(rng.integers(MIN_LAG, 26))
+    sides = [side for side in (-1, 1) if start + side * lag >= 0 and stop + side * lag <= total]
+    return lag * int(rng.choice(sides or [-1, 1]))
+
+
+def steadiest(
+    landmarks: Array, start: int, candidates: list[Steps], source: Array | None = None
+) -> Steps:
+    """Return the first walk whose heads are turned like the segment's own, or the best of all.
+
+    The walks lead through the source, by default the clip itself. A mouth from a head that looks
+    elsewhere cannot be made to fit.
+    """
+    faces = landmarks if source is None else source
+    gaps = [_pose_gap(landmarks[start:], faces[walk]) for walk in candidates]
+    fitting = [walk for walk, gap in zip(candidates, gaps, strict=True) if gap < LEAST_FIT]
+    return fitting[0] if fitting else candidates[int(np.argmin(gaps))]
+
+
+def _pose_gap(targets: Array, sources: Array) -> float:
+    """Return how badly upper faces (n, 478, 3) fit, in face widths, in all but a tenth of steps."""
+    gaps = []
+    for k in range(0, len(sources), max(len(sources) // 12, 1)):
+        matrix, shift = rigid_similarity(sources[k], targets[k])
+        moved = sources[k, list(RIGID), :2] @ matrix.T + shift
+        gap = np.sqrt(((moved - targets[k, list(RIGID), :2]) ** 2).sum(axis=-1).mean())
+        gaps.append(gap / max(face_width(targets[k]), 1e-6))
+    return float(np.quantile(gaps, 0.9))
+
+
+def draw_frozen(landmarks: Array, start: int, stop: int, rng: np.random.Generator) -> Steps:
+    """Return one step for a whole segment: its own edge, or a moment when the lips are closed."""
+    opening = np.linalg.norm(landmarks[:, INNER[5], :2] - landmarks[:, INNER[15], :2], axis=-1)
+    closed = int(np.argmin(opening + rng.uniform(0, 0.3, len(opening)) * opening.std()))
+    held = closed if rng.random() < 0.5 else max(start - 1, 0)
+    return np.full(stop - start, held)
+
+
+def _elsewhere(total: int, start: int, stop: int, rng: np.random.Generator) -> int:
+    """Return the start of another stretch of the same length, as far off as there is room for."""
+    length = stop - start
+    starts = np.arange(max(total - length, 0) + 1)
+    apart = np.abs(starts - start)
+    far = starts[apart >= min(length, max(int(apart.max()), 1))]
+    return int(rng.choice(far)) if len(far) else int(starts[-1])
+
+
+def fold(walk: Steps, total: int) -> Steps:
+    """Return steps folded back into [0, total) at both ends."""
+    period = max(2 * total - 2, 1)
+    inside: Steps = np.abs((walk + total - 1) % period - (total - 1))
+    return inside
+
+
+def off_the_spot(walk: Steps, steps: Steps, total: int) -> Steps:
+    """Return a walk (n,) whose every step differs from `steps` (n,), where total allows it."""
+    neighbour = np.where(steps + 1 < total, steps + 1, steps - 1)
+    return np.where(walk == steps, np.maximum(neighbour, 0), walk)

@@ -1,0 +1,98 @@
+"""Timelines in, temporal AUPIMO out: recall at false positive rates fixed on real videos alone.
+
+After AUPIMO (Bertoldo, Ziemann and others, BMVC 2024) with steps in the place of pixels. The share
+of false alarms that a threshold gives is measured on entirely real videos, so that the score of
+one forged video depends on no other forged one. Thresholds are the real steps' own scores, which
+makes the result the same under every increasing change of the scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.metrics.classification import Array
+
+BOUNDS = (1e-3, 1e-2)  # false positive rates over which the recall is averaged
+STEPS_PER_RATE = 10  # real steps needed for each 1 / lower bound
+FEWEST_POINTS, FEW_POINTS = 30, 300  # of the curve within the bounds: refused, warned of
+MISSED = 0.05  # a forged video with less was missed
+
+
+class TooFewStepsError(ValueError):
+    """The real videos have too few steps for such low false positive rates."""
+
+
+@dataclass(frozen=True, eq=False)
+class Aupimo:
+    """AUPIMO of each forged video, and what it rests on."""
+
+    scores: Array  # (V,) in [0, 1], one a forged video, in the order given
+    bounds: tuple[float, float]
+    real_steps: int
+    points: int  # of the curve within the bounds
+
+    @property
+    def missed(self) -> float:
+        """The share of forged videos that are missed."""
+        return float((self.scores < MISSED).mean())
+
+
+def temporal_aupimo(
+    real: Sequence[Array],
+    forged: Sequence[tuple[Array, Array]],
+    bounds: tuple[float, float] = BOUNDS,
+) -> Aupimo:
+    """Return the mean recall of each forged video over log false positive rates in the bounds.
+
+    Args:
+        real: scores (T,) of the steps of each entirely real video; each video counts the same.
+        forged: scores (T,) and mask (T,), True where a step is forged, of each forged video.
+        bounds: lower and upper false positive rate.
+
+    Raises:
+        TooFewStepsError: fewer than 10 / lower bound real steps, or too few distinct scores.
+        ValueError: bounds out of order, no forged video, or one without a forged step.
+    """
+    low, high = bounds
+    if not 0 < low < high <= 1:
+        raise ValueError(f"expected bounds 0 < lower < upper <= 1, got {bounds}")
+    steps = sum(map(len, real))
+    if steps < STEPS_PER_RATE / low:
+        raise TooFewStepsError(
+            f"{steps} real steps cannot measure a false positive rate of {low:g}: it takes "
+            f"{STEPS_PER_RATE / low:.0f}"
+        )
+    if not forged or not all(mask.any() for _, mask in forged):
+        raise ValueError("expected one forged video or more, each with a forged step")
+    thresholds, rates = _false_positive_rates(real)
+    within = (rates >= low) & (rates <= high)
+    if within.sum() <= FEWEST_POINTS:
+        raise TooFewStepsError(
+            f"{within.sum()} distinct scores of real steps between false positive rates {low:g} "
+            f"and {high:g}: it takes more than {FEWEST_POINTS}"
+        )
+    places = np.concatenate([[low], rates[within], [high]])
+    weights = np.log(places / low)
+    scores = []
+    for values, mask in forged:
+        ordered = np.sort(values[mask])
+        recall = 1 - np.searchsorted(ordered, thresholds, side="left") / len(ordered)
+        curve = np.interp(weights, np.log(rates / low), recall)
+        area = (np.diff(weights) * (curve[1:] + curve[:-1]) / 2).sum()
+        scores.append(area / np.log(high / low))
+    return Aupimo(np.array(scores).clip(0, 1), bounds, steps, int(within.sum()))
+
+
+def _false_positive_rates(real: Sequence[Array]) -> tuple[Array, Array]:
+    """Return distinct thresholds, the highest first, and the mean over videos of the share above.
+
+    A step is a false alarm where its score is the threshold or more.
+    """
+    scores = np.concatenate(real)
+    weights = np.concatenate([np.full(len(v), 1 / len(v) / len(real)) for v in real if len(v)])
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # of equal scores
+    return scores[order][last], np.cumsum(weights[order])[last]

@@ -1,0 +1,78 @@
+"""Counts and scores by person in, draws of rates and areas over persons out.
+
+Fifteen clips of one person are no fifteen independent pieces of evidence: a draw takes persons,
+with all their clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.metrics.classification import Array
+
+DRAWS = 2000
+
+
+def person_draws(counts: Array, seed: int = 0) -> Array:
+    """Return the sums (DRAWS, G, 4) over persons drawn with replacement from (P, G, 4)."""
+    persons = len(counts)
+    generator = np.random.default_rng(seed)
+    flat = counts.reshape(persons, -1)
+    sums = np.empty((DRAWS, flat.shape[1]))
+    even = np.full(persons, 1 / persons)
+    for draw in range(DRAWS):  # one by one: thousands of persons fit
+        sums[draw] = generator.multinomial(persons, even) @ flat
+    return sums.reshape(DRAWS, *counts.shape[1:])
+
+
+def auc_draws(
+    fake: Array,
+    score: Array,
+    person: NDArray[np.intp],
+    group: NDArray[np.intp],
+    groups: Sequence[int],
+    seed: int = 0,
+) -> Array:
+    """Return the AUC (DRAWS, G) of groups over their persons drawn with replacement.
+
+    A draw without genuine or without forged clips of a group has NaN there.
+
+    Args:
+        fake: (N,) 0 or 1, of each clip.
+        score: (N,)
+        person: (N,) who is in it.
+        group: (N,) index of its group.
+        groups: the indices looked at; persons are drawn once for all of them.
+        seed: of the draws.
+    """
+    chosen = np.isin(group, groups)
+    person = np.unique(person[chosen], return_inverse=True)[1]
+    group, fake, score = group[chosen], fake[chosen], score[chosen]
+    mine = [np.flatnonzero(group == g) for g in groups]
+    levels = [np.unique(score[m], return_inverse=True)[1] for m in mine]
+    persons = int(person.max()) + 1
+    generator, even = np.random.default_rng(seed), np.full(persons, 1 / persons)
+    areas = np.full((DRAWS, len(groups)), np.nan)
+    for draw in range(DRAWS):
+        weight = generator.multinomial(persons, even)[person]
+        for column, (place, level) in enumerate(zip(mine, levels, strict=True)):
+            fakes = np.bincount(level, weight[place] * fake[place])
+            reals = np.bincount(level, weight[place] * (1 - fake[place]))
+            pairs = fakes.sum() * reals.sum()
+            if pairs:  # a tie counts half
+                areas[draw, column] = (fakes * (np.cumsum(reals) - reals / 2)).sum() / pairs
+    return areas
+
+
+def gap_draws(draws: Array) -> Array:
+    """Return the widest difference between groups in each of the draws (DRAWS, G)."""
+    return np.asarray(draws.max(axis=1) - draws.min(axis=1))
+
+
+def interval(values: Array) -> tuple[float, float]:
+    """Return the 95 % interval of draws; those that know nothing, NaN, are left out."""
+    low, high = np.nanquantile(values, [0.025, 0.975])
+    return float(low), float(high)

@@ -1,0 +1,147 @@
+"""Overlaps of proposed and true segments in, average precision and recall out, by several rules.
+
+`pipelines.metrics.segments` says which protocol goes by which rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+RECALL_IOUS = tuple(k / 20 for k in range(10, 20))  # 0.50, 0.55 … 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """The proposals of one video, compared with its true segments."""
+
+    scores: Array  # (P,)
+    overlap: Array  # (P, G) IoU
+
+    @property
+    def segments(self) -> int:
+        """G, the number of true segments."""
+        return self.overlap.shape[1]
+
+
+def overlaps(proposals: Array, segments: Array, hull: bool) -> Array:
+    """Return the IoU (P, G) of (P, 2) and (G, 2), over the span of both or over their union."""
+    start, end = proposals[:, :1], proposals[:, 1:]  # (P, 1)
+    low, high = segments.T  # (G,)
+    shared = (np.minimum(end, high) - np.maximum(start, low)).clip(0)
+    if not hull:
+        return shared / ((end - start) + (high - low) - shared).clip(1e-8)
+    span = np.maximum(end, high) - np.minimum(start, low)
+    return np.divide(shared, span, out=np.zeros_like(shared), where=span != 0)
+
+
+def first_come_precision(videos: Sequence[Proposals], iou: float) -> float:
+    """Return AP where true segments choose, and the step from recall 0 to the first is lost."""
+    hits = []
+    for video in videos:
+        possible = video.overlap > np.float32(iou)
+        taken = np.zeros(len(video.scores), dtype=bool)
+        for column in possible.T:
+            free = np.flatnonzero(column & ~taken)
+            taken[free[:1]] = True
+        hits.append(taken)
+    segments = sum(video.segments for video in videos)
+    if not segments:
+        return float("nan")
+    order = np.argsort(-np.concatenate([v.scores for v in videos]), kind="stable")
+    found = np.cumsum(np.concatenate(hits)[order])
+    recall = np.append(1.0, (found / segments)[::-1])
+    precision = np.append(0.0, (found / np.arange(1, len(found) + 1))[::-1])
+    return float((np.abs(np.diff(recall)) * np.maximum.accumulate(precision)[:-1]).sum())
+
+
+def best_match_precision(
+    videos: Sequence[Proposals], ious: Sequence[float], merge_ties: bool
+) -> dict[float, float]:
+    """Return AP at each IoU where proposals choose, best score first; interpolated as VOC 2011."""
+    segments = sum(video.segments for video in videos)
+    scores = np.concatenate([[], *(video.scores for video in videos)])
+    if not segments or not len(scores):
+        return dict.fromkeys(ious, 0.0 if segments else float("nan"))
+    hits = np.concatenate([_best_match(video, ious) for video in videos], axis=1)
+    order = np.argsort(scores, kind="stable")[::-1]
+    last = np.arange(len(scores))  # where the curve has its points
+    if merge_ties:
+        last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    values = {}
+    for iou, hit in zip(ious, hits, strict=True):  # one by one: millions of proposals fit
+        found = np.cumsum(hit[order])[last]
+        precision = np.maximum.accumulate((found / (1 + last))[::-1])[::-1]
+        values[iou] = float((np.diff(found, prepend=0) * precision).sum() / segments)
+    return values
+
+
+def _best_match(video: Proposals, ious: Sequence[float]) -> Flags:
+    """Return (I, P), whether each proposal found a true segment that none before had taken."""
+    proposals, segments = video.overlap.shape
+    hits = np.zeros((len(ious), proposals), dtype=bool)
+    free = np.ones((len(ious), segments), dtype=bool)
+    order = np.argsort(video.scores, kind="stable")[::-1]
+    close = video.overlap.max(axis=1, initial=0) >= min(ious)
+    least, each = np.asarray(ious), np.arange(len(ious))
+    for proposal in order[close[order]]:
+        overlap = np.where(free, video.overlap[proposal], -1)  # (I, G)
+        best = segments - 1 - overlap[:, ::-1].argmax(axis=1)  # (I,)
+        hit = overlap[each, best] >= least
+        hits[hit, proposal] = True
+        free[each[hit], best[hit]] = False
+    return hits
+
+
+def first_rows_recall(
+    videos: Sequence[Proposals], count: int, strict: bool, skip_silent: bool = False
+) -> float:
+    """Return AR@count: what the first rows of each video find, a segment being a segment.
+
+    Several segments may share a proposal. `skip_silent` leaves out the videos without any.
+    """
+    return _mean_recall(
+        _found(video.overlap[:count], strict)
+        for video in videos
+        if len(video.scores) or not skip_silent
+    )
+
+
+def shared_recall(videos: Sequence[Proposals], counts: Sequence[int]) -> dict[int, float]:
+    """Return AR@N of ActivityNet: N is the mean number of proposals, in shares of each video's."""
+    total = sum(len(video.scores) for video in videos)
+    forged = [video for video in videos if video.segments]
+    most = max(100, *counts)
+    ratio = most * len(forged) / max(total, 1)
+    kept = []
+    for video in forged:
+        best = np.argsort(video.scores, kind="stable")[::-1]
+        kept.append(video.overlap[best[: int(len(best) * ratio)]])
+    scale = most * len(forged) / max(sum(len(overlap) for overlap in kept), 1)
+    return {
+        count: _mean_recall(
+            _found(overlap[: int(len(overlap) * (count / most * scale))], strict=False)
+            for overlap in kept
+        )
+        for count in counts
+    }
+
+
+def _found(overlap: Array, strict: bool) -> Flags:
+    """Return (10, G), whether one of the proposals of overlap (P, G) finds each segment."""
+    ious = np.array(RECALL_IOUS, dtype=overlap.dtype)[:, None]
+    best = overlap.max(axis=0, initial=0)
+    return best > ious if strict else best >= ious
+
+
+def _mean_recall(found: Iterable[Flags]) -> float:
+    """Return the mean over the IoUs of the share of all segments that was found."""
+    joined = np.concatenate([np.empty((len(RECALL_IOUS), 0), dtype=bool), *found], axis=1)
+    return float(joined.mean()) if joined.size else float("nan")

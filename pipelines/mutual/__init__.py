@@ -1,0 +1,1 @@
+"""A corpus compared with itself."""

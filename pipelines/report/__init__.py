@@ -1,0 +1,1 @@
+"""Pages, pictures and exports of a result."""

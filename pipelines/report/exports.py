@@ -1,0 +1,67 @@
+"""Segments of a result in, files that players, spreadsheets and Audacity read out."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.report.wording import MODALITIES
+
+Result = Mapping[str, Any]
+
+
+def webvtt(result: Result) -> str:
+    """Return the segments as WebVTT cues (W3C), in the order of their beginnings."""
+    cues = [
+        f"{_stamp(s['start'])} --> {_stamp(s['end'])}\n{_words(s)}\n" for s in _in_order(result)
+    ]
+    return "\n".join(["WEBVTT\n", *cues])
+
+
+def table(result: Result) -> str:
+    """Return the segments as CSV with a header: start and end in seconds, score, modality."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["start", "end", "score", "modality"])
+    for s in _in_order(result):
+        writer.writerow([f"{s['start']:.3f}", f"{s['end']:.3f}", s["score"], s["modality"]])
+    return file.getvalue()
+
+
+def audacity(result: Result) -> str:
+    """Return the segments as an Audacity label track: start, end and text between tabs."""
+    return "".join(f"{s['start']:.6f}\t{s['end']:.6f}\t{_words(s)}\n" for s in _in_order(result))
+
+
+EXPORTS = {"vtt": (".vtt", webvtt), "csv": (".csv", table), "labels": (".txt", audacity)}
+
+
+def write_export(kind: str, result: Result, folder: Path, stem: str) -> Path:
+    """Write one of `EXPORTS` of a result into a folder; return its path."""
+    suffix, make = EXPORTS[kind]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{stem}{suffix}"
+    path.write_text(make(result), encoding="utf-8")
+    return path
+
+
+def _in_order(result: Result) -> list[dict[str, Any]]:
+    return sorted(result["segments"], key=lambda s: (s["start"], s["end"], s["modality"]))
+
+
+def _words(segment: Mapping[str, Any]) -> str:
+    return f"{MODALITIES[segment['modality']]} manipulated, score {segment['score']:.2f}"
+
+
+def _stamp(seconds: float) -> str:
+    """Return a time as hh:mm:ss.mmm.
+
+    >>> _stamp(3661.0305)
+    '01:01:01.030'
+    """
+    minutes, milliseconds = divmod(round(1000 * seconds), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{milliseconds // 1000:02d}.{milliseconds % 1000:03d}"

@@ -1,0 +1,185 @@
+"""One file judged, and everything that was asked for written about it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from extractors.media import file_sha256
+from pipelines.evidence.recorder import Evidence, explain
+from pipelines.report.annotated_video import burn_in
+from pipelines.report.exports import EXPORTS, write_export
+from pipelines.report.page import Origin, write_report
+
+if TYPE_CHECKING:
+    from pipelines.detection.session import DetectorSession
+    from pipelines.detection.verdict import Verdict
+    from pipelines.progress import OnStep
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Folders to write into; None: not asked for."""
+
+    report: Path | None = None  # pages
+    burn_in: Path | None = None  # annotated videos
+    vtt: Path | None = None  # segments, in the formats of `pipelines.report.exports`
+    csv: Path | None = None
+    labels: Path | None = None
+
+    def make_folders(self) -> None:
+        """Make the folders, so that one that cannot be written to is known before any work.
+
+        Raises:
+            OSError: a folder cannot be made.
+        """
+        for folder in (self.report, self.burn_in, self.vtt, self.csv, self.labels):
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+
+
+def judge_and_write(
+    video: str | PathLike[str],
+    session: DetectorSession,
+    outputs: Outputs,
+    origin: Origin,
+    on_step: OnStep | None = None,
+) -> dict[str, Any]:
+    """Return the result of a file, once what was asked for is written.
+
+    Evidence is gathered only for a page or an annotated video: without, this is a detection.
+
+    Raises:
+        MediaError: the file cannot be read.
+        OSError: something cannot be written.
+    """
+    if outputs.report is None and outputs.burn_in is None:
+        result, evidence = session.detect(video, on_step).to_dict(), None
+    else:
+        verdict, evidence = explain(video, session, on_step)
+        result = verdict.to_dict()
+    stem = page_stem(result)
+    write_exports(result, outputs, stem)
+    if evidence is not None:
+        if outputs.report is not None:
+            write_report(result, video, outputs.report / f"{stem}.html", evidence, origin)
+        write_annotated(result, video, evidence, outputs, stem)
+    return result
+
+
+def write_about(
+    result: Mapping[str, Any],
+    video: Path,
+    page: Path,
+    session: DetectorSession,
+    outputs: Outputs,
+    origin: Origin,
+    on_step: OnStep | None = None,
+) -> None:
+    """Write a page, and what else was asked for, about a result that is there already.
+
+    Raises:
+        ResultError: other weights made the result: the evidence would not be for its scores.
+        MediaError: the video cannot be read.
+        OSError: something cannot be written.
+    """
+    made_by = result["model"]["sha256"]
+    if made_by != session.model["sha256"]:
+        raise ResultError(
+            f"the result of {video} was made by other weights, of SHA-256 {made_by}; name them "
+            f"with --weights"
+        )
+    stem = page_stem(result)
+    write_exports(result, outputs, stem)
+    evidence = explain(video, session, on_step)[1]
+    write_report(result, video, page, evidence, origin)
+    write_annotated(result, video, evidence, outputs, stem)
+
+
+def save_report(verdict: Verdict, page: Path, session: DetectorSession) -> None:
+    """Write the page of a verdict; its file is judged once more, for the evidence.
+
+    Raises:
+        ResultError: the file has changed since, or other weights made the verdict.
+        MediaError: the file cannot be read.
+        OSError: the page cannot be written.
+    """
+    if file_sha256(verdict.path) != verdict.sha256:
+        raise ResultError(f"{verdict.path} has changed since it was judged, by its SHA-256")
+    origin = Origin("avdetect.save_report", metadata.version("avdetect"))
+    write_about(verdict.to_dict(), Path(verdict.path), page, session, Outputs(), origin)
+
+
+def write_exports(result: Mapping[str, Any], outputs: Outputs, stem: str) -> None:
+    """Write the result's segments in the formats that were asked for."""
+    for kind in EXPORTS:
+        folder: Path | None = getattr(outputs, kind)
+        if folder is not None:
+            write_export(kind, result, folder, stem)
+
+
+def write_annotated(
+    result: Mapping[str, Any],
+    video: str | PathLike[str],
+    evidence: Evidence,
+    outputs: Outputs,
+    stem: str,
+) -> None:
+    """Write the annotated video where one was asked for; sound alone has nothing to draw into."""
+    if outputs.burn_in is not None and result["media"]["video_codec"] is not None:
+        burn_in(result, video, evidence.boxes, outputs.burn_in / f"{stem}.mp4")
+
+
+class ResultError(Exception):
+    """There is no such result to write a page of. The message is one sentence."""
+
+
+def page_stem(result: Mapping[str, Any]) -> str:
+    """Return a name for what is written of a result: the video's, made harmless, and its hash.
+
+    >>> page_stem({"path": "x/../a b<i>.mp4", "sha256": "0123456789abcdef"})
+    'a_b_i_-01234567'
+    """
+    stem = re.sub(r"[^\w.-]", "_", Path(result["path"]).stem)[:80]
+    return f"{stem}-{result['sha256'][:8]}"
+
+
+def read_result(path: Path, video: Path) -> dict[str, Any]:
+    """Return the last result in a file of JSON lines, or of one object, that is of this video.
+
+    Raises:
+        ResultError: the file holds no results, or none of this video.
+        MediaError: the video cannot be opened.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        cause = getattr(error, "strerror", None) or "not text"
+        raise ResultError(f"{path}: cannot be read ({cause})") from error
+    rows = _rows(text)
+    if not rows:
+        raise ResultError(f"{path}: holds no result of `avdetect detect --json`")
+    content = file_sha256(video)
+    mine = [row for row in rows if row.get("sha256") == content]
+    if not mine:
+        raise ResultError(f"{path}: holds no result of {video}, by the SHA-256 of its content")
+    return mine[-1]
+
+
+def _rows(text: str) -> list[dict[str, Any]]:
+    """Return the results among a text's JSON, one object or one a line."""
+    rows = []
+    for part in (text, *text.splitlines()):
+        try:
+            row = json.loads(part)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict) and row.get("schema") == 1 and row.get("status") == "ok":
+            rows.append(row)
+    return rows

@@ -1,0 +1,246 @@
+"""A result, its evidence and its file in, one HTML page out that needs nothing else.
+
+The page is for an editor or a court: it opens from disk, asks no network, prints, and says no more
+than its numbers do. All that comes from the file (names, tags) is escaped by the template engine.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from extractors.media import MediaError, read_facts
+from pipelines.detection.decide import JudgeConfig
+from pipelines.evidence.findings import agreement, sentences
+from pipelines.evidence.recorder import Evidence
+from pipelines.report.lanes import data_uri, fused, lane, spectrogram, ticks
+from pipelines.report.pictures import moment_pictures, silent
+from pipelines.report.wording import EVIDENCE, MODALITIES, VERDICTS, clock, why_not
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+TEMPLATES = Path(__file__).parent / "templates"
+PRIORS = (0.5, 0.1, 0.01)  # shares of manipulated clips for which the score is spelt out
+BOXES = 6000  # of all faces together that the page draws, about
+FACES = 20  # that are listed one by one
+OFF_FACE = 0.5  # share of an expert's evidence off the face from which on the page warns
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made a page."""
+
+    command: str
+    version: str  # of avdetect
+
+
+def write_report(
+    result: Mapping[str, Any],
+    video: str | PathLike[str],
+    out: Path,
+    evidence: Evidence,
+    origin: Origin,
+) -> None:
+    """Write the page of a result to `out`.
+
+    Args:
+        result: a result of schema 1 whose status is ok.
+        video: the file that was judged; what it says of itself is read from it.
+        out: the page; its folder is made where there is none.
+        evidence: of the same file, see `pipelines.evidence.recorder.explain`.
+        origin: the command and version that are printed on the page.
+
+    Raises:
+        OSError: the page cannot be written.
+    """
+    page = _template().render(**page_values(result, video, evidence, origin))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # A name that is no text, as Linux allows, must not stop the page.
+    out.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+@cache
+def _template() -> Template:
+    """Return the page without its values, compiled once a process."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    engine = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    engine.filters["clock"] = clock
+    return engine.get_template("report.html")
+
+
+def page_values(
+    result: Mapping[str, Any], video: str | PathLike[str], evidence: Evidence, origin: Origin
+) -> dict[str, Any]:
+    """Return everything that the template shows."""
+    numbers = evidence.numbers()
+    duration = len(result["timeline"]["visual"]) / result["timeline"]["rate"]
+    return {
+        "result": result,
+        "name": Path(result["path"]).name,
+        "verdict": VERDICTS[result["verdict"]],
+        "modalities": MODALITIES,
+        "kinds": EVIDENCE,
+        "judged": _judged(result),
+        "uncertain": JudgeConfig().uncertain,
+        "faces": sorted(result["faces"], key=lambda face: -face["score"])[:FACES],
+        "priors": _priors(result["score"]),
+        "duration": duration,
+        "ticks": ticks(duration),
+        "lanes": _lanes(result, evidence, duration),
+        "segments": sorted(result["segments"], key=lambda s: s["start"]),
+        "evidence": numbers,
+        "agreement": agreement(result, numbers["measurements"]),
+        "sentences": sentences(numbers["measurements"]),
+        "off_face": _off_face(evidence.off_face),
+        "moments": [
+            {
+                "moment": moment,
+                "pictures": moment_pictures(moment, maps),
+                "silent": silent(moment, maps),
+            }
+            for moment, maps in evidence.moments
+        ],
+        "preview": evidence.preview and data_uri(evidence.preview, "video/mp4"),
+        "facts": _facts(video),
+        "origin": origin,
+        "nonce": secrets.token_hex(16),  # no script but the page's own runs, whatever gets in
+        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "data": {
+            "duration": duration,
+            "aspect": evidence.aspect,
+            "boxes": _boxes(result, evidence),
+            "result": {k: v for k, v in result.items() if k != "timeline"},
+            "evidence": numbers,
+        },
+    }
+
+
+def _judged(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a row a modality: its score, or why it has none."""
+    rows = []
+    for modality, words in MODALITIES.items():
+        score = result[f"{modality}_score"]
+        why = why_not(modality, result) if score is None else None
+        rows.append({"modality": modality, "words": words, "score": score, "why": why})
+    return rows
+
+
+def _priors(score: float | None) -> list[dict[str, float]]:
+    """Return the probability that the score stands for where so many clips are manipulated.
+
+    By Bayes' rule: the score is calibrated for as many manipulated clips as genuine ones.
+    """
+    if score is None:
+        return []
+    rows = []
+    for prior in PRIORS:
+        fake, real = score * prior, (1 - score) * (1 - prior)
+        rows.append({"prior": prior, "probability": fake / (fake + real)})
+    return rows
+
+
+def _lanes(result: Mapping[str, Any], evidence: Evidence, duration: float) -> list[dict[str, Any]]:
+    """Return the lanes of the page, each with its text alternative and its segments.
+
+    A track that was not judged has none, and one that was alone is its own highest.
+    """
+    curves = {
+        m: np.array([np.nan if v is None else v for v in result["timeline"][m]], float)
+        for m in MODALITIES
+    }
+    curves = {m: curve for m, curve in curves.items() if _any(curve)}
+    if len(curves) > 1:
+        curves["fused"] = fused(result["timeline"])
+    titles = {**MODALITIES, "fused": "highest of these"}
+    lanes = [
+        {
+            "name": name, "title": titles[name], "kind": "score", "words": _in_words(curve),
+            "svg": lane({name: curve}, 0.0, 1.0, 0.5),
+            "segments": [s for s in result["segments"] if name in (s["modality"], "fused")],
+        }
+        for name, curve in curves.items()
+    ]  # fmt: skip
+    picture = spectrogram(evidence.spectrogram)
+    if picture is not None:
+        lanes.append({
+            "name": "spectrogram", "title": "spectrum of the sound", "kind": "image",
+            "words": "Sound by frequency, 0 to 8 kHz on a mel scale; brighter is louder.",
+            "uri": picture,
+            "segments": [s for s in result["segments"] if s["modality"] == "audio"],
+        })  # fmt: skip
+    if _any(evidence.lips) and _any(evidence.loudness):
+        lanes.append({
+            "name": "lips", "title": "lip opening and loudness", "kind": "pair",
+            "words": "Lip opening (solid) and loudness (dashed), each from its least to its most.",
+            "svg": lane({"lips": _unit(evidence.lips), "loudness": _unit(evidence.loudness)},
+                        -0.05, 1.05, None),
+            "segments": [s for s in result["segments"] if s["modality"] == "sync"],
+        })  # fmt: skip
+    return lanes
+
+
+def _any(values: Any) -> bool:
+    return bool(np.isfinite(values).any())
+
+
+def _unit(values: Any) -> Any:
+    """Return values between their 1st and 99th percentile as 0 to 1; NaN where unknown."""
+    low, high = np.nanpercentile(values, (1, 99))
+    return ((values - low) / max(high - low, 1e-6)).clip(0, 1)
+
+
+def _in_words(curve: Any) -> str:
+    """Return what a score's curve (T,), judged somewhere, shows."""
+    top = int(np.nanargmax(curve))
+    above, unknown = int((curve > 0.5).sum()) / 25, int(np.isnan(curve).sum()) / 25
+    words = f"Highest {curve[top]:.2f} at {clock((top + 0.5) / 25)}; above 0.5 for {above:.1f} s"
+    return words + (f"; not judged for {unknown:.1f} s." if unknown else ".")
+
+
+def _off_face(shares: Mapping[str, float]) -> list[str]:
+    """Return a warning for each expert whose evidence lies mostly off the face."""
+    area = shares.get("area")
+    return [
+        f"{100 * share:.0f} % of what the network for {EVIDENCE[name]} goes by lies off the face, "
+        f"where {100 * area:.0f} % of the crop is: it may judge the background rather than "
+        "the face."
+        for name, share in shares.items()
+        if area is not None and name != "area" and share > max(OFF_FACE, area)
+    ]
+
+
+def _boxes(result: Mapping[str, Any], evidence: Evidence) -> list[dict[str, Any]]:
+    """Return the boxes of the faces that were judged, thinned for long files."""
+    scores = {face["track"]: face["score"] for face in result["faces"]}
+    total = sum(len(squares) for track, (_, squares) in evidence.boxes.items() if track in scores)
+    stride = max(1, -(-total // BOXES))
+    rows = []
+    for track, (first, squares) in evidence.boxes.items():
+        if track in scores:
+            rows.append({
+                "track": track, "score": scores[track], "first": first, "stride": stride,
+                "steps": len(squares),
+                "squares": [[round(float(v), 4) for v in row] for row in squares[::stride]],
+            })  # fmt: skip
+    return rows
+
+
+def _facts(video: str | PathLike[str]) -> dict[str, Any] | None:
+    """Return what the file says of itself, None where it can no longer be read."""
+    try:
+        return read_facts(video)
+    except MediaError:
+        return None

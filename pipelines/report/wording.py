@@ -1,0 +1,50 @@
+"""Results in the words that people read, on a terminal and on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+VERDICTS = {
+    "real": "no manipulation found",
+    "fake": "manipulated",
+    "inconclusive": "inconclusive",
+}
+MODALITIES = {
+    "visual": "picture",
+    "audio": "sound",
+    "sync": "lips and sound together",
+}
+
+
+EVIDENCE = {
+    "appearance": "the looks of the face",
+    "lips": "the mouth",
+    "flow": "movement of the face",
+    "depth": "the shape of the face in depth",
+    "sound": "the sound",
+}
+
+
+def why_not(modality: str, result: Mapping[str, Any]) -> str:
+    """Return why a modality has no score, as far as the result tells."""
+    media = result["media"]
+    if modality != "audio" and media["video_codec"] is None:
+        return "no picture in the file"
+    if modality != "visual" and media["audio_codec"] is None:
+        return "no sound in the file"
+    if modality == "sync" and not result["faces"]:
+        return "no face found"
+    return "too little evidence"
+
+
+def clock(seconds: float) -> str:
+    """Return a time as m:ss.ss, from an hour on as h:mm:ss.ss.
+
+    >>> clock(59.996), clock(3725.5)
+    ('1:00.00', '1:02:05.50')
+    """
+    minutes, hundredths = divmod(round(100 * seconds), 6000)
+    hours, minutes = divmod(minutes, 60)
+    tail = f"{hundredths // 100:02d}.{hundredths % 100:02d}"
+    return f"{hours}:{minutes:02d}:{tail}" if hours else f"{minutes}:{tail}"

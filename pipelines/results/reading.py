@@ -1,0 +1,174 @@
+"""Files of results in, rows by path out: JSON lines or a scan's Parquet, read piece by piece.
+
+Of each result only what an evaluation needs stays in memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from temporal.segment import MODALITIES
+
+Row = dict[str, Any]
+
+
+SCORES = ("score", *(f"{m}_score" for m in MODALITIES))
+KEPT = (
+    "path", "status", "verdict", *SCORES, "segments", "media",
+    "model", "elapsed",
+)  # fmt: skip
+
+
+def is_results(path: Path) -> bool:
+    """Return whether a path is one that results lie in: .jsonl, .parquet or a scan's folder."""
+    return path.suffix in (".jsonl", ".parquet") or path.is_dir()
+
+
+def read_results(path: Path, timelines: bool = False) -> dict[str, Row]:
+    """Return results by the path that they name.
+
+    Args:
+        path: JSON objects, one a line (.jsonl), a Parquet file, or the folder of `avdetect scan`.
+        timelines: also keep each result's scores of every step, as an array (T, 3) float32 with
+            NaN where a modality was not judged.
+
+    `seconds` is how long judging took, where the result tells; `candidates`, where it has any, are
+    rows (score, start, end).
+
+    Raises:
+        ValueError: a line is no result, two are of one path, a score is no probability, or the
+            folder holds no result set.
+    """
+    results: dict[str, Row] = {}
+    models: dict[str, Row] = {}
+    for place, row in _rows(path, timelines):
+        if row["path"] in results:
+            raise ValueError(f"{place}: a second result for {Path(row['path']).name}")
+        wrong = {n: row[n] for n in SCORES if not _probability(row.get(n))}
+        if wrong:
+            raise ValueError(f"{place}: expected scores from 0 to 1 or none, got {wrong}")
+        if row.get("model"):  # one object for all: there are few models and many results
+            row["model"] = models.setdefault(json.dumps(row["model"], sort_keys=True), row["model"])
+        row["seconds"] = (row.pop("elapsed", None) or {}).get("total")
+        results[row["path"]] = row
+    return results
+
+
+def _probability(score: object) -> bool:
+    """Return whether a score is one, NaN and words not being any; None is a file not judged."""
+    return score is None or (isinstance(score, int | float) and 0 <= score <= 1)
+
+
+def models(results: Mapping[str, Row]) -> list[Row]:
+    """Return the models that made the results, each once: name, version and sha256."""
+    return list({id(m): dict(m) for row in results.values() if (m := row.get("model"))}.values())
+
+
+def results_of(paths: Sequence[Path], results: Mapping[str, Row]) -> dict[str, Row]:
+    """Return the results under the paths of the truth, those of files that it does not know left.
+
+    A corpus may have been judged elsewhere: a file and its result have the longest end of their
+    paths in common. Where neither side has two of a name, the name alone will do.
+    """
+    ours, theirs = [path.parts for path in paths], {name: Path(name).parts for name in results}
+    found: dict[str, Row] = {}
+    free = set(results)
+    for length in range(max(map(len, [*ours, *theirs.values()]), default=0), 0, -1):
+        known = Counter(parts[-length:] for parts in ours if len(parts) >= length)
+        given = Counter(parts[-length:] for parts in theirs.values() if len(parts) >= length)
+        single = {
+            parts[-length:]: name
+            for name, parts in theirs.items()
+            if len(parts) >= length and given[parts[-length:]] == 1 and name in free
+        }
+        for path, parts in zip(paths, ours, strict=True):
+            name = single.get(parts[-length:]) if known[parts[-length:]] == 1 else None
+            if name is not None and str(path) not in found:
+                found[str(path)] = results[name]
+                free.discard(name)
+    return found
+
+
+def _rows(path: Path, timelines: bool) -> Iterator[tuple[str, Row]]:
+    """Yield each result and where it stands."""
+    if path.suffix == ".jsonl":
+        yield from _lines(path, timelines)
+        return
+    for part in [path] if path.is_file() else _parts(path):
+        curves = _curves(part.parent.parent / "timelines" / part.name) if timelines else {}
+        for row in _parquet_rows(part, KEPT):
+            if timelines and row["path"] in curves:
+                row["timeline"] = curves[row["path"]]
+            yield str(part), row
+
+
+def _lines(path: Path, timelines: bool) -> Iterator[tuple[str, Row]]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                result = json.loads(line)
+                row = {name: result[name] for name in KEPT if name in result}
+                Path(row["path"])
+                if "candidates" in result:
+                    row["candidates"] = segment_table(result["candidates"])
+                if timelines and result.get("timeline"):
+                    row["timeline"] = _curve(result["timeline"])
+            except (ValueError, TypeError, KeyError) as error:
+                raise ValueError(f"{path}: line {number} is no result: {error!r}") from error
+            yield f"{path}: line {number}", row
+
+
+def segment_table(segments: Iterable[Mapping[str, Any]] | None) -> npt.NDArray[np.float64]:
+    """Return rows (score, start, end) of a result's segments."""
+    rows = [[s["score"], s["start"], s["end"]] for s in segments or ()]
+    return np.array(rows, dtype=np.float64).reshape(-1, 3)
+
+
+def _parts(folder: Path) -> list[Path]:
+    """Return the finished parts of the one result set in a folder."""
+    sets = sorted({part.parent for part in folder.glob("**/results/part-*.parquet")})
+    if len(sets) != 1:
+        names = ", ".join(str(place.parent) for place in sets) or "none"
+        raise ValueError(f"{folder}: expected one result set, found {names}")
+    return sorted(sets[0].glob("part-*.parquet"))
+
+
+def _parquet_rows(part: Path, columns: Iterable[str]) -> Iterator[Row]:
+    import pyarrow
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(part) as file:
+            there = [name for name in columns if name in file.schema_arrow.names]
+            if "path" not in there:
+                raise ValueError(f"{part}: has no column path")
+            for batch in file.iter_batches(batch_size=1024, columns=there):
+                yield from batch.to_pylist()
+    except pyarrow.ArrowException as error:
+        raise ValueError(f"{part}: not a Parquet file that can be read: {error}") from error
+
+
+def _curves(part: Path) -> dict[str, npt.NDArray[np.float32]]:
+    if not part.exists():
+        return {}
+    return {row["path"]: _curve(row) for row in _parquet_rows(part, ("path", *MODALITIES))}
+
+
+def _curve(timeline: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+    """Return a timeline as an array (T, 3), NaN where there is no score."""
+    curves = [timeline.get(name) for name in MODALITIES]
+    steps = max(len(curve or ()) for curve in curves)
+    table = np.full((steps, len(MODALITIES)), np.nan, dtype=np.float32)
+    for column, curve in enumerate(curves):
+        if curve:
+            table[:, column] = np.array(curve, dtype=np.float32)  # None becomes NaN
+    return table

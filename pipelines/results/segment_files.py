@@ -1,0 +1,117 @@
+"""Files of proposed and of true segments in, rows by video out: the field's formats, unchanged.
+
+Which format a file has is read off its content. Names stay as the file spells them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.metrics.segment_matching import Array
+from pipelines.results.reading import is_results, read_results, segment_table
+
+_DECODER = json.JSONDecoder()
+
+
+def read_proposals(path: Path) -> dict[str, Array]:
+    """Return rows (score, start, end) by video, in the file's order and unit.
+
+    - `{"a.mp4": [[score, begin, end], …]}`: LAV-DF (in frames) and AV-Deepfake1M (in seconds);
+    - `{"results": {"a": [{"score": …, "segment": [start, end]}, …]}}`: ActivityNet;
+    - our results, lines or a scan's: by their paths, and without a row where not judged.
+
+    Videos are turned into arrays one by one: a file of millions of rows fits in memory.
+
+    Raises:
+        ValueError: the file has none of these forms, or a video twice.
+    """
+    if is_results(path):
+        return {name: proposal_table(row) for name, row in read_results(path).items()}
+    text = path.read_text(encoding="utf-8")
+    found: dict[str, Array] = {}
+    try:
+        for name, rows in _members(text, "results"):
+            if name in found:
+                raise ValueError(f"a second entry for {name}")
+            found[name] = _proposal_table(rows)
+        return found
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: no file of proposed segments: {error}") from error
+
+
+def read_reported(path: Path) -> dict[str, Array] | None:
+    """Return the segments (score, start, end) that our results report, None of others' files.
+
+    `read_proposals` returns their candidates, which go on below what is worth reporting.
+    """
+    if not is_results(path):
+        return None
+    return {name: segment_table(row.get("segments")) for name, row in read_results(path).items()}
+
+
+def matched(predictions: Mapping[str, Array], truth: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the predictions under the truth's names: a path ends with its video's name.
+
+    A video that the truth does not know keeps its name, and the protocol decides what it means.
+    """
+    by_stem = {str(Path(name).with_suffix("")): name for name in truth}
+    found: dict[str, Array] = {}
+    for name, rows in predictions.items():
+        parts = Path(name).parts
+        tails = ["/".join(parts[i:]) for i in range(len(parts))]
+        known = [tail for tail in tails if tail in truth] or [
+            by_stem[stem] for tail in tails if (stem := str(Path(tail).with_suffix(""))) in by_stem
+        ]
+        key = name if name in truth else (known or [name])[0]
+        if key in found:
+            raise ValueError(f"two predictions for {key}")
+        found[key] = rows
+    return found
+
+
+def _members(text: str, wrapper: str) -> Iterator[tuple[str, Any]]:
+    """Yield the members of a JSON object, or of the one that it has under `wrapper`."""
+    place = _skip(text, 0)
+    if text[place : place + 1] != "{":
+        raise ValueError("expected a JSON object")
+    place = _skip(text, place + 1)
+    while text[place : place + 1] == '"':
+        name, place = _DECODER.raw_decode(text, place)
+        place = _skip(text, _skip(text, place) + 1)  # the colon
+        if name == wrapper and text[place : place + 1] == "{":
+            yield from _members(text[place:], wrapper)
+            return
+        value, place = _DECODER.raw_decode(text, place)
+        if isinstance(value, list):  # ActivityNet's files also have "version", "external_data"
+            yield name, value
+        place = _skip(text, place)
+        if text[place : place + 1] == ",":
+            place = _skip(text, place + 1)
+    if text[place : place + 1] != "}":
+        raise ValueError(f"no JSON from character {place} on")
+
+
+def _skip(text: str, place: int) -> int:
+    """Return where the white space that starts at a place ends."""
+    while text[place : place + 1] in (" ", "\n", "\r", "\t"):
+        place += 1
+    return place
+
+
+def _proposal_table(rows: list[Any]) -> Array:
+    """Return rows (score, start, end), of lists or of ActivityNet's objects."""
+    flat = [[row["score"], *row["segment"]] if isinstance(row, dict) else row for row in rows]
+    if any(len(row) != 3 for row in flat):
+        raise ValueError("expected rows (score, start, end)")
+    return np.array(flat, dtype=float).reshape(-1, 3)
+
+
+def proposal_table(result: Mapping[str, Any]) -> Array:
+    """Return rows (score, start, end) of a result's candidates; of its segments, if it has none."""
+    found: Array | None = result.get("candidates")
+    return segment_table(result.get("segments")) if found is None else found

@@ -1,0 +1,1 @@
+"""A corpus to a result set, on workers that may die."""

@@ -1,0 +1,93 @@
+"""A Ray cluster joined or begun, what it has, and why there is none."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pipelines.scan.cores import allowed_cores
+from pipelines.scan.plan import Resources
+
+OBJECT_STORE = 200 * 2**20  # bytes, on a cluster of our own where only rows go through it
+INIT_TRIES = 3  # to begin a cluster: Ray gives its processes 30 s, which a busy machine may exceed
+
+
+class PoolError(Exception):
+    """There are no workers to be had. The message is one sentence."""
+
+
+def connect(address: str | None, store: int | None = OBJECT_STORE) -> bool:
+    """Return whether a cluster was joined or begun now; False: this process was in one already.
+
+    Args:
+        address: of a cluster to join, `auto` for the one of this machine; None begins one here.
+        store: bytes for what goes from process to process in that; None: what Ray finds right.
+
+    Raises:
+        PoolError: there is no such cluster, or none can be begun.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # reports to nobody
+    import ray
+
+    if ray.is_initialized():
+        return False
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    own: dict[str, Any] = {
+        "num_cpus": len(allowed_cores()),
+        "object_store_memory": store,
+        "include_dashboard": False,
+    }
+    tries = 1 if address else INIT_TRIES
+    for left in reversed(range(tries)):
+        try:
+            ray.init(address=address or "local", **quiet, **({} if address else own))
+            break
+        except Exception as error:  # Ray raises just that where a node starts too slowly
+            ray.shutdown()
+            if not left:
+                where = address or "a cluster here"
+                raise PoolError(f"{where}: Ray cannot start ({error})") from error
+    return True
+
+
+def resources() -> Resources:
+    """Return what the nodes of the cluster have."""
+    import ray
+
+    known: list[dict[str, Any]] = ray.nodes()
+    nodes = [node["Resources"] for node in known if node["Alive"]]
+    return Resources(
+        cores=tuple(node.get("CPU", 0.0) for node in nodes),
+        gpus=sum(node.get("GPU", 0.0) for node in nodes),
+        memory=int(sum(node.get("memory", 0.0) for node in nodes)),
+    )
+
+
+def disconnect() -> None:
+    """Leave the cluster; one that was begun here ends."""
+    import ray
+
+    ray.shutdown()
+
+
+@contextmanager
+def cluster(address: str | None, store: int | None = OBJECT_STORE) -> Iterator[Resources]:
+    """Yield what a cluster has, joined or begun for as long as it is needed: see `connect`."""
+    joined = connect(address, store)
+    try:
+        yield resources()
+    finally:
+        if joined:
+            disconnect()
+
+
+def cause_of_loss(error: Exception) -> str:
+    """Return what Ray says of the cause: how a process ended, or else the last line."""
+    text = str(error).strip()
+    detail = re.search(r"Worker exit detail: ([^.\n]+)", text)
+    if detail and "creation task" not in text:
+        return detail[1]
+    return text.splitlines()[-1].strip() if text else type(error).__name__

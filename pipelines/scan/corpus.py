@@ -1,0 +1,163 @@
+"""A source in, a result set and its summary out: `scan_corpus` is the whole of `avdetect scan`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.config import to_dict
+from pipelines.detection.session import WeightsSpec
+from pipelines.results.result_set import ResultSet, set_name
+from pipelines.scan.cluster import OBJECT_STORE, cluster
+from pipelines.scan.cores import alone
+from pipelines.scan.loop import OnProgress, Progress, run, todo
+from pipelines.scan.plan import Plan, Resources, plan_scan
+from pipelines.scan.ray_pool import RayPool
+from pipelines.scan.summary import summarise, write_summary
+from pipelines.storage.sources import extra_columns, videos_of
+
+
+@dataclass(frozen=True)
+class ScanConfig:
+    """How a corpus is scanned."""
+
+    model: WeightsSpec = field(default_factory=WeightsSpec)
+    workers: int | None = None  # None: as many as the cluster carries
+    cores: int | None = None  # that each worker gets; None: as many as make it faster
+    judges: int | None = None  # processes that judge for the workers; None: what the plan finds
+    timelines: bool = False  # also keep the scores of every step
+    fresh: bool = False  # forget what earlier runs of this model and configuration judged
+    address: str | None = None  # of a Ray cluster; None: one on this machine, for this run
+    limit: float = 300.0  # seconds without progress after which a video is given up
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a scan is about to do."""
+
+    folder: Path
+    already: int  # videos of the result set that have a row
+    todo: int
+    plan: Plan | None  # None: there is nothing to do
+
+
+OnBegin = Callable[[Beginning], None]
+
+
+def scan_corpus(
+    source: str, out: Path, config: ScanConfig, on_begin: OnBegin, on_progress: OnProgress
+) -> dict[str, Any]:
+    """Return the summary of the result set, when every video of the source has its row there.
+
+    Raises:
+        SourceError: the source cannot be read.
+        ResultError: the results cannot be written.
+        ScratchError: a worker has no room for copies of remote videos.
+        PlanError: the cluster cannot do what is asked of it.
+        PoolError: there is no cluster, or no worker comes up.
+        ValueError, OSError: the model cannot be loaded.
+    """
+    begins = _begins(source, out)
+    with ExitStack() as stack:
+        aside = stack.enter_context(ThreadPoolExecutor(1))
+        loading = aside.submit(identity_of, config.model, config.timelines)
+        found = stack.enter_context(_cluster(config)) if begins else None  # meanwhile
+        identity = loading.result()
+        results = stack.enter_context(open_results(source, out, identity, config.fresh))
+        total = sum(1 for _ in todo(source, results))
+        if total:
+            found = found or stack.enter_context(_cluster(config))
+            plan = _planned(config, found)
+            on_begin(Beginning(results.folder, len(results), total, plan))
+            pool = stack.enter_context(closing(_pool(config, identity["model"], plan)))
+            progress = run(source, results, pool, total, on_progress)
+        else:
+            on_begin(Beginning(results.folder, len(results), 0, None))
+            progress = Progress(0, 0, 0, 0.0)
+        results.finish()
+        summary = summarise(results, progress)
+        write_summary(results.folder, summary)
+    return summary
+
+
+def make_plan(config: ScanConfig) -> Plan:
+    """Return what a scan would do on the cluster, and leave it again.
+
+    Raises:
+        PlanError, PoolError: see `scan_corpus`.
+    """
+    with cluster(config.address) as found:
+        return _planned(config, found)
+
+
+def _planned(config: ScanConfig, found: Resources) -> Plan:
+    """Return how the cluster is used."""
+    return plan_scan(found, config.model.device, config.workers, config.judges, config.cores)
+
+
+def _begins(source: str, out: Path) -> bool:
+    """Return whether there surely is something to do, for which Ray may start at once.
+
+    Raises:
+        SourceError: the source cannot be read.
+    """
+    first = next(videos_of(source), None)
+    return first is not None and not any(out.glob("*/set.json"))
+
+
+def _cluster(config: ScanConfig) -> AbstractContextManager[Resources]:
+    """Return the cluster, joined or begun for as long as the context lasts."""
+    stages = config.judges or (config.judges is None and config.model.device == "cuda")
+    return cluster(config.address, None if stages else OBJECT_STORE)  # streams may go through it
+
+
+def _pool(config: ScanConfig, model: dict[str, str], plan: Plan) -> RayPool:
+    """Return the plan's workers; where others judge for them, they have no need of a GPU."""
+    if not plan.judges:
+        return RayPool(partial(alone, plan.cpus, config.model.load), model, plan, config.limit)
+    worker = partial(alone, plan.cpus, replace(config.model, device="cpu").load)
+    judge = partial(alone, 1, config.model.load)
+    return RayPool(worker, model, plan, config.limit, judge)
+
+
+def identity_of(model: WeightsSpec, timelines: bool) -> dict[str, Any]:
+    """Return what results depend on: those of another model or configuration are not mixed in."""
+    from pipelines.detection.verdict import SCHEMA
+
+    session = replace(model, device="cpu").load()  # the GPUs may be the workers' alone
+    config = to_dict(session.config)
+    config["media"].pop("threads")  # changes how fast, not what
+    return {
+        "schema": SCHEMA, "model": session.model, "config": config, "timelines": timelines,
+        "shard": model.shard,
+    }  # fmt: skip
+
+
+def open_results(source: str, out: Path, identity: dict[str, Any], fresh: bool) -> ResultSet:
+    """Return the result set of this model and configuration; `fresh` empties it first.
+
+    Raises:
+        SourceError: the source's manifest cannot be read.
+        ResultError: the set cannot be used.
+    """
+    extra = [(name, _type_of(kind)) for name, kind in extra_columns(source)]
+    if fresh:
+        ResultSet(out, identity).close()  # complains where another scan is at work
+        shutil.rmtree(out / set_name(identity))
+    return ResultSet(out, identity, extra)
+
+
+def _type_of(kind: str) -> pa.DataType:
+    """Return a manifest column's type; what Arrow knows by no plain name is kept as text."""
+    try:
+        return pa.type_for_alias(kind)
+    except ValueError:
+        return pa.string()

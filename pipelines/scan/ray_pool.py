@@ -1,0 +1,194 @@
+"""Ray workers for a scan: who does a task, who is lost, who takes the place.
+
+Why plain actors with a window of work in the driver's hands, and not Ray Data: its actor pools
+restart a crashed worker and repeat its task without limit, so one video that crashes its decoder
+stops a corpus; a failed block takes good rows with it; its checkpoints do nothing for sources that
+it did not read itself, without a word; and a pool that fills every core starves the reads. Here a
+worker has one video at a time, so whoever dies or hangs is known by name, and what was finished is
+already on disk. Rows are paths and numbers: no frame goes through the object store.
+
+Only this module and its `jobs_` neighbours know Ray.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pipelines.scan.agenda import Outcome
+from pipelines.scan.cluster import PoolError, cause_of_loss
+from pipelines.scan.plan import Plan
+from pipelines.scan.ray_judges import judged_elsewhere, start_judges
+from pipelines.scan.tasks import Task
+from pipelines.scan.worker import Judge, Worker
+
+if TYPE_CHECKING:
+    from pipelines.detection.session import DetectorSession
+
+START_SECONDS = 600.0  # in which some worker must have come up
+FAILED_STARTS = 3  # in a row, and two more a worker, after which it is no accident
+ANSWER_SECONDS = 30.0  # in which a worker says how far it is, unless it hangs
+
+
+@dataclass
+class _Busy:
+    """What a worker is doing: a task, or None while it loads its model."""
+
+    worker: Any
+    task: Task | None
+    since: float
+    signs: int = 0
+
+
+class RayPool:
+    """Workers on a Ray cluster, replaced where they die or hang."""
+
+    def __init__(
+        self,
+        load_judge: Callable[[], Judge],
+        model: dict[str, str],
+        plan: Plan,
+        limit: float = 300.0,
+        load_session: Callable[[], DetectorSession] | None = None,
+    ) -> None:
+        """Ask for the plan's workers; they come up while others already work.
+
+        Args:
+            load_judge: makes what judges, in the worker's process.
+            model: which weights it must come with.
+            plan: how many workers, and what each gets.
+            limit: seconds without progress on a video after which a worker is given up.
+            load_session: makes what judges for the workers, in a plan that has such a stage;
+                load_judge then makes sessions too, of which others judge the blocks.
+        """
+        import ray
+
+        self._judges = [] if load_session is None else start_judges(load_session, model, plan)
+        self._load_judge = load_judge
+        options: dict[str, Any] = {
+            "num_cpus": plan.cpus,
+            "num_gpus": plan.gpus,
+            "max_restarts": 0,  # Ray's own restarts repeat a deadly task without limit
+            "max_task_retries": 0,
+            "concurrency_groups": {"watch": 1},  # answers while the other thread judges
+        }
+        self._actor = ray.remote(**options)(Worker)
+        self._model = model
+        self._limit = limit
+        self._busy: dict[Any, _Busy] = {}
+        self._idle: list[Any] = []
+        self._failed_starts = 0
+        self._most_failed_starts = FAILED_STARTS + 2 * plan.workers  # a node takes many along
+        for _ in range(plan.workers):
+            self._start()
+
+    @property
+    def idle(self) -> int:
+        """How many workers wait for a task."""
+        return len(self._idle)
+
+    def free(self) -> bool:
+        """Return whether a worker waits for a task."""
+        return self.idle > 0
+
+    def submit(self, task: Task) -> None:
+        """Give a task to a worker that is free."""
+        worker = self._idle.pop()
+        ref = worker.judge.remote(task.path, task.span, task.contents())
+        self._busy[ref] = _Busy(worker, task, time.monotonic())
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """Return what is finished, after that time at the latest.
+
+        Raises:
+            PoolError: no worker comes up.
+        """
+        import ray
+
+        refs = list(self._busy)
+        ray.wait(refs, timeout=seconds)
+        ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
+        outcomes = [self._finished(ref) for ref in ready]
+        outcomes += [self._given_up(ref) for ref in self._overdue() if self._hangs(ref)]
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def close(self) -> None:
+        """Let the workers go."""
+        import ray
+
+        for worker in [*self._idle, *(busy.worker for busy in self._busy.values())]:
+            ray.kill(worker)
+        for judge in self._judges:
+            ray.kill(judge)
+        self._idle, self._busy, self._judges = [], {}, []
+
+    def _start(self) -> None:
+        load: Callable[[], Judge] = self._load_judge
+        if self._judges:
+            self._judges.append(self._judges.pop(0))  # they take turns in getting workers
+            load = partial(judged_elsewhere, self._load_judge, self._judges[0])
+        worker = self._actor.remote(load, self._model)
+        self._busy[worker.ready.remote()] = _Busy(worker, None, time.monotonic())
+
+    def _finished(self, ref: Any) -> Outcome | None:
+        """Return a task's outcome; None: a worker came up, or failed to."""
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+
+        busy = self._busy.pop(ref)
+        try:
+            result = ray.get(ref)
+        except RayTaskError as error:  # not a MediaError: the worker's state is unknown now
+            ray.kill(busy.worker)
+            return self._replaced(busy, f"stopped its worker ({cause_of_loss(error)})")
+        except RayError as error:
+            return self._replaced(busy, f"ended its worker ({cause_of_loss(error)})")
+        self._failed_starts = 0
+        self._idle.append(busy.worker)
+        return None if busy.task is None else Outcome(busy.task, result)
+
+    def _overdue(self) -> list[Any]:
+        now = time.monotonic()
+        return [
+            ref
+            for ref, busy in self._busy.items()
+            if now - busy.since > (START_SECONDS if busy.task is None else self._limit)
+        ]
+
+    def _hangs(self, ref: Any) -> bool:
+        """Return whether a worker has come no further since it was looked at last."""
+        import ray
+        from ray.exceptions import RayError
+
+        busy = self._busy[ref]
+        busy.since = time.monotonic()
+        if busy.task is None:  # it waits for a free core; others may hold them
+            if len(self._idle) + sum(b.task is not None for b in self._busy.values()):
+                return False
+            raise PoolError(f"no worker came up within {START_SECONDS:.0f} s: are cores free?")
+        try:
+            answer = busy.worker.signs.options(concurrency_group="watch").remote()
+            signs = ray.get(answer, timeout=ANSWER_SECONDS)
+        except RayError:  # a worker that is gone, or holds on to its interpreter
+            return True
+        hangs, busy.signs = signs == busy.signs, signs
+        return bool(hangs)
+
+    def _given_up(self, ref: Any) -> Outcome | None:
+        import ray
+
+        busy = self._busy.pop(ref)
+        ray.kill(busy.worker)
+        return self._replaced(busy, f"made no progress for {self._limit:g} s")
+
+    def _replaced(self, busy: _Busy, cause: str) -> Outcome | None:
+        """Start another worker in the place of a lost one; return the outcome of its video."""
+        if busy.task is None:
+            self._failed_starts += 1
+            if self._failed_starts >= self._most_failed_starts:
+                raise PoolError(f"no worker comes up: {cause}")
+        self._start()
+        return None if busy.task is None else Outcome(busy.task, None, cause)

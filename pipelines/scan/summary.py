@@ -1,0 +1,65 @@
+"""A result set in, what it says as a whole out."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pipelines.results.result_set import ResultSet
+from pipelines.results.row_schema import SCHEMA
+from pipelines.scan.loop import Progress
+from pipelines.storage.files import write_whole
+
+MAX_CAUSES = 20  # of failure that are told apart; the rest is counted together
+
+
+def summarise(results: ResultSet, progress: Progress) -> dict[str, Any]:
+    """Return counts over the whole set, and the throughput of this run."""
+    verdicts: Counter[str] = Counter()
+    causes: Counter[str] = Counter()
+    media_seconds = worker_seconds = 0.0
+    columns = ["path", "status", "error_type", "error_message", "verdict", "seconds", "media"]
+    for batch in results.read(columns):
+        for row in batch.to_pylist():
+            worker_seconds += row["seconds"] or 0.0
+            if row["status"] == "ok":
+                verdicts[row["verdict"]] += 1
+                media_seconds += row["media"]["duration"] or 0.0
+            else:
+                causes[cause_of(row)] += 1
+    told = dict(causes.most_common(MAX_CAUSES))
+    other = causes.total() - sum(told.values())
+    return {
+        "schema": SCHEMA,
+        "results": str(results.folder / "results"),
+        "videos": verdicts.total() + causes.total(),
+        "judged": verdicts.total(),
+        "failed": causes.total(),
+        "verdicts": dict(sorted(verdicts.items())),
+        "causes": told | ({"other causes": other} if other else {}),
+        "media_seconds": round(media_seconds, 1),
+        "worker_seconds": round(worker_seconds, 1),
+        "run": {
+            "videos": progress.done,
+            "failed": progress.failed,
+            "seconds": round(progress.seconds, 1),
+            "videos_per_hour": round(3600 * progress.rate, 1),
+        },
+    }
+
+
+def cause_of(row: dict[str, Any]) -> str:
+    """Return why a video failed, without its name.
+
+    >>> cause_of({"path": "a.mp4", "error_type": "MediaError", "error_message": "a.mp4 is empty"})
+    'MediaError: is empty'
+    """
+    message = str(row["error_message"]).replace(row["path"], "").strip(" :")
+    return f"{row['error_type']}: {message}"
+
+
+def write_summary(folder: Path, summary: dict[str, Any]) -> None:
+    """Write the summary beside the results, whole or not at all."""
+    write_whole(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())

@@ -1,0 +1,1 @@
+"""URIs, local copies, whole files, kept rows."""

@@ -1,0 +1,110 @@
+"""A path or URI in, a file on this machine out, for as long as it is needed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+
+from extractors.media import MediaError
+from pipelines.storage.remote import filesystem_of, is_uri
+
+PIECE = 2**20  # bytes that are copied at once
+LOCK = "lock"
+
+
+class ScratchError(Exception):
+    """There is no room for copies. The message is one sentence that names the place and cause."""
+
+
+@contextmanager
+def local_copy(path: str, folder: Path, on_bytes: Callable[[int], None]) -> Iterator[Path]:
+    """Yield a local file with what the path or URI holds; a copy is removed afterwards.
+
+    Args:
+        path: a file on this machine, which is not copied, or a URI.
+        folder: where a copy goes.
+        on_bytes: is told how many bytes have come so far.
+
+    Raises:
+        MediaError: the object cannot be fetched.
+        ScratchError: its copy cannot be written.
+    """
+    if not is_uri(path):
+        yield Path(path)
+        return
+    copy = folder / f"fetched{PurePosixPath(path).suffix}"
+    try:
+        _download(path, copy, on_bytes)
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _download(uri: str, copy: Path, on_bytes: Callable[[int], None]) -> None:
+    done = 0
+    try:
+        with copy.open("wb") as target:
+            for piece in _pieces(uri):
+                target.write(piece)
+                done += len(piece)
+                on_bytes(done)
+    except OSError as error:  # of this disk: one of the object's is a MediaError by now
+        cause = f"copies of remote videos cannot be written ({error.strerror})"
+        raise ScratchError(f"{copy.parent}: {cause}") from error
+
+
+def _pieces(uri: str) -> Iterator[bytes]:
+    try:
+        system, path = filesystem_of(uri)
+        with system.open_input_stream(path) as source:
+            while piece := source.read(PIECE):
+                yield piece
+    except (OSError, ValueError) as error:
+        raise MediaError(f"{uri} cannot be fetched ({error})") from error
+
+
+def scratch_folder(parent: Path | None = None) -> Path:
+    """Return a new folder for this process's copies; those of processes that died are removed.
+
+    Whoever lives holds a lock in their folder, and the system lets go of the locks of the dead.
+    """
+    parent = parent or Path(tempfile.gettempdir()) / f"avdetect-scan-{os.getuid()}"
+    parent.mkdir(parents=True, exist_ok=True)
+    for old in parent.iterdir():
+        if old.is_dir() and _abandoned(old):
+            shutil.rmtree(old, ignore_errors=True)
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=parent))
+        with suppress(FileNotFoundError):  # another one may clear it away before it is locked
+            if hold(folder / LOCK) is not None:
+                return folder
+
+
+def hold(path: Path) -> int | None:
+    """Return the descriptor of a lock held until it is closed or this process ends, None: taken."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _abandoned(folder: Path) -> bool:
+    """Return whether the folder's maker is gone; one that has no lock yet is just being made."""
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        descriptor = hold(folder / LOCK)
+    except OSError:
+        return False
+    if descriptor is None:
+        return False
+    os.close(descriptor)
+    return True

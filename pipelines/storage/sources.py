@@ -1,0 +1,196 @@
+"""A source in, its videos out: a folder, pattern, list, manifest or URI names them, one by one.
+
+Nothing is gathered: a bucket of ten million objects is listed as it is worked through. What is
+not on this machine stays where it is until a worker fetches it.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pipelines.storage.media_files import SUFFIXES, is_media
+from pipelines.storage.remote import is_uri, kind_of, objects_below
+
+PATH_COLUMN = "path"
+
+
+LISTS = (".txt", ".csv", ".parquet")
+VANISHED = "has vanished; what was judged so far is kept"
+BATCH = 4096  # rows of a Parquet manifest that are in memory at once
+
+
+class SourceError(Exception):
+    """The source cannot be read. The message is one sentence that names it and the cause."""
+
+
+@dataclass(frozen=True)
+class Video:
+    """A file to judge: a path on this machine or a URI, and what the manifest says of it."""
+
+    path: str
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def videos_of(source: str) -> Iterator[Video]:
+    """Yield the videos that a source names, the same ones in the same order every time.
+
+    Paths on this machine come out absolute, so that a corpus is the same from every folder.
+    Folders and buckets are searched at all depths for names that end like media files; patterns,
+    lists and manifests are taken at their word. Relative names in a list or manifest begin at its
+    folder.
+
+    Raises:
+        SourceError: there is no such source, it cannot be read, or its manifest has no paths.
+    """
+    place = os.path.abspath(source)  # noqa: PTH100  Path's keeps the dots of ../clips
+    if is_uri(source):
+        yield from _uri_videos(source)
+    elif Path(place).is_dir():
+        yield from map(Video, _walk(place))
+    elif Path(place).is_file():
+        yield from _file_videos(place)
+    elif glob.has_magic(source):
+        yield from map(Video, filter(os.path.isfile, _matches(place)))
+    else:
+        raise SourceError(f"{source}: no such file, folder or pattern")
+
+
+def check_source(source: str) -> None:
+    """See that the source is still there, as a network drive may not be.
+
+    Raises:
+        SourceError: it is gone, or a folder that had videos is empty.
+    """
+    if is_uri(source):
+        _check_uri(source)
+        return
+    path = Path(source)
+    while not path.exists() and glob.has_magic(str(path)):  # a pattern's fixed part
+        path = path.parent
+    gone = not path.exists()
+    if path.is_dir():  # a drive that is gone leaves an empty folder behind
+        with os.scandir(path) as entries:
+            gone = next(entries, None) is None
+    if gone:
+        raise SourceError(f"{source} {VANISHED}")
+
+
+def _check_uri(source: str) -> None:
+    try:
+        gone = kind_of(source) is None
+    except OSError as error:  # a network that is down, rights that have run out
+        raise SourceError(f"{source} {VANISHED} ({error})") from error
+    if gone:
+        raise SourceError(f"{source} {VANISHED}")
+
+
+def extra_columns(source: str) -> list[tuple[str, str]]:
+    """Return name and Arrow type of the columns that a manifest has beside the paths.
+
+    Raises:
+        SourceError: the manifest cannot be read or has no column of paths.
+    """
+    suffix = PurePosixPath(source).suffix.lower()
+    if is_uri(source) or not Path(source).is_file() or suffix not in (".csv", ".parquet"):
+        return []
+    if suffix == ".csv":
+        with Path(source).open(encoding="utf-8-sig", newline="") as file:
+            names = csv.DictReader(file).fieldnames or []
+        columns = [(name, "string") for name in names]
+    else:
+        columns = [(f.name, str(f.type)) for f in _parquet(source).schema_arrow]
+    if PATH_COLUMN not in dict(columns):
+        raise SourceError(f"{source}: has no column {PATH_COLUMN!r}; found {list(dict(columns))}")
+    return [(name, kind) for name, kind in columns if name != PATH_COLUMN]
+
+
+def _matches(pattern: str) -> list[str]:
+    """Return the sorted paths that fit a pattern, `**` standing for any depth."""
+    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  Path's takes no absolute ones
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """Yield the media files below a folder, sorted folder by folder."""
+
+    def fail(error: OSError) -> None:
+        raise SourceError(f"{error.filename}: cannot be listed ({error.strerror})")
+
+    for root, folders, names in os.walk(folder, onerror=fail):
+        folders.sort()
+        yield from (os.path.join(root, n) for n in sorted(names) if is_media(n))  # noqa: PTH118
+
+
+def _file_videos(source: str) -> Iterator[Video]:
+    """Yield what a file names: itself, the lines of a list or the rows of a manifest."""
+    suffix, folder = Path(source).suffix.lower(), Path(source).parent
+    if suffix in SUFFIXES:
+        yield Video(source)
+        return
+    try:
+        if suffix == ".csv":
+            yield from _rows(source, _csv_rows(source), folder)
+        elif suffix == ".parquet":
+            yield from _rows(source, _parquet_rows(source), folder)
+        else:
+            with Path(source).open(encoding="utf-8-sig", newline=None) as file:
+                lines = (line.rstrip("\n") for line in file)
+                yield from (Video(_placed(line, folder)) for line in lines if line.strip())
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(f"{source}: cannot be read ({error})") from error
+
+
+def _rows(source: str, rows: Iterable[dict[str, Any]], folder: Path) -> Iterator[Video]:
+    extra_columns(source)  # complains where there are no paths
+    for row in rows:
+        path = row.pop(PATH_COLUMN)
+        if path:
+            yield Video(_placed(str(path), folder), row)
+
+
+def _csv_rows(source: str) -> Iterator[dict[str, Any]]:
+    """Yield a CSV's rows as text: what looks like a number may be a name with leading zeros."""
+    with Path(source).open(encoding="utf-8-sig", newline="") as file:
+        for row in csv.DictReader(file):
+            row.pop(None, None)  # more cells than names
+            yield dict(row)
+
+
+def _parquet_rows(source: str) -> Iterator[dict[str, Any]]:
+    for batch in _parquet(source).iter_batches(batch_size=BATCH):
+        yield from batch.to_pylist()
+
+
+def _parquet(source: str) -> Any:
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        return ParquetFile(source)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise SourceError(f"{source}: not a Parquet file that can be read ({error})") from error
+
+
+def _placed(path: str, folder: Path) -> str:
+    return path if is_uri(path) else str(folder / path)
+
+
+def _uri_videos(source: str) -> Iterator[Video]:
+    """Yield the media objects below a URI, or the one object that it is."""
+    try:
+        kind = kind_of(source)
+        if kind == "file":
+            if PurePosixPath(source).suffix.lower() in LISTS:
+                raise SourceError(f"{source}: a list or manifest must be on this machine")
+            yield Video(source)
+        elif kind == "folder":
+            yield from (Video(uri) for uri in objects_below(source) if is_media(uri))
+        else:
+            raise SourceError(f"{source}: no such file or folder")
+    except OSError as error:
+        raise SourceError(f"{source}: cannot be listed ({error})") from error

@@ -1,0 +1,1 @@
+"""Worse and attacked clips: how far a detector falls."""

@@ -1,0 +1,1 @@
+"""The perturbations, one function each."""

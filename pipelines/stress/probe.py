@@ -1,0 +1,67 @@
+"""Clips and our own detector in, what attacks, noise and hidden or pasted patterns do to it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.data.samples import OnStep, Sample
+from pipelines.detection.session import DetectorSession
+from pipelines.stress.adversarial import attack
+from pipelines.stress.noise import noise_probe
+from pipelines.stress.poison import poison_metrics
+from pipelines.stress.sweep import chosen_clips
+from pipelines.stress.triggers import trigger_probe
+
+Probe = Callable[..., dict[str, Any]]  # clips, session, kept, on_step -> metrics
+KEPT = "{}.jsonl"  # what a probe found of each clip, in the folder of the report
+
+
+@dataclass(frozen=True)
+class Probing:
+    """On how many clips each probe is run; None: it is not."""
+
+    attack: int | None = None
+    noise: int | None = None
+    poison: int | None = None
+    trigger: int | None = None
+
+    def __bool__(self) -> bool:
+        return any(clips is not None for clips in asdict(self).values())
+
+
+def probe(
+    samples: Sequence[Sample],
+    session: DetectorSession,
+    probing: Probing,
+    out: Path | None = None,
+    on_step: OnStep = lambda done, total: None,
+) -> dict[str, Any]:
+    """Return the metrics of each probe that is asked for.
+
+    Args:
+        samples: of which the clips are chosen.
+        session: the detector.
+        probing: how many clips.
+        out: a folder where what is found of each clip is kept, a file a probe, so that a run
+            goes on where it was.
+        on_step: told how many clips are done, and of how many.
+    """
+    probes: dict[str, Probe] = {
+        "attack": attack,
+        "noise": noise_probe,
+        "poison": poison_metrics,
+        "trigger": trigger_probe,
+    }
+    return {
+        name: run(
+            chosen_clips(samples, clips),
+            session,
+            kept=None if out is None else out / KEPT.format(name),
+            on_step=on_step,
+        )
+        for name, run in probes.items()
+        if (clips := getattr(probing, name)) is not None
+    }

@@ -1,0 +1,158 @@
+"""Samples in, training batches out: clips drawn in balance, cut to chunks, disturbed, padded."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipelines.forge.picture.training_crops import forge_crops
+from pipelines.train.clips import TrainClip
+from pipelines.train.team import Team
+from temporal.segment import MODALITIES
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Chunks of several clips, padded to one length."""
+
+    streams: dict[str, Tensor]  # (B, L, ...)
+    targets: Tensor  # (B, L, 3)
+    mask: Tensor  # (B, L) bool
+
+
+Chunk = tuple[dict[str, Tensor], Tensor]  # streams (L, ...) by name, targets (L, 3)
+ONE_SIDED = 0.5  # weight of a source of which all clips are fake, or all genuine
+
+
+def balanced_weights(clips: Sequence[TrainClip], modality: str) -> Tensor:
+    """Return drawing weights (N,) that keep a clip's source from telling its label.
+
+    A source that has both classes gives each as often. One that has a single class would teach
+    its microphone, codec or studio instead of forgery, and is drawn less. Sources are drawn by
+    the root of their size, and so are the generators within one.
+    """
+    keys = [(c.sample.source, bool(getattr(c.sample, modality)), c.sample.method) for c in clips]
+    sources = Counter(source for source, _, _ in keys)
+    methods = Counter(keys)
+    roots: defaultdict[tuple[str, bool], float] = defaultdict(float)
+    for (source, fake, _), count in methods.items():
+        roots[source, fake] += count**0.5
+    weights = torch.empty(len(keys))
+    for index, (source, fake, method) in enumerate(keys):
+        within = methods[source, fake, method] ** -0.5 / roots[source, fake]
+        share = 1.0 if (source, not fake) in roots else ONE_SIDED
+        weights[index] = sources[source] ** 0.5 * share * within
+    fakes = torch.tensor([fake for _, fake, _ in keys])
+    for label in (True, False):
+        chosen = fakes == label
+        weights[chosen] /= weights[chosen].sum().clamp(min=1e-9)
+    return weights
+
+
+def draw_batches(
+    clips: Sequence[TrainClip],
+    weights: Tensor,
+    names: Sequence[str],
+    length: int,
+    size: int,
+    seed: int,
+    first: int,
+    last: int,
+    forged: float = 0.0,
+    team: Team = Team(),
+    more: Callable[[np.random.Generator], list[Chunk]] = lambda rng: [],
+) -> Iterator[Batch]:
+    """Yield the batches of the updates [first, last), each by its own seed, one made ahead.
+
+    size: clips of each of the team's workers; together they have what one would draw at once.
+    forged: share of the genuine chunks whose face crops are forged on the way.
+    more: draws further chunks of this worker, the last of its batch.
+    """
+
+    def make(update: int) -> Batch:
+        rng = np.random.default_rng((seed, update))
+        p = weights.numpy().astype(np.float64)
+        picks = rng.choice(len(clips), size * team.size, p=p / p.sum())
+        drawn = [clips[i] for i in picks]
+        chunks = [
+            random_chunk(
+                clip, length, names, np.random.default_rng((seed, update, place)), drawn, forged
+            )
+            for place, clip in team.share(drawn)
+        ]
+        return collate(chunks + more(np.random.default_rng((seed, update, team.rank, len(picks)))))
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(make, first)
+        for update in range(first, last):
+            batch = coming.result()
+            if update + 1 < last:
+                coming = pool.submit(make, update + 1)
+            yield batch
+
+
+def random_chunk(
+    clip: TrainClip,
+    length: int,
+    names: Sequence[str],
+    rng: np.random.Generator,
+    donors: Sequence[TrainClip] = (),
+    forged: float = 0.0,
+) -> Chunk:
+    """Return streams and targets of a random stretch; a partial forgery is hit half the time.
+
+    A share of the genuine ones is forged from its own crops or a donor's.
+    """
+    steps = clip.steps
+    targets = clip.targets()
+    begin = int(rng.integers(0, max(steps - length, 0) + 1))
+    partial = (targets == 1).any(dim=1)
+    if partial.any() and not partial.all() and rng.random() < 0.5:
+        hit = int(rng.choice(partial.nonzero().flatten().numpy()))
+        begin = int(np.clip(hit - rng.integers(0, length), 0, max(steps - length, 0)))
+    end = min(begin + length, steps)
+    targets = targets[begin:end]
+    pictures = clip.pictures(begin, end, names)
+    column = targets[:, MODALITIES.index("visual")]
+    if "appearance" in pictures and (column == 0).all() and rng.random() < forged:
+        other = other_crops(clip, donors, end - begin, rng)
+        depth = clip.pictures(begin, end, ("depth",))["depth"]
+        pictures["appearance"], hits = forge_crops(pictures["appearance"], depth, other, rng)
+        column[hits] = 1.0
+    return clip.chunk(begin, end, names, rng, pictures), targets
+
+
+def other_crops(
+    clip: TrainClip, donors: Sequence[TrainClip], length: int, rng: np.random.Generator
+) -> Tensor:
+    """Return crops (length, 3, H, W) of another moment of the clip, or of a donor's face."""
+    faces = [d for d in donors if d.face is not None and d.steps >= length]
+    giver = faces[int(rng.integers(len(faces)))] if faces and rng.random() < 0.5 else clip
+    begin = int(rng.integers(0, giver.steps - length + 1))
+    return giver.pictures(begin, begin + length, ("appearance",))["appearance"]
+
+
+def collate(chunks: Sequence[Chunk]) -> Batch:
+    """Return chunks as one batch; shorter ones repeat their last step, outside the mask."""
+    longest = max(len(targets) for _, targets in chunks)
+    names = set.intersection(*(set(streams) for streams, _ in chunks))
+    return Batch(
+        streams={
+            name: torch.stack([_pad(streams[name], longest) for streams, _ in chunks])
+            for name in names
+        },
+        targets=torch.stack([_pad(targets, longest) for _, targets in chunks]),
+        mask=torch.stack([torch.arange(longest) < len(targets) for _, targets in chunks]),
+    )
+
+
+def _pad(x: Tensor, length: int) -> Tensor:
+    if len(x) == length:
+        return x
+    return torch.cat([x, x[-1:].expand(length - len(x), *x.shape[1:])])

@@ -1,0 +1,188 @@
+"""Clips that took no part in training in, calibrated scores out (Platt 1999)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pipelines.detection.detector import JUDGES, Detector, clip_means, clip_peaks
+from pipelines.train.clips import TrainClip
+from pipelines.train.fit import Run
+from pipelines.train.losses import UNKNOWN
+from pipelines.train.token_clips import JudgedClip, judged_clips, scored, token_clips
+from temporal.segment import MODALITIES
+
+SMALLEST = 0.05  # scale
+FEWEST = 8  # clips of either class without which a scale cannot be fitted
+# Who judges a clip as a whole, not its steps.
+WHOLE = {"visual": ("sharpness", "steadiness"), "audio": ("whisper",)}
+
+
+def calibrate(detector: Detector, clips: dict[str, list[TrainClip]], run: Run) -> None:
+    """Fit how much each judge counts, then scale and shift of each modality's logit.
+
+    Both classes weigh alike: a score of 0.5 is what a clip gets that either class would give.
+    """
+    if not clips["calibration"]:
+        run.log(calibrate="none", note="no clips to calibrate on: scores are left as they are")
+        return
+    detector.eval()
+    own, stopped = (
+        token_clips(detector, clips[s], run, versions=0) for s in ("calibration", "val")
+    )
+    fit_weights(detector, judged_clips(detector, [*own, *stopped], run), run)
+    logits, truths = scored(detector, own, run)
+    rows = detector.calibration.clone().cpu()
+    for column, modality in enumerate(MODALITIES):
+        known = (truths[:, column] != UNKNOWN) & ~logits[:, column].isnan()
+        rows[column] = _fit(logits[known, column], truths[known, column], modality, run)
+    detector.calibration.copy_(rows)
+
+
+def fit_weights(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> None:
+    """Fit the weights of the judges' opinions, each modality for itself (stacking, Wolpert 1992).
+
+    On clips that taught no expert: one that learned its training clips by heart is loud, and
+    would drown a modest one that holds on people and generators never seen.
+    """
+    for column, modality in enumerate(MODALITIES):
+        whole = WHOLE.get(modality, ())
+        mine = [i for i, (name, m) in enumerate(JUDGES) if m == modality and name not in whole]
+        known = [_known(c, mine, column) for c in clips if bool(c.judged[column])]
+        known = [(opinions, truth) for opinions, truth in known if len(truth)]
+        labels = torch.tensor([float(truth.max()) for _, truth in known])
+        if min(labels.sum(), (1 - labels).sum()) < FEWEST:
+            continue
+        masks = [torch.ones(1, len(truth), dtype=torch.bool) for _, truth in known]
+        given = [(opinions[None], mask) for (opinions, _), mask in zip(known, masks, strict=True)]
+        means = torch.cat([clip_means(*pair) for pair in given])  # (N, K)
+        peaks = torch.cat([clip_peaks(*pair) for pair in given])
+        clip = _stacked(means, peaks - means, labels, torch.ones(len(labels)))
+        steps = torch.tensor([len(truth) for _, truth in known])
+        every = means.repeat_interleave(steps, dim=0)  # (sum of T, K)
+        step = _stacked(
+            every,
+            torch.cat([opinions for opinions, _ in known]) - every,
+            torch.cat([truth for _, truth in known]),
+            (1 / steps).repeat_interleave(steps),  # a long clip says no more than a short one
+        )
+        detector.clip_weights[mine], detector.biases[0, column] = clip
+        detector.step_weights[mine], detector.biases[1, column] = step
+        for kind, (weights, _) in (("clips", clip), ("steps", step)):
+            named = zip((JUDGES[i][0] for i in mine), weights.tolist(), strict=True)
+            run.log(weights=modality, of=kind, fake=int(labels.sum()), real=int((1 - labels).sum()),
+                    **{name: [round(v, 3) for v in pair] for name, pair in named})  # fmt: skip
+    for modality in WHOLE:
+        _weigh_whole(detector, clips, modality, run)
+
+
+def _weigh_whole(detector: Detector, clips: Sequence[JudgedClip], modality: str, run: Run) -> None:
+    """Give each who judges a modality of a clip as a whole as much say as all who judge its steps.
+
+    As much: its weighted opinions of the clips spread as widely. Sharpness cannot be fitted as the
+    others are: held-out sources have either genuine or generated faces, and it tells these apart
+    for what they are. Whisper, fitted along with them, drowned them.
+    """
+    column = MODALITIES.index(modality)
+    indices = {name: JUDGES.index((name, modality)) for name in WHOLE[modality]}
+    for index in indices.values():
+        detector.clip_weights[index] = detector.step_weights[index] = 0.0
+    seen = [c.opinions[None] for c in clips if bool(c.judged[column])]
+    if not seen:
+        return
+    masks = [torch.ones(x.shape[:2], dtype=torch.bool) for x in seen]
+    pairs = list(zip(seen, masks, strict=True))
+    others = torch.cat([detector.clip_logits(*pair)[:, column] for pair in pairs]).std()
+    means = torch.cat([clip_means(*pair) for pair in pairs])
+    for name, index in indices.items():
+        said = means[:, index].std()
+        if float(said) > 0:
+            detector.clip_weights[index, 0] = others / said
+        weight = round(float(detector.clip_weights[index, 0]), 3)
+        run.log(weights=modality, of="clips", **{name: weight})
+
+
+def _known(clip: JudgedClip, mine: list[int], column: int) -> tuple[Tensor, Tensor]:
+    """Return the opinions (T, K) and truth (T,) of the steps where a modality's truth is known."""
+    known = clip.targets[:, column] != UNKNOWN
+    return clip.opinions[known][:, mine], clip.targets[known, column]
+
+
+def _stacked(whole: Tensor, local: Tensor, labels: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return weights (K, 2) of two features (N, K) and the bias that fit labels (N,) best."""
+    x = torch.cat([whole, local], dim=1)
+    start = torch.tensor([[0.5, 0.0]] * x.shape[1])
+    factors = _fitted(lambda z: z.sum(dim=1), x, labels, start, weight)
+    return torch.stack(factors[:, 0].chunk(2), dim=1), factors[:, 1].sum()
+
+
+def _fit(logits: Tensor, labels: Tensor, name: str, run: Run) -> Tensor:
+    """Return (scale, shift) that make the logits of two classes of equal weight most likely."""
+    counts = int(labels.sum()), int((1 - labels).sum())
+    if min(counts) < FEWEST:
+        run.log(calibrate=name, fake=counts[0], real=counts[1], note="too few clips: left as is")
+        return torch.tensor([1.0, 0.0])
+    scale, shift = fit_platt(logits, labels)
+    run.log(
+        calibrate=name, fake=counts[0], real=counts[1], scale=round(scale, 4), shift=round(shift, 4)
+    )
+    return torch.tensor([scale, shift])
+
+
+def fit_platt(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Return the scale (> 0) and shift with the least balanced cross-entropy on 0/1 labels."""
+    start = torch.tensor([[1.0, 0.0]])
+    scale, shift = _fitted(lambda z: z[:, 0], logits[:, None], labels, start)[0].tolist()
+    return scale, shift
+
+
+def _fitted(
+    join: Callable[[Tensor], Tensor],
+    logits: Tensor,
+    labels: Tensor,
+    start: Tensor,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """Return the scales (> 0) and shifts (K, 2) of logits (N, K) whose joint logit fits best."""
+    x, y = logits.double(), labels.double()
+    weight = _weights(y, weight)
+    scale = start[:, 0].double().clamp(min=SMALLEST).log().requires_grad_()
+    shift = start[:, 1].double().clone().requires_grad_()
+    optimizer = torch.optim.LBFGS([scale, shift], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = _entropy(join, x, y, weight, (scale.exp(), shift))
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return torch.stack([scale.exp().clamp(min=SMALLEST), shift], dim=1).detach().float()
+
+
+def _weights(labels: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Return weights (N,) by which both classes count alike and all add up to 1."""
+    weight = torch.ones_like(labels) if weight is None else weight.double()
+    fake = weight * labels
+    return fake / (2 * fake.sum()) + (weight - fake) / (2 * (weight - fake).sum())
+
+
+def _entropy(
+    join: Callable[[Tensor], Tensor],
+    logits: Tensor,
+    labels: Tensor,
+    weight: Tensor,
+    factors: Sequence[Tensor],
+) -> Tensor:
+    """Return the cross-entropy of the joint logit by (scale, shift), (K,) each; NaN is left out.
+
+    A weak prior keeps the scales finite where the classes are separable.
+    """
+    scale, shift = factors
+    missing = logits.isnan()
+    scaled = (logits.masked_fill(missing, 0.0) * scale + shift).masked_fill(missing, torch.nan)
+    entropy = functional.binary_cross_entropy_with_logits(join(scaled), labels, reduction="none")
+    return (weight * entropy).sum() + 1e-3 * scale.square().sum() + 1e-4 * shift.square().sum()

@@ -1,0 +1,147 @@
+"""Labelled clips with their streams, ready for batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from extractors.media import SAMPLES_PER_STEP, open_media
+from extractors.spectrogram import log_mel
+from extractors.stream_extractor import StreamExtractor
+from extractors.streams import Streams
+from pipelines.data.samples import Sample
+from pipelines.data.stream_cache import Extract
+from pipelines.train.augment import augment_streams, augment_waveform, recode
+from temporal.segment import MODALITIES
+
+if TYPE_CHECKING:
+    pass
+
+PICTURES = ("appearance", "landmarks", "mouth", "flow", "depth", "size")
+
+
+@dataclass(eq=False)
+class TrainClip:
+    """One sample with its extract: the main face, and the sound that goes with it."""
+
+    sample: Sample
+    face: Streams | None  # the longest face track
+    waveform: Tensor | None  # (T * 640,) int16 of the whole file
+    recoded: Tensor | None = field(default=None, repr=False)  # the same after a lossy codec
+
+    @property
+    def start(self) -> int:
+        """Step of the file at which the face begins; 0 for sound alone."""
+        return self.face.start if self.face is not None else 0
+
+    @property
+    def steps(self) -> int:
+        """T, of the face, or of the sound where there is no face."""
+        if self.face is not None:
+            return self.face.steps
+        return 0 if self.waveform is None else len(self.waveform) // SAMPLES_PER_STEP
+
+    @property
+    def names(self) -> set[str]:
+        """The streams that can be had of the clip."""
+        pictures = set() if self.face is None else set(self.face.given()) & set(PICTURES)
+        return pictures | ({"mel"} if self.waveform is not None else set())
+
+    def targets(self) -> Tensor:
+        """Return step labels (T, 3): 1 forged, 0 genuine, -1 unknown."""
+        labels = self.sample.targets(self.start, self.steps)
+        if self.face is None:
+            labels[:, MODALITIES.index("visual")] = -1
+            labels[:, MODALITIES.index("sync")] = -1
+        if self.waveform is None:
+            labels[:, MODALITIES.index("audio")] = -1
+            labels[:, MODALITIES.index("sync")] = -1
+        return labels
+
+    def mel(self, first: int, last: int, rng: np.random.Generator | None, shift: int = 0) -> Tensor:
+        """Return log-mel (last - first, 80, 4) of the clip's steps, disturbed by a generator.
+
+        shift takes the sound so many steps later in the file: lips and sound fall apart.
+        """
+        if self.waveform is None:
+            raise ValueError(f"{self.sample.path}: has no sound")
+        source = self.waveform
+        if rng is not None and rng.random() < 0.4:
+            if self.recoded is None:
+                # one version a clip, whoever asks first: batches do not depend on earlier ones
+                own = np.random.default_rng(len(self.waveform))
+                heard = recode(self.waveform.numpy().astype(np.float32) / 32768, own)
+                self.recoded = torch.from_numpy(
+                    (heard * 32767).clip(-32768, 32767).astype(np.int16)
+                )
+            source = self.recoded
+        begin, end = self.start + first + shift, self.start + last + shift
+        before = max(begin - 1, 0)  # a step of history fills the first columns' windows
+        piece = source[before * SAMPLES_PER_STEP : end * SAMPLES_PER_STEP].numpy()
+        piece = piece.astype(np.float32) / 32768
+        if rng is not None:
+            piece = augment_waveform(piece, rng)
+        return log_mel(piece)[begin - before :]
+
+    def pictures(self, first: int, last: int, names: Sequence[str]) -> dict[str, Tensor]:
+        """Return the named picture streams (last - first, ...) that the clip has, as they are."""
+        present = {} if self.face is None else self.face.given()
+        return {n: present[n][first:last] for n in PICTURES if n in names and n in present}
+
+    def chunk(
+        self,
+        first: int,
+        last: int,
+        names: Sequence[str],
+        rng: np.random.Generator | None,
+        pictures: dict[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Return the named streams (last - first, ...) that the clip has, disturbed by a generator.
+
+        pictures takes the place of the clip's own picture streams.
+        """
+        streams = self.pictures(first, last, names) if pictures is None else pictures
+        if rng is not None and streams:
+            streams = augment_streams(streams, rng)
+        if "mel" in names and self.waveform is not None:
+            streams["mel"] = self.mel(first, last, rng)
+        return streams
+
+
+def train_clip(sample: Sample, extract: Extract, min_face: float) -> TrainClip | None:
+    """Return a sample ready for training, None where it has neither a usable face nor sound."""
+    faces = [b for b in extract.blocks if b.track is not None and (b.face_size or 0) >= min_face]
+    face = max(faces, key=lambda block: block.steps, default=None)
+    if face is None and extract.waveform is None:
+        return None
+    return TrainClip(sample, face, extract.waveform)
+
+
+def opening(path: Path, extractor: StreamExtractor, min_face: float) -> TrainClip | None:
+    """Return the main face and the sound of a file's first six seconds; None: neither can be used.
+
+    Raises:
+        MediaError: the file cannot be decoded.
+    """
+    chunks = []
+    with open_media(path) as reader:
+        for chunk in reader:
+            chunks.append(chunk)
+            if chunk.start + chunk.steps >= LONGEST:
+                break
+    waveform: Tensor | None = None
+    sounds = [chunk.waveform for chunk in chunks if chunk.waveform is not None]
+    if sounds:
+        levels = (np.concatenate(sounds) * 32767).round().clip(-32768, 32767)
+        waveform = torch.from_numpy(levels.astype(np.int16))
+    nothing = Sample(path, "", "", "", "", None, None, None)
+    return train_clip(nothing, Extract(list(extractor(chunks)), waveform), min_face)
+
+
+LONGEST = 150  # steps of a held-out clip that are scored

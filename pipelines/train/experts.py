@@ -1,0 +1,144 @@
+"""Clips in, experts out: each learns alone; lips and voice learn what belongs together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from pipelines.detection.detector import Detector
+from pipelines.metrics.classification import auc
+from pipelines.train.batches import Batch, balanced_weights, draw_batches
+from pipelines.train.clips import LONGEST, TrainClip
+from pipelines.train.fit import Run, fit
+from pipelines.train.losses import step_loss
+from pipelines.train.stage import StageConfig
+from temporal.experts import EXPERTS, normalise
+from temporal.segment import MODALITIES
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A module that learns something besides the logits, such as to reconstruct what it sees."""
+
+    def learn(
+        self, streams: Mapping[str, Tensor], targets: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return step logits (B, L), and a loss (a scalar) that is added to theirs.
+
+        Args:
+            streams: (B, L, ...) by name.
+            targets: (B, L, 3) of each modality: 1 forged, 0 genuine, -1 unknown.
+            mask: (B, L) bool, False where there is no step.
+        """
+
+
+class Probe(nn.Module):
+    """An expert with a linear layer on its tokens: step logits (B, L) of one modality."""
+
+    def __init__(self, name: str, detector: Detector) -> None:
+        super().__init__()
+        self.name, self.expert = name, detector.experts[name]
+        self.linear = detector.probes[name]
+
+    def forward(self, streams: dict[str, Tensor]) -> Tensor:
+        """Return step logits (B, L)."""
+        given = [normalise(stream, streams[stream]) for stream in EXPERTS[self.name]]
+        logits: Tensor = self.linear(self.expert(*given))[..., 0]
+        return logits
+
+
+def train_expert(
+    name: str, modality: str, detector: Detector, clips: dict[str, list[TrainClip]],
+    config: StageConfig, run: Run,
+) -> None:  # fmt: skip
+    """Teach an expert of the detector to tell forged from genuine steps."""
+    probe = Probe(name, detector)
+    train_steps(name, probe, EXPERTS[name], modality, (clips["train"], clips["val"]), config, run)
+
+
+def train_steps(
+    name: str,
+    probe: nn.Module,
+    streams: Sequence[str],
+    modality: str,
+    clips: tuple[Sequence[TrainClip], Sequence[TrainClip]],
+    config: StageConfig,
+    run: Run,
+) -> None:
+    """Teach a module that gives step logits (B, L) of streams to tell forged from genuine steps.
+
+    Args:
+        name: of the stage.
+        probe: takes streams (B, L, ...) by name; may be a `Learner`.
+        streams: which it takes; clips without one of them are left out.
+        modality: whose truth it learns: visual, audio, sync, or any of them.
+        clips: to learn from, and to stop by.
+        config: how long and how fast.
+        run: where log and checkpoints go.
+    """
+    train, val = (
+        [c for c in given if set(streams) <= c.names and getattr(c.sample, modality) is not None]
+        for given in clips
+    )
+    run.log(stage=name, train=len(train), val=len(val))
+    weights = balanced_weights(train, modality)
+    probe.to(run.device)
+
+    def batches(first: int, last: int) -> Iterator[Batch]:
+        return draw_batches(
+            train, weights, streams, config.length, config.batch, run.seed, first, last,
+            config.forged, run.team,
+        )  # fmt: skip
+
+    def loss_of(module: nn.Module, batch: Batch) -> Tensor:
+        streams = {n: s.to(run.device) for n, s in batch.streams.items()}
+        truth, mask = batch.targets.to(run.device), batch.mask.to(run.device)
+        more: Tensor | float = 0.0
+        if isinstance(module, Learner):
+            logits, more = module.learn(streams, truth, mask)
+        else:
+            logits = module(streams)
+        targets = targets_of(truth, modality)[..., None]
+        return step_loss(logits[..., None], targets, mask) + more
+
+    def score_of(module: nn.Module) -> float:
+        return probe_auc(module, val, streams, modality, run.device)
+
+    fit(name, probe, config, run, batches, loss_of, score_of)
+
+
+def targets_of(targets: Tensor, modality: str) -> Tensor:
+    """Return a modality's step truth (B, L) of targets (B, L, 3); any: the worst that is known."""
+    if modality == "any":
+        return targets.amax(dim=-1)
+    return targets[..., MODALITIES.index(modality)]
+
+
+def probe_auc(
+    module: nn.Module, clips: Sequence[TrainClip], streams: Sequence[str], modality: str,
+    device: str,
+) -> float:  # fmt: skip
+    """Return the AUC over clips of `clip_score`."""
+    scores = [clip_score(module, clip, streams, device) for clip in clips]
+    return auc([int(bool(getattr(clip.sample, modality))) for clip in clips], scores)
+
+
+def clip_score(module: nn.Module, clip: TrainClip, streams: Sequence[str], device: str) -> float:
+    """Return the mean logit of a clip's most suspicious half, of its first six seconds."""
+    return suspicion(opening_logits(module, clip, streams, device))
+
+
+def opening_logits(
+    module: nn.Module, clip: TrainClip, streams: Sequence[str], device: str
+) -> Tensor:
+    """Return the step logits (T,) of a clip's first six seconds."""
+    given = clip.chunk(0, min(clip.steps, LONGEST), streams, None)
+    logits: Tensor = module({n: s[None].to(device) for n, s in given.items()})[0].float()
+    return logits
+
+
+def suspicion(logits: Tensor) -> float:
+    """Return the mean of the higher half of step logits (T,)."""
+    return float(logits.topk(max(len(logits) // 2, 1)).values.mean())

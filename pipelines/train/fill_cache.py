@@ -1,0 +1,108 @@
+"""Clips in, their streams in the cache out: what training needs, extracted by several workers.
+
+The workers of a scan do it, so a clip that hangs or crashes its worker is left out like one that
+cannot be read, and what was extracted before is not extracted again: the cache names its files by
+content.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from extractors.media import MediaError
+from extractors.streams import VERSION
+from pipelines.data.samples import OnStep
+from pipelines.data.stream_cache import StreamCache
+from pipelines.scan.cluster import cluster
+from pipelines.scan.cores import alone
+from pipelines.scan.loop import Pool, judged_rows
+from pipelines.scan.plan import plan_scan
+from pipelines.scan.ray_pool import RayPool
+from pipelines.scan.tasks import PieceStore
+from pipelines.scan.worker import LoopPool
+from pipelines.storage.sources import Video
+
+MODEL = {"name": "streams", "version": str(VERSION)}
+
+
+class CacheFiller:
+    """Stands where a scan has its judge; what it says of a clip is that it is in the cache."""
+
+    model = MODEL
+
+    def __init__(self, folder: Path) -> None:
+        self._cache = StreamCache(folder)
+
+    def detect(self, path: str | PathLike[str], on_step: OnStep) -> CacheFiller:
+        """Put a clip's streams into the cache."""
+        self._cache.get(Path(path), on_step)
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return that it went well."""
+        return {"status": "ok"}
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Where streams go; small enough to be sent anywhere."""
+
+    folder: Path
+
+    def load(self) -> Any:
+        """Return what fills the cache."""
+        return CacheFiller(self.folder)
+
+
+def fill_cache(
+    folder: Path, paths: list[Path], workers: int, on_step: OnStep, address: str | None = None
+) -> dict[Path, str]:
+    """Return what could not be read, and why; the streams of all others are in the cache then.
+
+    Args:
+        folder: of the cache; on a cluster, one that all nodes see.
+        paths: media files.
+        workers: processes; one is this one.
+        on_step: is told of the number of files that are done, and of all.
+        address: of a Ray cluster; None: one on this machine.
+
+    Raises:
+        PoolError: there is no cluster, or no worker comes up.
+    """
+    cache = StreamCache(folder)
+    left = [path for path in paths if not _cached(cache, path)]
+    if not left:
+        return {}
+    if workers == 1 and address is None:
+        return _filled(LoopPool(Extraction(folder).load()), left, on_step)
+    with cluster(address) as found:
+        plan = plan_scan(found, "cpu", min(workers, int(found.cpus)))
+        load = partial(alone, plan.cpus, Extraction(folder.absolute()).load)
+        return _filled(RayPool(load, MODEL, plan), left, on_step)
+
+
+def _filled(pool: Pool, paths: list[Path], on_step: OnStep) -> dict[Path, str]:
+    by_name = {str(path.absolute()): path for path in paths}
+    failed: dict[Path, str] = {}
+    try:
+        with TemporaryDirectory() as pieces:
+            rows = judged_rows(None, iter(map(Video, by_name)), pool, PieceStore(Path(pieces)))
+            for done, row in enumerate(rows, 1):
+                if row["status"] == "error":
+                    failed[by_name[row["path"]]] = row["error_message"]
+                on_step(done, len(by_name))
+    finally:
+        pool.close()
+    return failed
+
+
+def _cached(cache: StreamCache, path: Path) -> bool:
+    try:
+        return cache.has(path)
+    except MediaError:  # a worker will say so
+        return False

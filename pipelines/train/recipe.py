@@ -1,0 +1,96 @@
+"""The configuration of a training, and the labelled clips that it names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipelines.data.samples import (
+    Sample,
+    read_audio_manifest,
+    read_forged,
+    read_splits,
+    read_video_manifest,
+)
+from pipelines.data.stream_cache import StreamCache
+from pipelines.detection.detector import PROBES, DetectorConfig
+from pipelines.train.clips import TrainClip, train_clip
+from pipelines.train.fit import Run
+from pipelines.train.stage import StageConfig
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the training clips are."""
+
+    videos: str | None = None  # manifest.csv of clips
+    sounds: str | None = None  # manifest.csv of speech
+    forged: tuple[str, ...] = ()  # metadata.json of forged clips
+    splits: str = "configs/splits.yaml"
+    cache: str = "cache/streams"
+    workers: int = 2  # processes that fill the cache; several are Ray workers
+    min_face: float = 40.0  # pixels; clips with smaller faces do not train
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    out: str = "runs/starter"
+    seed: int = 0
+    threads: int = 2
+    device: str = "cpu"
+    precision: str = "bfloat16"  # of the forward passes, or float32
+    stem: str | None = None  # safetensors of torchvision's MobileNetV2 (ImageNet) to start from
+    whisper: str | None = None  # CTranslate2's model.bin of Whisper base; None: it has no say
+    stages: tuple[str, ...] = (
+        *PROBES, "pairs", "sync", "sharpness", "steadiness", "speech", "whisper", "fusion",
+        "calibrate",
+    )  # fmt: skip
+    data: DataConfig = field(default_factory=DataConfig)
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
+    appearance: StageConfig = field(default_factory=StageConfig)
+    flow: StageConfig = field(default_factory=StageConfig)
+    depth: StageConfig = field(default_factory=StageConfig)
+    mel: StageConfig = field(default_factory=lambda: StageConfig(batch=32, length=50))
+    vocoder: StageConfig = field(default_factory=lambda: StageConfig(3000, batch=12, length=13))
+    pairs: StageConfig = field(default_factory=lambda: StageConfig(400, 12, 50, rate=3e-4))
+    sync: StageConfig = field(default_factory=lambda: StageConfig(batch=24, length=64))
+    fusion: StageConfig = field(default_factory=lambda: StageConfig(batch=32, length=128))
+
+
+def load_clips(
+    config: DataConfig, failed: Mapping[Path, str], run: Run
+) -> dict[str, list[TrainClip]]:
+    """Return the usable clips of every split; those that failed to be extracted are left out."""
+    samples, unfit = read_samples(config), dict(failed)
+    cache = StreamCache(Path(config.cache))
+    clips: dict[str, list[TrainClip]] = {"train": [], "val": [], "calibration": [], "dev": []}
+    for sample in samples:
+        if sample.path in unfit or sample.split not in clips:
+            continue
+        clip = train_clip(sample, cache.get(sample.path), config.min_face)
+        if clip is None:
+            unfit[sample.path] = "neither a usable face nor sound"
+        else:
+            clips[sample.split].append(clip)
+    run.log(samples=len(samples), failed={str(p.name): why for p, why in unfit.items()})
+    for split, members in clips.items():
+        run.log(split=split, clips=len(members), methods=Counter(c.sample.method for c in members))
+    return clips
+
+
+def read_samples(config: DataConfig) -> list[Sample]:
+    """Return all samples that the configuration names."""
+    splits = read_splits(Path(config.splits))
+    samples: list[Sample] = []
+    if config.videos:
+        samples += read_video_manifest(Path(config.videos), splits)
+    if config.sounds:
+        samples += read_audio_manifest(Path(config.sounds), splits)
+    origins = {sample.path.name: sample for sample in samples}
+    for metadata in config.forged:
+        samples += read_forged(Path(metadata), origins)
+    return samples

@@ -1,0 +1,126 @@
+"""Clips with truth in, a trained detector out, in stages that two cores can carry.
+
+1. Each expert learns alone to tell forged from genuine steps of its own stream.
+2. The sound expert goes on learning from genuine speech beside the same by a neural vocoder.
+3. Lips and voice learn what belongs together, from genuine clips alone.
+4. How sharp genuine faces of a size are, how steadily they move, how genuine voices vary, and how
+   generated ones differ, is fitted; for voices also in what Whisper's first layers hear.
+5. Fusion and localization learn on the experts' cached tokens.
+6. The scores are calibrated on clips that took no part.
+
+Every finished stage is a file in the run's folder; a run that broke off goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from pipelines.config import load_config
+from pipelines.detection.detector import PROBES, Detector, save_detector
+from pipelines.train.calibrate import calibrate
+from pipelines.train.experts import train_expert
+from pipelines.train.fill_cache import fill_cache
+from pipelines.train.fit import Run
+from pipelines.train.fusion import train_fusion
+from pipelines.train.opinions import train_sharpness, train_speech, train_steadiness
+from pipelines.train.pairs import train_pairs
+from pipelines.train.ray_train import train_together
+from pipelines.train.recipe import TrainConfig, load_clips, read_samples
+from pipelines.train.sync import train_sync
+from pipelines.train.team import Team
+from pipelines.train.vocoder import train_vocoder
+from pipelines.train.whisper import train_whisper
+
+logger = logging.getLogger(__name__)
+
+
+def train(
+    path: Path, overrides: Sequence[str] = (), workers: int = 1, address: str | None = None
+) -> Path:
+    """Train as a YAML file says and return the path of the weights.
+
+    Args:
+        path: the file.
+        overrides: settings that differ from it, `key=value`.
+        workers: processes that train together (DDP on Ray Train), each on batches of the
+            configured size: n of them are one with n times the batch.
+        address: of a Ray cluster; None: one on this machine, where several processes need one.
+
+    Raises:
+        ConfigError: the file or an override names an unknown setting.
+        FileNotFoundError: a manifest is not there.
+        PlanError, PoolError: the cluster is not there or not large enough, or workers fail.
+    """
+    config = load_config(TrainConfig, path, overrides)
+    data, out = config.data, Path(config.out)
+    paths = [sample.path for sample in read_samples(data)]
+    failed = fill_cache(Path(data.cache), paths, data.workers, _report, address)
+    if workers == 1 and address is None:
+        train_stages(config, failed, Team())
+    else:
+        body = partial(train_stages, config, failed)
+        train_together(body, workers, config.device == "cuda", out / "ray", address)
+    return out / f"{config.detector.name}.safetensors"
+
+
+def train_stages(config: TrainConfig, failed: dict[Path, str], team: Team) -> None:
+    """Train all stages as one worker of a team; its leader calibrates and saves the weights.
+
+    failed: the clips whose streams are not in the cache, and why.
+    """
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    run = Run(Path(config.out), config.seed, config.device, config.precision, team)
+    clips = load_clips(config.data, failed, run)
+    detector = Detector(config.detector).to(config.device)
+    if config.stem:
+        load_stem(detector, Path(config.stem))
+    for name, modality in PROBES.items():
+        if name in config.stages:
+            train_expert(name, modality, detector, clips, getattr(config, name), run)
+    if "pairs" in config.stages:
+        vocoder = train_vocoder(clips, config.vocoder, run)
+        train_pairs(detector, vocoder, clips, config.pairs, run)
+    if "sync" in config.stages:
+        train_sync(detector, clips, config.sync, run)
+    if "sharpness" in config.stages:
+        train_sharpness(detector, clips["train"], run)
+    if "steadiness" in config.stages:
+        train_steadiness(detector, clips["train"], run)
+    if "speech" in config.stages:
+        train_speech(detector, clips["train"], run)
+    if "whisper" in config.stages and config.whisper:
+        train_whisper(detector, clips["train"], Path(config.whisper), run)
+    if "fusion" in config.stages:
+        train_fusion(detector, clips, config.fusion, run)
+    if not team.leads:
+        return
+    if "calibrate" in config.stages:
+        calibrate(detector, clips, run)
+    weights = run.folder / f"{config.detector.name}.safetensors"
+    save_detector(weights, detector.eval(), {"clips": {s: len(c) for s, c in clips.items()}})
+
+
+def load_stem(detector: Detector, path: Path) -> None:
+    """Give the appearance expert the layers of an ImageNet network that it shares with it.
+
+    Raises:
+        ValueError: the file does not hold torchvision's MobileNetV2.
+    """
+    stem = detector.experts.get_submodule("appearance.stem")
+    given = {n.removeprefix("features."): t for n, t in load_file(path).items()}
+    try:
+        stem.load_state_dict({name: given[name] for name in stem.state_dict()})
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(f"{path}: not the weights of torchvision's mobilenet_v2") from error
+
+
+def _report(done: int, total: int) -> None:
+    if done % 100 == 0 or done == total:
+        logger.info("streams of %d of %d files", done, total)

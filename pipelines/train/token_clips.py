@@ -1,0 +1,181 @@
+"""Clips in, what experts and judges say of each out: as in use, but of many clips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from extractors.media import STEP_RATE
+from extractors.spectrogram import loudness, speech_steps
+from pipelines.detection.detector import JUDGES, Detector
+from pipelines.metrics.classification import auc
+from pipelines.train.clips import PICTURES, TrainClip
+from pipelines.train.fit import Run
+from pipelines.train.losses import UNKNOWN
+from temporal.segment import MODALITIES
+
+VISUAL, AUDIO, SYNC = range(len(MODALITIES))
+SOUND = ("mel", "voice", "whisper")  # what hears
+LONGEST = 250  # steps of a clip whose tokens are kept
+
+
+@dataclass(frozen=True, eq=False)
+class TokenClip:
+    """A clip as the experts see it."""
+
+    tokens: dict[str, Tensor]  # (T, D) float16 of each expert
+    targets: Tensor  # (T, 3): 1 forged, 0 genuine, -1 unknown
+    speech: Tensor  # (T,) bool: there may be speech
+    clip: TrainClip
+
+    @property
+    def kind(self) -> str:
+        """Which tracks there are: face, sound or both."""
+        sees, hears = "appearance" in self.tokens, "mel" in self.tokens
+        return "both" if sees and hears else "face" if sees else "sound"
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedClip:
+    """What the judges say of a clip as it is judged in use: its sound by itself."""
+
+    opinions: Tensor  # (T, J) float32
+    targets: Tensor  # (T, 3): 1 forged, 0 genuine, -1 unknown
+    speech: Tensor  # (T,) bool
+    judged: Tensor  # (3,) bool: the modalities that can be judged
+
+
+@torch.inference_mode()
+def token_clips(
+    detector: Detector, clips: Sequence[TrainClip], run: Run, versions: int
+) -> list[TokenClip]:
+    """Return the experts' tokens of clips: as they are, and so many disturbed versions of each."""
+    detector.eval()
+    done = []
+    for index, clip in enumerate(clips):
+        stop = min(clip.steps, LONGEST)
+        for version in range(versions + 1):
+            rng = np.random.default_rng((run.seed, index, version)) if version else None
+            streams = clip.chunk(0, stop, (*PICTURES, "mel"), rng)
+            given = {name: stream[None].to(run.device) for name, stream in streams.items()}
+            mask = torch.ones(1, stop, dtype=torch.bool, device=run.device)
+            with run.autocast():
+                tokens = detector.tokens(given, mask)
+                if "mel" in given:  # by itself, as sound is judged
+                    tokens |= detector.tokens({"mel": given["mel"]}, mask)
+            targets = clip.targets()[:stop].clone()
+            speech = torch.zeros(stop, dtype=torch.bool)
+            if "mel" in streams:
+                speech = speech_steps(loudness(streams["mel"]))
+            targets[~speech, SYNC] = UNKNOWN  # silence cannot fall apart from lips
+            kept = {name: t[0].half().cpu() for name, t in tokens.items() if name != "lag"}
+            done.append(TokenClip(kept, targets, speech, clip))
+    return done
+
+
+def moved(
+    clip: TokenClip, first: int, last: int, move: int, rng: np.random.Generator | None
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Return a stretch whose sound comes from `move` steps later: all of it, or a part.
+
+    Where a part is moved, its own truth of the sound is unknown: genuine speech with two cuts.
+    """
+    tokens = {name: t[first:last].float() for name, t in clip.tokens.items()}
+    targets = clip.targets[first:last].clone()
+    begin, end = 0, last - first
+    if rng is not None and rng.random() < 0.5 and end > 30:
+        size = int(rng.integers(15, min(end, 75)))
+        begin = int(rng.integers(0, end - size))
+        end = begin + size
+        targets[begin:end, AUDIO] = UNKNOWN
+    for name in SOUND:
+        tokens[name][begin:end] = clip.tokens[name][first + begin + move : first + end + move]
+    heard = targets[begin:end, SYNC] != UNKNOWN
+    targets[begin:end, SYNC] = torch.where(heard, 1.0, UNKNOWN)
+    return tokens, targets
+
+
+@torch.inference_mode()
+def judged_clips(
+    detector: Detector, clips: Sequence[TokenClip], run: Run, move: bool = True
+) -> list[JudgedClip]:
+    """Return opinions on clips; if asked for, those in sync come twice, the second time moved."""
+    hears = detector.belongs[:, AUDIO] > 0
+    done = []
+    for tokens, targets, speech, kind in as_judged(clips, move):
+        given = {n: t[None].float().to(run.device) for n, t in tokens.items()}
+        mask = torch.ones(1, len(targets), dtype=torch.bool, device=run.device)
+        opinions = torch.zeros(len(targets), len(JUDGES), device=run.device)
+        if kind != "sound":
+            opinions = detector.fuse(with_lag(detector, given, mask), mask).opinions[0].float()
+        if kind != "face":
+            heard = {n: t for n, t in given.items() if n in SOUND}
+            opinions[:, hears] = detector.fuse(heard, mask).opinions[0][:, hears].float()
+        enough = bool(speech.sum() >= STEP_RATE)
+        judged = torch.tensor([kind != "sound", kind != "face", kind == "both" and enough])
+        done.append(JudgedClip(opinions.cpu(), targets, speech, judged))
+    return done
+
+
+@torch.inference_mode()
+def scored(
+    detector: Detector, clips: Sequence[TokenClip], run: Run, move: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Return clip logits (N, 3), NaN where not judged, and truth (N, 3), -1 unknown."""
+    logits, truths = [], []
+    for clip in judged_clips(detector, clips, run, move):
+        opinions, speech = clip.opinions[None].to(run.device), clip.speech[None].to(run.device)
+        row = clip_logits(detector, opinions, torch.ones_like(speech), speech)[0].cpu()
+        logits.append(row.masked_fill(~clip.judged, torch.nan))
+        truths.append(clip_targets(clip.targets[None])[0])
+    return torch.stack(logits), torch.stack(truths)
+
+
+def as_judged(
+    clips: Sequence[TokenClip], move: bool = True
+) -> Iterator[tuple[dict[str, Tensor], Tensor, Tensor, str]]:
+    """Yield tokens, targets, speech and kind of every clip, and again with its sound moved."""
+    for clip in clips:
+        yield clip.tokens, clip.targets, clip.speech, clip.kind
+        if move and clip.kind == "both" and clip.clip.sample.sync == () and len(clip.targets) > 45:
+            tokens, targets = moved(clip, 0, len(clip.targets) - 10, 10, None)
+            yield tokens, targets, clip.speech[10:], clip.kind
+
+
+def with_lag(detector: Detector, tokens: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
+    """Return the tokens with the lag profile, where there are lips and voice.
+
+    What lips and voice were taught of each other stays as it is, like the experts.
+    """
+    if "lips" not in tokens or "voice" not in tokens:
+        return tokens
+    with torch.no_grad():
+        return {**tokens, "lag": detector.lag(tokens["lips"], tokens["voice"], mask)}
+
+
+def clip_logits(detector: Detector, opinions: Tensor, mask: Tensor, speech: Tensor) -> Tensor:
+    """Return clip logits (B, 3); sync is drawn from the steps in speech (B, L) alone."""
+    overall = detector.clip_logits(opinions, mask)
+    spoken = detector.clip_logits(opinions, mask & speech)
+    return torch.cat([overall[:, :SYNC], spoken[:, SYNC:]], dim=1)
+
+
+def clip_targets(targets: Tensor) -> Tensor:
+    """Return a clip's truth (B, 3) of its steps': forged if any is, unknown if all are."""
+    return targets.amax(dim=1)
+
+
+def modality_aucs(detector: Detector, clips: Sequence[TokenClip], run: Run) -> dict[str, float]:
+    """Return the clip AUC of each modality for which both classes are there."""
+    logits, truths = scored(detector, clips, run)
+    aucs = {}
+    for column, modality in enumerate(MODALITIES):
+        known = (truths[:, column] != UNKNOWN) & ~logits[:, column].isnan()
+        labels = truths[known, column].numpy()
+        if 0 < labels.sum() < len(labels):
+            aucs[modality] = auc(labels, logits[known, column].numpy())
+    return aucs

@@ -1,0 +1,124 @@
+"""The fit of the opinion on what Whisper hears, and the reader of Whisper's own weights file.
+
+CTranslate2's `model.bin` is the form in which most programs carry Whisper (faster-whisper does):
+names, shapes and numbers one after the other, nothing that is run.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+from torch import Tensor
+from torchaudio.functional import melscale_fbanks
+
+from extractors.media import SAMPLE_RATE
+from extractors.spectrogram import BANDS, WINDOW
+from pipelines.detection.detector import Detector
+from pipelines.train.clips import TrainClip
+from pipelines.train.fit import Run
+from pipelines.train.opinions import begin, fit_judge, whole_clips
+
+
+@torch.no_grad()
+def train_whisper(detector: Detector, clips: Sequence[TrainClip], path: Path, run: Run) -> None:
+    """Take Whisper's first layers from a file and fit what judges how their tokens spread.
+
+    Raises:
+        ValueError: the file does not hold Whisper base.
+        FileNotFoundError: there is no such file.
+    """
+    judge = detector.whisper
+    if run.finished("whisper", judge):
+        return
+    try:
+        judge.stem.load_state_dict(read_whisper(path))
+    except RuntimeError as error:
+        raise ValueError(f"{path}: not the weights of Whisper base") from error
+    judge.bands.copy_(whisper_bands())
+    chosen = whole_clips(clips, "mel", "audio")
+    levels = [judge.heard(begin(clip, "mel", run)[0]).mean(dim=(0, 2)) for clip in chosen]
+    judge.level.copy_(torch.stack(levels).mean(dim=0))
+    fit_judge("whisper", judge, lambda c: judge.spread(*begin(c, "mel", run)), chosen, "audio", run)
+
+
+def whisper_bands() -> Tensor:
+    """Return what each of our bands gives to each of Whisper's (80, 80), non-negative.
+
+    Ours follow the HTK formula, Whisper's Slaney's with equal area; both are sums of the same 201
+    frequencies, so that the one can be had from the other nearly, without a second spectrogram.
+    """
+    frequencies, top = WINDOW // 2 + 1, SAMPLE_RATE / 2
+    given = melscale_fbanks(frequencies, 0.0, top, BANDS, SAMPLE_RATE)  # (201, 80)
+    asked = melscale_fbanks(frequencies, 0.0, top, BANDS, SAMPLE_RATE, "slaney", "slaney")
+    rows = [nnls(given.double().numpy(), row)[0] for row in asked.T.double().numpy()]
+    return torch.from_numpy(np.stack(rows)).float()
+
+
+VERSION = 6  # of the format
+KINDS = {0: np.float32, 4: np.float16}  # of numbers
+# its layers -> ours
+LAYERS = {
+    "conv1": "conv1.",
+    "conv2": "conv2.",
+    "layer_0/self_attention/layer_norm": "block.norm1.",
+    "layer_0/self_attention/linear_0": "block.self_attn.in_proj_",
+    "layer_0/self_attention/linear_1": "block.self_attn.out_proj.",
+    "layer_0/ffn/layer_norm": "block.norm2.",
+    "layer_0/ffn/linear_0": "block.linear1.",
+    "layer_0/ffn/linear_1": "block.linear2.",
+}
+PARTS = {"weight": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
+
+
+def read_whisper(path: Path) -> dict[str, Tensor]:
+    """Return the state of a `WhisperStem`, float16, from the file of a whole model.
+
+    Raises:
+        ValueError: the file is not one of CTranslate2's Whisper models in float16 or float32.
+        FileNotFoundError: there is no such file.
+    """
+    state = {}
+    with path.open("rb") as file:
+        try:
+            version, kind = _number(file, "I"), _name(file)
+            if version != VERSION or kind != "WhisperSpec":
+                raise ValueError(f"it holds {kind!r}, version {version}")
+            _number(file, "I")  # the revision of the names
+            for _ in range(_number(file, "I")):
+                name, tensor = _variable(file)
+                if name is not None:
+                    state[name] = tensor
+        except (ValueError, KeyError, struct.error) as error:
+            raise ValueError(
+                f"{path}: not CTranslate2's file of a Whisper model: {error}"
+            ) from error
+    return state
+
+
+def _variable(file: BinaryIO) -> tuple[str | None, Tensor]:
+    """Return the next variable and its name here; None: one that is not needed, left unread."""
+    layer, _, part = _name(file).removeprefix("encoder/").rpartition("/")
+    shape = [_number(file, "I") for _ in range(_number(file, "B"))]
+    kind, size = _number(file, "B"), _number(file, "I")
+    if layer not in LAYERS:
+        file.seek(size, 1)
+        return None, torch.empty(0)
+    numbers = np.frombuffer(file.read(size), KINDS[kind]).reshape(shape).astype(np.float16)
+    return LAYERS[layer] + PARTS[part], torch.from_numpy(numbers)
+
+
+def _name(file: BinaryIO) -> str:
+    size = _number(file, "H")
+    return file.read(size)[:-1].decode()  # a zero ends it
+
+
+def _number(file: BinaryIO, kind: str) -> int:
+    layout = struct.Struct(f"<{kind}")
+    number: int = layout.unpack(file.read(layout.size))[0]
+    return number

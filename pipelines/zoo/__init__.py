@@ -1,0 +1,1 @@
+"""Detectors, heads and maps of the zoo: training and leaderboard."""

@@ -1,0 +1,232 @@
+"""Heads and the dev clips of a recipe in, a table of what each head knows of them out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fusion.heads.closed import FamilyHead, LaunderingHead, TypeHead, mean_proxy
+from fusion.heads.open import OpenFamilyHead
+from pipelines.config import load_config
+from pipelines.metrics.attribution import (
+    cluster_accuracy,
+    mean_interval,
+    multi_label_metrics,
+    resampled,
+)
+from pipelines.metrics.classification import auc, bootstrap_interval
+from pipelines.train.recipe import TrainConfig, read_samples
+from pipelines.zoo.head_clips import HeadClips, head_clips
+from pipelines.zoo.heads import HEADS, load_head, newcomer_cosines
+from pipelines.zoo.map_board import evaluate_map
+from pipelines.zoo.maps import is_map
+from pipelines.zoo.parts import SHIPPED
+
+Row = dict[str, Any]  # a number and its interval by name
+SHOTS = (1, 3, 5)  # clips that a new generator is registered by
+FEWEST = 8  # clips of a generator that is registered
+DRAWS = 50  # of clips to register by
+
+
+def evaluate_heads(
+    data: Path, out: Path, names: Sequence[str] = (), weights: Path = SHIPPED
+) -> dict[str, Row]:
+    """Return what each head reaches on the dev clips of a recipe, by name.
+
+    Args:
+        data: a training recipe (YAML), of which the clips are taken.
+        out: folder of runs, where what the experts say of clips is kept.
+        names: of the heads; none: all of the project.
+        weights: folder of their weights.
+
+    Raises:
+        ConfigError: a head or its weights cannot be used.
+        OSError, ValueError: a manifest cannot be read.
+    """
+    recipe = load_config(TrainConfig, data)
+    torch.set_num_threads(recipe.threads)
+    samples = [s for s in read_samples(recipe.data) if s.split == "dev"]
+    rows: dict[str, Row] = {}
+    for name in names or sorted(path.stem for path in HEADS.glob("*.yaml")):
+        if is_map(HEADS / f"{name}.yaml"):
+            rows[name] = evaluate_map(weights / f"{name}.safetensors", samples, recipe, out)
+            continue
+        head, config = load_head(weights / f"{name}.safetensors")
+        clips = head_clips(config, samples, recipe, out)
+        labels = list(config.labels)
+        if isinstance(head, TypeHead):
+            measured = measured_types(head, labels, clips)
+        elif isinstance(head, FamilyHead):
+            measured = measured_families(head, labels, clips)
+        else:
+            measured = measured_laundering(head, clips)
+        rows[name] = {"title": config.title, **measured}
+    return rows
+
+
+@torch.inference_mode()
+def measured_types(head: TypeHead, labels: Sequence[str], clips: HeadClips) -> Row:
+    """Return the metrics of label sets on clips that are genuine or have a label."""
+    known = clips.labelled
+    truth = clips.targets[known].numpy()
+    scores = (head(clips.vectors[known]) - head.thresholds).numpy()
+    whole = multi_label_metrics(truth, scores, 0.0)
+    row: Row = {"clips": len(truth), "forged": int(truth.any(axis=1).sum())}
+    for name, value in whole.items():
+        row[name] = (value, *resampled(partial(_resampled_labels, truth, scores, name), len(truth)))
+    counts = truth.sum(axis=1)
+    for count in (1, 2, 3):
+        mine = counts == count
+        if mine.any():
+            right = truth[mine][np.arange(mine.sum()), scores[mine].argmax(axis=1)]
+            row[f"any_correct of {count}"] = mean_interval(right)
+    pictured = clips.pictured[known].numpy()
+    for label, column, score in zip(labels, truth.T, scores.T, strict=True):
+        # a label of pictures is not to be won by telling pictures from sound alone
+        fair = pictured if not column[~pictured].any() else np.ones_like(pictured)
+        if 0 < column[fair].sum() < fair.sum():
+            title = f"AUC of {label}, {int(column.sum())} of {int(fair.sum())} clips"
+            told = column[fair], score[fair]
+            row[title] = (auc(*told), *bootstrap_interval(auc, *told))
+    return row
+
+
+def _resampled_labels(
+    truth: NDArray[np.float32], scores: NDArray[np.float32], name: str, picks: NDArray[np.intp]
+) -> float:
+    return multi_label_metrics(truth[picks], scores[picks], 0.0)[name]
+
+
+@torch.inference_mode()
+def measured_laundering(head: LaunderingHead, clips: HeadClips) -> Row:
+    """Return how well real, laundered and synthetic clips are told apart, by stage and in all."""
+    known = clips.labelled
+    vectors, targets = clips.vectors[known], clips.targets[known]
+    truth = (targets @ torch.tensor([1.0, 2.0])).long().numpy()
+    said, logits = head.classes(vectors).numpy(), head(vectors).numpy()
+    row: Row = {}
+    shares = []
+    for place, name in enumerate(("real", "laundered", "synthetic")):
+        mine = truth == place
+        if mine.any():
+            row[f"right of {int(mine.sum())} {name}"] = mean_interval(said[mine] == place)
+            shares.append(row[f"right of {int(mine.sum())} {name}"][0])
+    row["balanced accuracy"] = float(np.mean(shares))
+    forged = truth > 0
+    for title, told in (
+        ("AUC of forged against real", (forged.astype(float), logits[:, 0])),
+        ("AUC of synthetic against laundered", ((truth == 2)[forged], logits[forged, 1])),
+    ):
+        if 0 < told[0].sum() < len(told[0]):
+            row[title] = (auc(*told), *bootstrap_interval(auc, *told))
+    return row
+
+
+@torch.inference_mode()
+def measured_families(head: FamilyHead, labels: Sequence[str], clips: HeadClips) -> Row:
+    """Return how well families are told apart, strangers refused, and newcomers learned.
+
+    Families: clips of generators that were not in training, but whose family was. Strangers:
+    generators of no known family.
+    """
+    cosines = head(clips.vectors)
+    nearest, which = (t.numpy() for t in cosines.max(dim=1))
+    known = (clips.targets == 1).any(dim=1).numpy()
+    stranger, genuine = ~clips.labelled.numpy(), (clips.targets == 0).all(dim=1).numpy()
+    truth = clips.targets.nan_to_num(0.0).argmax(dim=1).numpy()
+    row: Row = {"known": int(known.sum()), "strangers": int(stranger.sum())}
+    row["genuine"] = int(genuine.sum())
+    right = (which == truth)[known]
+    counts = Counter(truth[known].tolist())
+    row["family right"] = mean_interval(right)
+    row["always the commonest family"] = max(counts.values()) / int(known.sum())
+    for family in counts:
+        row[f"right of {labels[family]}"] = mean_interval(right[truth[known] == family])
+    threshold = float(head.threshold)
+    for title, mine in (("known", known), ("strangers", stranger), ("genuine", genuine)):
+        if mine.any():
+            row[f"{title} called unknown"] = mean_interval(nearest[mine] < threshold)
+    if stranger.any():
+        both = known | stranger
+        told = stranger[both].astype(float), -nearest[both]
+        row["AUC of strangers against known"] = (auc(*told), *bootstrap_interval(auc, *told))
+    described, methods = head.describe(clips.vectors), np.array(clips.methods)
+    forged = known | stranger
+    if isinstance(head, OpenFamilyHead) and stranger.any():
+        own_classes = head.clusters(clips.vectors[torch.from_numpy(stranger)]).numpy()
+        row |= clustered("strangers by the head's classes:", methods[stranger], own_classes)
+    found = newcomer_cosines(described, clips.methods, torch.from_numpy(forged))
+    if found is not None:
+        cosines, own = found
+        near = (cosines >= head.newcomer).numpy()
+        row["own clips near enough to a newcomer"] = mean_interval(near[own.numpy()])
+        row["other clips near enough to it"] = mean_interval(near[~own.numpy()])
+    return row | newcomers(described[forged], methods[forged])
+
+
+def newcomers(described: Tensor, methods: NDArray[np.str_]) -> Row:
+    """Return how often clips find their generator among some registered by a few clips each.
+
+    Also how well as many k-means clusters as there are generators, unregistered, are those.
+    """
+    from sklearn.cluster import KMeans
+
+    counts = Counter(methods.tolist())
+    names = sorted(name for name, count in counts.items() if count >= FEWEST)
+    row: Row = {"generators to register": len(names)}
+    if len(names) < 2:
+        return row
+    places = [np.flatnonzero(methods == name) for name in names]
+    for shots in SHOTS:
+        shares = [_few_shots(described, places, shots, seed) for seed in range(DRAWS)]
+        low, high = np.quantile(shares, [0.025, 0.975])
+        row[f"right by {shots} clips"] = (float(np.mean(shares)), float(low), float(high))
+    row["right by chance"] = 1 / len(names)
+    chosen = np.concatenate(places)
+    said = KMeans(len(names), n_init=10, random_state=0).fit_predict(described[chosen].numpy())
+    return row | clustered("cluster", methods[chosen], said)
+
+
+def clustered(title: str, methods: NDArray[np.str_], said: NDArray[np.int_]) -> Row:
+    """Return how well clusters (N,) are generators (N,): Hungarian accuracy, NMI and ARI."""
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+    return {
+        f"{title} accuracy": cluster_accuracy(methods, said),
+        f"{title} NMI": float(normalized_mutual_info_score(methods, said)),
+        f"{title} ARI": float(adjusted_rand_score(methods, said)),
+    }
+
+
+def _few_shots(
+    described: Tensor, places: Sequence[NDArray[np.intp]], shots: int, seed: int
+) -> float:
+    """Return the mean over generators of the share of their other clips that are nearest theirs."""
+    rng = np.random.default_rng(seed)
+    drawn = [rng.permutation(mine) for mine in places]
+    proxies = torch.stack([mean_proxy(described[mine[:shots]]) for mine in drawn])
+    nearest = [(described[mine[shots:]] @ proxies.T).argmax(dim=1) for mine in drawn]
+    return float(np.mean([(n == i).float().mean().item() for i, n in enumerate(nearest)]))
+
+
+def heads_table(rows: Mapping[str, Row]) -> str:
+    """Return the rows as Markdown, a table a head."""
+    lines: list[str] = []
+    for name, row in rows.items():
+        lines += ["", f"### {name}: {row['title']}", "", "| what | value (95 %) |", "|---|---|"]
+        lines += [f"| {key} | {_cell(value)} |" for key, value in row.items() if key != "title"]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _cell(value: int | float | tuple[float, float, float]) -> str:
+    if isinstance(value, tuple):
+        return f"{value[0]:.2f} ({value[1]:.2f}–{value[2]:.2f})"
+    return str(value) if isinstance(value, int) else f"{value:.2f}"

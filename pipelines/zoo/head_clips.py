@@ -1,0 +1,156 @@
+"""Samples in, clip vectors and labels out: what heads learn from and are measured on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from fusion.heads.closed import clip_vector
+from pipelines.config import ConfigError
+from pipelines.data.samples import Sample
+from pipelines.data.stream_cache import StreamCache
+from pipelines.detection.detector import Detector, experts_sha256, load_detector
+from pipelines.detection.session import STARTER
+from pipelines.train.recipe import TrainConfig
+from pipelines.train.stage import StageConfig
+from pipelines.zoo.part_clips import OPINIONS, Listener, SaidClip, part_clips
+from temporal.experts import EXPERTS, fold_norms
+from temporal.segment import MODALITIES
+
+OPENING = 75  # steps of a clip that heads are told of
+PRECISION = torch.bfloat16  # of the experts that tell; the same wherever heads learn or judge
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """One head. The name is that of its file."""
+
+    title: str  # for the table
+    kind: Literal["types", "families", "open", "laundering"]  # see docs/zoo.md
+    labels: dict[str, tuple[str, ...]]  # methods with a label: see docs/zoo.md
+    modality: Literal["visual", "audio", "any"] = "any"  # whose forgeries it tells apart
+    experts: tuple[str, ...] = tuple(EXPERTS)  # whose tokens and opinions it reads
+    most: int = 60  # clips of each source and method that teach it
+    settings: dict[str, Any] = field(default_factory=dict)  # arguments of the head's class
+    stage: StageConfig = field(default_factory=StageConfig)
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.experts) - set(EXPERTS))
+        if unknown or not self.experts:
+            raise ValueError(f"experts: unknown {unknown}; known: {list(EXPERTS)}")
+        if len(self.labels) < 2:
+            raise ValueError(f"labels: expected two or more, got {list(self.labels)}")
+
+    def labels_of(self, sample: Sample) -> set[str]:
+        """Return the labels that a forged sample has; none: nobody said what it is."""
+        return {name for name, patterns in self.labels.items() if _fits(sample, patterns)}
+
+
+def _fits(sample: Sample, patterns: tuple[str, ...]) -> bool:
+    """Return whether a pattern fits the method or a forged modality, and none begun with ! does."""
+    forged = (f"@{modality}" for modality in MODALITIES if getattr(sample, modality))
+    names = (sample.method, *forged)
+    refused = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns) and not any(
+        fnmatchcase(name, pattern) for name in names for pattern in refused
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class HeadClips:
+    """What heads learn from and are measured on."""
+
+    clips: list[SaidClip]
+    vectors: Tensor  # (N, W)
+    targets: Tensor  # (N, C) 1 where a clip has a label; NaN: forged in a way without a label
+    methods: list[str]
+    pictured: Tensor  # (N,) whether there is a face
+
+    @property
+    def labelled(self) -> Tensor:
+        """Which clips (N,) are genuine or have a label."""
+        return ~self.targets.isnan().any(dim=1)
+
+
+def head_clips(
+    config: HeadConfig, samples: Iterable[Sample], recipe: TrainConfig, out: Path
+) -> HeadClips:
+    """Return the clips of samples that a head can judge, as vectors and labels.
+
+    Forged clips whose first three seconds are genuine are left out.
+    """
+    listener = opening_listener(out / "opening")
+    given = part_clips(
+        samples, config.modality, ("opinions",), StreamCache(Path(recipe.data.cache)),
+        recipe.data.min_face, out / "native", lambda: listener,
+    )  # fmt: skip
+    said, vectors, targets = [], [], []
+    for clip in given:
+        if not isinstance(clip, SaidClip) or not judged(config, clip.said):
+            continue
+        fake = bool(getattr(clip.sample, config.modality))
+        if fake and not (clip.targets() == 1).any():
+            continue
+        said.append(clip)
+        vectors.append(vector_of(config, clip.said))
+        targets.append(_target(config, clip.sample, fake))
+    if not said:
+        raise ConfigError(f"no clips with {config.experts} that are {config.modality}")
+    methods = [clip.sample.method for clip in said]
+    pictured = torch.tensor([clip.face is not None for clip in said])
+    return HeadClips(said, torch.stack(vectors), torch.stack(targets), methods, pictured)
+
+
+def opening_listener(folder: Path) -> Listener:
+    """Return the detector's experts, asked about the first three seconds of clips."""
+    detector = opening_detector()
+    return Listener(detector, experts_sha256(STARTER), folder, OPENING, PRECISION)
+
+
+def opening_detector() -> Detector:
+    """Return the detector whose experts heads listen to, ready to judge."""
+    detector = load_detector(STARTER)
+    fold_norms(detector.experts)
+    return detector
+
+
+def capped(samples: Iterable[Sample], most: int) -> list[Sample]:
+    """Return the first samples, by name, of each source and method: at most so many."""
+    counts: Counter[tuple[str, str]] = Counter()
+    chosen = []
+    for sample in sorted(samples, key=lambda sample: sample.path.name):
+        counts[sample.source, sample.method] += 1
+        if counts[sample.source, sample.method] <= most:
+            chosen.append(sample)
+    return chosen
+
+
+def vector_of(config: HeadConfig, said: Mapping[str, Tensor]) -> Tensor:
+    """Return the clip vector (W,) of what the experts that a head reads say of a clip."""
+    tokens = said["tokens"][:, [list(EXPERTS).index(name) for name in config.experts]]
+    heard = [OPINIONS.index(name) for name in config.experts if name in OPINIONS]
+    if {"lips", "voice"} <= set(config.experts):
+        heard.append(OPINIONS.index("lag"))
+    return clip_vector(tokens, said["opinions"][:, heard])
+
+
+def judged(config: HeadConfig, said: Mapping[str, Tensor]) -> bool:
+    """Return whether the experts had anything of the head's modality to judge."""
+    first = {"visual": ("appearance",), "audio": ("mel",), "any": ("appearance", "mel")}
+    places = [OPINIONS.index(name) for name in first[config.modality]]
+    return not bool(said["opinions"][:, places].isnan().any(dim=0).all())
+
+
+def _target(config: HeadConfig, sample: Sample, fake: bool) -> Tensor:
+    """Return labels (C,) of a sample; NaN where it is forged in a way without a label."""
+    mine = config.labels_of(sample) if fake else set()
+    if fake and not mine:
+        return torch.full((len(config.labels),), torch.nan)
+    return torch.tensor([float(label in mine) for label in config.labels])

@@ -1,0 +1,224 @@
+"""A YAML file of a head in, the trained head out: what kind of forgery a whole clip is.
+
+A head reads what the detector's experts say of a clip's first three seconds. Its labels are lists
+of generators and manipulations, so a taxonomy of one's own is one YAML file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fusion.heads.closed import FamilyHead, LaunderingHead, TypeHead, best_threshold, mean_proxy
+from fusion.heads.open import OpenFamilyHead
+from pipelines.config import ConfigError, from_dict, load_config, read_yaml, to_dict
+from pipelines.data.samples import Sample
+from pipelines.detection.detector import experts_sha256
+from pipelines.detection.session import STARTER
+from pipelines.metrics.classification import auc
+from pipelines.train.batches import balanced_weights
+from pipelines.train.fit import Run, fit
+from pipelines.train.recipe import TrainConfig, read_samples
+from pipelines.train.stage import StageConfig
+from pipelines.zoo.head_clips import HeadClips, HeadConfig, capped, head_clips, vector_of
+from pipelines.zoo.part_clips import OPINIONS
+from temporal.experts import EXPERTS, ExpertConfig
+
+FORMAT = "avdetect head 1"
+SHOTS = 3  # clips by which newcomers are registered, to fix what is near enough
+HEADS = Path("configs/heads")  # where the heads of the project are described
+Head = TypeHead | FamilyHead | LaunderingHead
+
+
+def is_head(path: Path) -> bool:
+    """Return whether a YAML file describes a head, and not a part that gives a logit a step.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    return "labels" in read_yaml(path)
+
+
+def train_head(path: Path, data: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
+    """Train a head as its file says, and return the path of its weights.
+
+    Args:
+        path: the head's YAML file.
+        data: a training recipe (YAML), of which the clips are taken.
+        out: folder of runs, where what the experts say of clips is kept.
+        overrides: settings of the head that differ, `key=value`.
+
+    Raises:
+        ConfigError: a file cannot be used, or a label has no clips.
+        FileNotFoundError: a manifest is not there.
+    """
+    config = load_config(HeadConfig, path, overrides)
+    recipe = load_config(TrainConfig, data)
+    torch.set_num_threads(recipe.threads)
+    torch.manual_seed(recipe.seed)
+    samples = read_samples(recipe.data)
+    train, val, calibration = (
+        head_clips(config, _taught(samples, split, config), recipe, out)
+        for split in ("train", "val", "calibration")
+    )
+    without = [n for n, has in zip(config.labels, (train.targets == 1).any(dim=0), strict=True)
+               if not has]  # fmt: skip
+    if without:
+        raise ConfigError(f"{data}: no clips to learn {without} from")
+    run = Run(out / path.stem, recipe.seed, recipe.device, "float32")
+    head = build_head(config, train.vectors.shape[1])
+    fit_head(path.stem, head, train, val, config.stage, run)
+    settle(head, val, calibration)
+    weights = out / f"{path.stem}.safetensors"
+    save_head(weights, head.eval(), config, len(train.clips))
+    return weights
+
+
+def settle(head: Head, *held: HeadClips) -> None:
+    """Fix a head's thresholds on clips that taught nothing."""
+    vectors = torch.cat([clips.vectors for clips in held])
+    targets = torch.cat([clips.targets for clips in held])
+    head.eval().settle(vectors, targets)
+    if isinstance(head, FamilyHead):
+        methods = [method for clips in held for method in clips.methods]
+        forged = (targets > 0).any(dim=1)
+        with torch.no_grad():
+            found = newcomer_cosines(head.describe(vectors), methods, forged)
+            if found is not None:
+                head.newcomer.copy_(best_threshold(*found))
+
+
+def newcomer_cosines(
+    described: Tensor, methods: Sequence[str], forged: Tensor
+) -> tuple[Tensor, Tensor] | None:
+    """Return cosines (M,) of clips with generators registered by three others, and whose are own.
+
+    None where no generator has clips enough. Genuine clips are nobody's own.
+    """
+    places: dict[str, list[int]] = {}
+    for place, method in enumerate(methods):
+        if forged[place]:
+            places.setdefault(method, []).append(place)
+    cosines, own = [], []
+    for mine in places.values():
+        if len(mine) > SHOTS:
+            others = torch.ones(len(methods), dtype=torch.bool)
+            others[mine[:SHOTS]] = False
+            is_own = torch.zeros(len(methods), dtype=torch.bool)
+            is_own[mine] = True
+            cosines.append((described @ mean_proxy(described[mine[:SHOTS]]))[others])
+            own.append(is_own[others])
+    return (torch.cat(cosines), torch.cat(own)) if cosines else None
+
+
+def _taught(samples: Sequence[Sample], split: str, config: HeadConfig) -> list[Sample]:
+    """Return a split's samples that teach a head, not too many of a kind.
+
+    They are genuine or labelled; an open head learns from those without a label as well.
+    """
+    strangers = config.kind == "open" and split == "train"
+    told = [s for s in samples if s.split == split
+            and (strangers or not getattr(s, config.modality) or config.labels_of(s))]  # fmt: skip
+    return capped(told, config.most)
+
+
+def fit_head(
+    stage: str, head: Head, train: HeadClips, val: HeadClips, config: StageConfig, run: Run
+) -> None:
+    """Train a head in place, on clips that are drawn so that no source tells the label."""
+    vectors, targets, clips = train.vectors, train.targets, train.clips
+    weights = balanced_weights(clips, "any").double().numpy()
+    run.log(stage=stage, train=len(clips), labelled=int(train.labelled.sum()),
+            of_labels=(targets == 1).sum(dim=0).tolist())  # fmt: skip
+
+    def batches(first: int, last: int) -> Iterator[Tensor]:
+        for update in range(first, last):
+            rng = np.random.default_rng((run.seed, update))
+            picks = rng.choice(len(clips), config.batch, p=weights / weights.sum())
+            yield torch.from_numpy(picks)
+
+    def loss_of(module: Head, picks: Tensor) -> Tensor:
+        return module.loss(vectors[picks], targets[picks])
+
+    def score_of(module: Head) -> float:
+        return labels_auc(module(val.vectors), val.targets)
+
+    fit(stage, head, config, run, batches, loss_of, score_of)
+
+
+def labels_auc(scores: Tensor, targets: Tensor) -> float:
+    """Return the mean AUC of each label against all other labelled clips; 0.5 of none."""
+    known = ~targets.isnan().any(dim=1)
+    found = [
+        auc(truth.numpy(), score.numpy())
+        for score, truth in zip(scores[known].float().T, targets[known].T, strict=True)
+        if 0 < truth.sum() < len(truth)
+    ]
+    return float(np.mean(found)) if found else 0.5
+
+
+def build_head(config: HeadConfig, width: int) -> Head:
+    """Return an untrained head for clip vectors of a width.
+
+    Raises:
+        ConfigError: its class refuses the settings.
+    """
+    kinds: dict[str, type[Head]] = {
+        "types": TypeHead, "families": FamilyHead, "open": OpenFamilyHead,
+        "laundering": LaunderingHead,
+    }  # fmt: skip
+    made = kinds[config.kind]
+    try:
+        return made(width, len(config.labels), **config.settings)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"settings: {error}") from error
+
+
+def save_head(path: Path, head: Head, config: HeadConfig, clips: int) -> None:
+    """Write a head's weights and description to one file, and which experts it listens to."""
+    metadata = {
+        "format": FORMAT, "config": json.dumps(to_dict(config)), "clips": str(clips),
+        "experts": experts_sha256(STARTER),
+    }  # fmt: skip
+    state = {name: t.detach().cpu().contiguous() for name, t in head.state_dict().items()}
+    partial = path.with_suffix(".partial")
+    save_file(state, partial, metadata=metadata)
+    partial.replace(path)
+
+
+def load_head(weights: Path) -> tuple[Head, HeadConfig]:
+    """Return a head ready to judge and its description.
+
+    Raises:
+        ConfigError: the file holds no head, or one for other experts than the detector's.
+    """
+    try:
+        with safe_open(weights, framework="pt") as file:
+            facts = file.metadata() or {}
+            if facts.get("format") != FORMAT:
+                raise ConfigError(f"{weights}: not the weights of a head")
+            if facts["experts"] != experts_sha256(STARTER):
+                raise ConfigError(
+                    f"{weights}: learned from other experts than the detector's; train it again: "
+                    f"avdetect zoo train {HEADS / weights.stem}.yaml"
+                )
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        config = from_dict(HeadConfig, json.loads(facts["config"]), str(weights))
+        head = build_head(config, len(vector_of(config, nothing_said())))
+        head.load_state_dict(state)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise ConfigError(f"{weights}: not the weights of a head: {error}") from error
+    return head.eval(), config
+
+
+def nothing_said() -> dict[str, Tensor]:
+    """Return what is said of a clip of one step with nothing to judge."""
+    dim = ExpertConfig().dim
+    return {"tokens": torch.zeros(1, len(EXPERTS), dim), "opinions": torch.zeros(1, len(OPINIONS))}

@@ -1,0 +1,78 @@
+"""Clips in, clips of a few frames at their own resolution out, for parts that look at pixels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from extractors.media import file_sha256
+from extractors.native import SHOWN, SIDE, native_crops
+from pipelines.train.clips import TrainClip
+
+NATIVE = "native"
+
+
+@dataclass(eq=False, kw_only=True)
+class NativeClip(TrainClip):
+    """A clip of which only the shown frames count: its steps are those of the crops."""
+
+    crops: Tensor  # (K, 3, 160, 160) uint8
+    places: Tensor  # (K,) steps of the file
+
+    @property
+    def steps(self) -> int:
+        """K, the frames that are shown."""
+        return len(self.crops)
+
+    @property
+    def names(self) -> set[str]:
+        """The crops alone: streams are on another clock."""
+        return {NATIVE}
+
+    def targets(self) -> Tensor:
+        """Return labels (K, 3) of the shown frames: 1 forged, 0 genuine, -1 unknown."""
+        return self.sample.targets(0, int(self.places.max()) + 1)[self.places]
+
+    def chunk(
+        self,
+        first: int,
+        last: int,
+        names: Sequence[str],
+        rng: np.random.Generator | None,
+        pictures: dict[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Return the crops of the shown frames [first, last), disturbed by a generator.
+
+        They are mirrored at most: an even width keeps blocks of 2x2 pixels whole, and anything
+        else would erase what these parts look for.
+        """
+        crops = self.crops[first:last]
+        return {NATIVE: crops.flip(-1) if rng is not None and rng.random() < 0.5 else crops}
+
+
+def native_clip(clip: TrainClip, folder: Path) -> NativeClip | None:
+    """Return a clip's frames at their own resolution, None where it has none; kept in a folder.
+
+    Raises:
+        MediaError: the file cannot be decoded.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    key = f"{file_sha256(clip.sample.path)}{SHOWN}{SIDE}"
+    file = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.native"
+    if not file.exists():
+        found = native_crops(clip.sample.path)
+        crops, places = found or (torch.empty(0), torch.empty(0))
+        partial = file.with_suffix(".partial")
+        save_file({"crops": crops, "places": places}, partial)
+        partial.replace(file)
+    kept = load_file(file)
+    if not len(kept["crops"]):
+        return None
+    return NativeClip(clip.sample, None, None, crops=kept["crops"], places=kept["places"])

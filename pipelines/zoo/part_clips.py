@@ -1,0 +1,151 @@
+"""Samples in, clips with what the detector's experts say of them out: the evidence of fusion."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from extractors.media import MediaError, file_sha256
+from extractors.spectrogram import loudness, speech_steps
+from pipelines.data.samples import Sample
+from pipelines.data.stream_cache import StreamCache
+from pipelines.detection.detector import PROBES, Detector
+from pipelines.train.clips import LONGEST, PICTURES, TrainClip, train_clip
+from pipelines.zoo.native_clips import NATIVE, native_clip
+from temporal.experts import EXPERTS
+
+OPINIONS = (*PROBES, "lag")  # whose step logits `opinions` holds, in this order
+SAID = ("opinions", "tokens", "lag")  # what a part may read besides the streams
+
+
+@dataclass(eq=False, kw_only=True)
+class SaidClip(TrainClip):
+    """A clip with what the experts say of its first steps; NaN where they have nothing to judge."""
+
+    said: dict[str, Tensor]
+
+    @property
+    def steps(self) -> int:
+        """T, the steps that the experts were asked about."""
+        return len(self.said["opinions"])
+
+    @property
+    def names(self) -> set[str]:
+        """The streams that can be had of the clip, and what is said of it."""
+        return super().names | set(self.said)
+
+    def chunk(
+        self,
+        first: int,
+        last: int,
+        names: Sequence[str],
+        rng: np.random.Generator | None,
+        pictures: dict[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Return the named streams as any clip does, and what is said of these steps as it is."""
+        said = {name: self.said[name][first:last] for name in names if name in self.said}
+        return super().chunk(first, last, names, rng, pictures) | said
+
+
+class Listener:
+    """The detector's experts, asked once about each clip; their answers are kept in files."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        sha256: str,
+        folder: Path,
+        steps: int = LONGEST,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
+        self.detector, self.sha256, self.folder = detector, sha256, folder
+        self.steps, self.precision = steps, precision  # a folder holds answers to one such question
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def ask(self, clip: TrainClip) -> SaidClip:
+        """Return the clip with what the experts say of it."""
+        key = f"{file_sha256(clip.sample.path)}{self.sha256}{clip.start}"
+        file = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.said"
+        if not file.exists():
+            partial = file.with_suffix(".partial")
+            said = said_of(self.detector, clip, self.steps, self.precision)
+            save_file({name: tensor.half() for name, tensor in said.items()}, partial)
+            partial.replace(file)
+        said = {name: tensor.float() for name, tensor in load_file(file).items()}
+        return SaidClip(clip.sample, clip.face, clip.waveform, said=said)
+
+
+@torch.inference_mode()
+def said_of(
+    detector: Detector,
+    clip: TrainClip,
+    longest: int = LONGEST,
+    precision: torch.dtype = torch.float32,
+) -> dict[str, Tensor]:
+    """Return what the experts say of a clip's first steps, NaN where there is nothing.
+
+    `opinions` (T, 5): step logits in the order of `OPINIONS`; `tokens` (T, 6, D) in that of
+    `EXPERTS`; `lag` (T, 2 * reach + 1): how well lips and voice fit at each lag.
+    """
+    steps = min(clip.steps, longest)
+    streams = clip.chunk(0, steps, (*PICTURES, "mel"), None)
+    mask = torch.ones(1, steps, dtype=torch.bool)
+    given = {name: stream[None] for name, stream in streams.items()}
+    with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+        tokens = {name: t.float() for name, t in detector.tokens(given, mask).items()}
+    said = {name: detector.probes[name](tokens[name])[..., 0] for name in PROBES if name in tokens}
+    if "lag" in tokens:
+        spoken = speech_steps(loudness(streams["mel"]))
+        said["lag"] = detector.lag_probe(tokens["lag"]).masked_fill(~spoken, torch.nan)
+    dim, lags = detector.config.experts.dim, 2 * detector.config.fusion.reach + 1
+    nothing = torch.full((1, steps), torch.nan)
+    absent = nothing[..., None].expand(-1, -1, dim)
+    return {
+        "opinions": torch.stack([said.get(name, nothing) for name in OPINIONS], dim=-1)[0],
+        "tokens": torch.stack([tokens.get(name, absent) for name in EXPERTS], dim=-2)[0],
+        "lag": tokens.get("lag", nothing[..., None].expand(-1, -1, lags))[0],
+    }
+
+
+def part_clips(
+    samples: Iterable[Sample],
+    modality: str,
+    streams: Sequence[str],
+    cache: StreamCache,
+    min_face: float,
+    folder: Path,
+    listener: Callable[[], Listener],
+) -> list[TrainClip]:
+    """Return the clips of samples that have all the streams and whose truth is known.
+
+    Args:
+        samples: files and their truth.
+        modality: whose truth must be known: visual, audio, sync or any.
+        streams: of the clip, or of what is said of it, or `native` alone.
+        cache: of streams.
+        min_face: pixels; smaller faces count as none.
+        folder: where crops at the picture's own resolution are kept.
+        listener: makes the experts, where what they say is read.
+    """
+    clips = []
+    for sample in samples:
+        if getattr(sample, modality) is None:
+            continue
+        try:
+            clip = train_clip(sample, cache.get(sample.path), min_face)
+            if clip is not None and NATIVE in streams:
+                clip = native_clip(clip, folder)
+        except MediaError:
+            continue
+        if clip is not None and not set(streams).isdisjoint(SAID):
+            clip = listener().ask(clip)
+        if clip is not None and set(streams) <= clip.names:
+            clips.append(clip)
+    return clips

@@ -1,0 +1,176 @@
+"""A YAML file of a part in, the part out: published detectors on one protocol.
+
+A part is a module that takes streams (B, L, ...) by name and returns step logits (B, L), higher for
+fake. It learns by the same loop as the starter's experts and is measured as they are.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from extractors.streams import STREAMS
+from pipelines.config import ConfigError, load_config
+from pipelines.data.samples import Sample
+from pipelines.data.stream_cache import StreamCache
+from pipelines.detection.detector import experts_sha256, load_detector
+from pipelines.detection.session import STARTER
+from pipelines.train.clips import TrainClip
+from pipelines.train.experts import train_steps
+from pipelines.train.fit import Run
+from pipelines.train.recipe import TrainConfig, read_samples
+from pipelines.train.stage import StageConfig
+from pipelines.zoo.native_clips import NATIVE
+from pipelines.zoo.part_clips import SAID, Listener, part_clips
+from temporal.experts import fold_norms
+
+FORMAT = "avdetect part 1"
+PARTS = Path("configs/zoo")  # where the parts of the project are described
+SHIPPED = STARTER.parent / "zoo"  # weights of those that are small
+
+
+@dataclass(frozen=True)
+class PartConfig:
+    """One part of the zoo. The name is that of its file."""
+
+    title: str  # name and source, for the table
+    part: str  # module:class; the module is avdetect's or lies beside the file
+    modality: Literal["visual", "audio", "sync", "any"] = "visual"  # whose truth it is about
+    streams: tuple[str, ...] = ("appearance",)  # what it takes; docs/zoo.md lists them
+    settings: dict[str, Any] = field(default_factory=dict)  # arguments of the class
+    stage: StageConfig | None = None  # how it learns; None: it has nothing to learn
+    # Whose clips teach it. What weighs the experts' opinions learns from clips that taught none.
+    taught_on: Literal["train", "calibration"] = "train"
+
+    def __post_init__(self) -> None:
+        known = (*STREAMS, *SAID, NATIVE)
+        unknown = sorted(set(self.streams) - set(known))
+        if unknown or not self.streams:
+            raise ValueError(f"streams: unknown {unknown}; known: {list(known)}")
+        if NATIVE in self.streams and len(self.streams) > 1:
+            raise ValueError(f"streams: {NATIVE} has a clock of its own and goes with no other")
+
+
+def read_parts(folder: Path = PARTS) -> dict[str, PartConfig]:
+    """Return the parts that the YAML files of a folder describe, by name.
+
+    Raises:
+        ConfigError: there are none, or one cannot be used.
+    """
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        raise ConfigError(f"{folder}: no YAML files of parts")
+    return {file.stem: load_config(PartConfig, file) for file in files}
+
+
+def build_part(path: Path, config: PartConfig) -> nn.Module:
+    """Return the module that a part's file names, untrained.
+
+    Raises:
+        ConfigError: there is no such module or class, or the class refuses its settings.
+    """
+    module, _, name = config.part.partition(":")
+    sys.path.append(str(path.parent))
+    try:
+        made = getattr(importlib.import_module(module), name)(**config.settings)
+    except (ImportError, AttributeError, TypeError, ValueError, OSError) as error:
+        raise ConfigError(f"{path}: part {config.part}: {error}") from error
+    finally:
+        sys.path.pop()
+    if not isinstance(made, nn.Module):
+        raise ConfigError(f"{path}: part {config.part}: is no torch.nn.Module")
+    return made
+
+
+def train_part(path: Path, data: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
+    """Train a part as its file says, and return the path of its weights.
+
+    Args:
+        path: the part's YAML file.
+        data: a training recipe (YAML), of which the clips are taken.
+        out: folder of runs; a run that broke off goes on.
+        overrides: settings of the part that differ, `key=value`.
+
+    Raises:
+        ConfigError: a file cannot be used, the part has nothing to learn, or no clips fit it.
+        FileNotFoundError: a manifest is not there.
+    """
+    config = load_config(PartConfig, path, overrides)
+    if config.stage is None:
+        raise ConfigError(f"{path}: this part has nothing to learn: no `stage`")
+    recipe = load_config(TrainConfig, data)
+    torch.set_num_threads(recipe.threads)
+    torch.manual_seed(recipe.seed)
+    run = Run(out / path.stem, recipe.seed, recipe.device, recipe.precision)
+    part = build_part(path, config)
+    splits: tuple[str, str] = (config.taught_on, "val")
+    samples = read_samples(recipe.data)
+    train, val = (
+        load_part_clips(config, [s for s in samples if s.split == split], recipe, out)
+        for split in splits
+    )
+    for split, given in zip(splits, (train, val), strict=True):
+        if len({bool(getattr(clip.sample, config.modality)) for clip in given}) < 2:
+            raise ConfigError(
+                f"{data}: {split}: no genuine or no forged clips with {config.streams}"
+            )
+    train_steps(path.stem, part, config.streams, config.modality, (train, val), config.stage, run)
+    weights = out / f"{path.stem}.safetensors"
+    save_part(weights, part.eval(), {config.taught_on: len(train), "val": len(val)})
+    return weights
+
+
+def load_part_clips(
+    config: PartConfig, samples: Iterable[Sample], recipe: TrainConfig, out: Path
+) -> list[TrainClip]:
+    """Return the clips of samples that a part can judge; what experts say is kept under out."""
+
+    @cache
+    def listener() -> Listener:
+        starter = load_detector(STARTER)
+        fold_norms(starter.experts)
+        return Listener(starter, experts_sha256(STARTER), out / "said")
+
+    streams = StreamCache(Path(recipe.data.cache))
+    return part_clips(
+        samples, config.modality, config.streams, streams, recipe.data.min_face, out / "native",
+        listener,
+    )  # fmt: skip
+
+
+def save_part(path: Path, part: nn.Module, clips: dict[str, int]) -> None:
+    """Write a part's weights and how many clips it saw to one file."""
+    state = {name: t.detach().cpu().contiguous() for name, t in part.state_dict().items()}
+    partial = path.with_suffix(".partial")
+    save_file(state, partial, metadata={"format": FORMAT, "clips": json.dumps(clips)})
+    partial.replace(path)
+
+
+def load_part(path: Path, config: PartConfig, weights: Path) -> nn.Module:
+    """Return a part ready to judge, with the weights of a file if it has learnt any.
+
+    Raises:
+        ConfigError: the part cannot be built, or the weights are missing or not its own.
+    """
+    part = build_part(path, config).eval()
+    if config.stage is None:
+        return part
+    try:
+        with safe_open(weights, framework="pt") as file:
+            if (file.metadata() or {}).get("format") != FORMAT:
+                raise ConfigError(f"{weights}: not the weights of a part")
+            part.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise ConfigError(f"{weights}: not the weights of {path}: {error}") from error
+    return part

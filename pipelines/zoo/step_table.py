@@ -1,0 +1,64 @@
+"""Step logits of clips in, how well a part finds the forged seconds out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from extractors.media import STEP_RATE
+from pipelines.evaluation.segments import union
+from pipelines.metrics.segments import localization
+from pipelines.train.clips import TrainClip
+from pipelines.zoo.native_clips import NativeClip
+from temporal.localization import LocalizationConfig, decode_segments
+from temporal.segment import MODALITIES
+
+IOU = 0.5
+
+
+def steps_precision(
+    clips: Sequence[TrainClip], curves: Sequence[Tensor], modality: str
+) -> dict[str, float]:
+    """Return `AP@0.5` of the segments that step logits make; nothing where it is not defined.
+
+    That is where no clip is forged in part, or steps are chosen frames. Only the seconds that were
+    judged count.
+
+    Args:
+        clips: whose truth of the modality is known.
+        curves: (T,) step logits of each clip, from its first step on.
+        modality: visual, audio, sync or any.
+    """
+    truth: dict[str, list[list[float]]] = {}
+    found: dict[str, list[list[float]]] = {}
+    partial = False
+    for clip, curve in zip(clips, curves, strict=True):
+        if isinstance(clip, NativeClip):
+            return {}
+        name, begin = str(clip.sample.path), clip.start / STEP_RATE
+        end = begin + len(curve) / STEP_RATE
+        spans = [(max(s, begin), min(e, end)) for s, e in getattr(clip.sample, modality)]
+        truth[name] = [[s, e] for s, e in union(spans) if e > s]
+        found[name] = segment_rows(curve, begin)
+        partial |= bool(truth[name]) and truth[name] != [[begin, end]]
+    if not partial:
+        return {}
+    return {f"AP@{IOU}": localization(found, truth, ious=[IOU]).average_precision[IOU]}
+
+
+def segment_rows(logits: Tensor, begin: float) -> list[list[float]]:
+    """Return score, start and end (seconds) of the segments of step logits (T,), as detection cuts.
+
+    begin: seconds at which the first step lies.
+    """
+    config = LocalizationConfig()
+    curves = torch.full((len(logits), len(MODALITIES)), torch.nan)
+    curves[:, 0] = logits.sigmoid()
+    no_proposals = torch.zeros(len(logits), len(config.dilations), len(MODALITIES))
+    no_reach = torch.zeros(*no_proposals.shape, 2)
+    return [
+        [segment.score, begin + segment.start, begin + segment.end]
+        for segment in decode_segments(curves, no_proposals, no_reach, config)
+    ]

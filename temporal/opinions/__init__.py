@@ -1,0 +1,1 @@
+"""Opinions that are fitted in closed form, on tokens or crops."""

@@ -1,0 +1,124 @@
+"""Face crops and the face's size in, an opinion a step out: is it as sharp as its size promises?
+
+Generators draw a face at a resolution of their own, whatever size it has on screen, and a codec
+keeps what a camera saw elsewhere. How sharp a genuine face is depends on its size above all: what
+size explains is taken away, and with it most of what tells one source of clips from another.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from temporal.opinions.discriminant import around
+
+RINGS = 14  # of spatial frequency, from 0 to beyond that of pixel by pixel
+AROUND = 12  # steps to either side whose mean and spread a step is judged by
+FLOOR = 0.05  # power per pixel, grey levels squared: below it is rounding
+LUMA = (0.299, 0.587, 0.114)  # BT.601
+
+
+class SharpnessJudge(nn.Module):
+    """A linear rule on the rings' log power, less what the face's size explains of it.
+
+    Its numbers are no parameters: `fit` finds them in closed form or by convex search, and
+    gradients of other parts leave them alone.
+    """
+
+    explained: Tensor  # (3, 2R) the rings of genuine faces by 1, log size and its square
+    spread: Tensor  # (2R,) of what is left
+    rule: Tensor  # (2R,)
+    bias: Tensor  # ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("explained", torch.zeros(3, 2 * RINGS))
+        self.register_buffer("spread", torch.ones(2 * RINGS))
+        self.register_buffer("rule", torch.zeros(2 * RINGS))
+        self.register_buffer("bias", torch.zeros(()))
+
+    def forward(self, pictures: Tensor, size: Tensor) -> Tensor:
+        """Return step logits (N, L, 1) of crops (N, L, 3, H, W) of 0 to 255 and sizes (N, L, 1)."""
+        with torch.autocast(pictures.device.type, enabled=False):
+            left = rings(pictures) - powers(size) @ self.explained
+            return (left / self.spread @ self.rule + self.bias)[..., None]
+
+    def fit(self, found: Tensor, size: Tensor, labels: Tensor) -> None:
+        """Learn from clips: mean rings (N, 2R), face sizes (N, 1) and labels (N,), 1 fake.
+
+        Least squares on the genuine ones, then logistic regression by which both classes weigh
+        alike.
+        """
+        x, basis, genuine = found.double(), powers(size.double()), labels == 0
+        self.explained.copy_(torch.linalg.lstsq(basis[genuine], x[genuine]).solution)
+        x = x - basis @ self.explained.double()
+        self.spread.copy_(x.std(dim=0).clamp(min=1e-6))
+        rule, bias = _logistic(x / self.spread.double(), labels.double())
+        self.rule.copy_(rule)
+        self.bias.copy_(bias)
+
+
+def rings(pictures: Tensor) -> Tensor:
+    """Return the mean and spread (N, L, 2R) around each step of the rings' log power.
+
+    Args:
+        pictures: (N, L, 3, H, W), 0 to 255.
+    """
+    power = torch.stack([ring_power(part) for part in pictures])  # one window at a time
+    mean, square = (around(x, AROUND) for x in (power, power.square()))
+    return torch.cat([mean, (square - mean.square()).clamp(min=0).sqrt()], dim=-1)
+
+
+def ring_power(pictures: Tensor) -> Tensor:
+    """Return the log power (L, R) of the brightness of pictures (L, 3, H, H) by spatial frequency.
+
+    Rings are equally wide; the last holds the corners beyond the frequency of a pixel's width.
+    """
+    side = pictures.shape[-1]
+    red, green, blue = pictures.unbind(1)
+    luma = (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+    line = torch.hann_window(side, device=pictures.device)
+    window = line[:, None] * line
+    waves = torch.fft.rfft2((luma - luma.mean(dim=(1, 2), keepdim=True)).mul_(window))
+    power = waves.real.square().addcmul_(waves.imag, waves.imag)
+    mean = power.flatten(1) @ _membership(side, pictures.device)
+    return (mean / window.square().sum() + FLOOR).log()
+
+
+def _membership(side: int, device: torch.device) -> Tensor:
+    """Return which ring each frequency of a spectrum is in, as columns (F, R) that average."""
+    down = torch.fft.fftfreq(side, device=device)[:, None]
+    across = torch.fft.rfftfreq(side, device=device)
+    ring = ((down.square() + across.square()).sqrt() * 2 * RINGS).long().clamp(max=RINGS - 1)
+    member = functional.one_hot(ring.flatten(), RINGS).float()
+    return member / member.sum(dim=0)
+
+
+def powers(size: Tensor) -> Tensor:
+    """Return 1, x and x squared (..., 3) of x = the log of a size (..., 1) in pixels."""
+    x = size.clamp(min=1.0).log()
+    return torch.cat([torch.ones_like(x), x, x.square()], dim=-1)
+
+
+def _logistic(x: Tensor, labels: Tensor, prior: float = 10.0) -> tuple[Tensor, Tensor]:
+    """Return weights (K,) and bias that tell labels (N,), 1 or 0, by x (N, K).
+
+    prior: how many clips the wish for small weights counts as.
+    """
+    rule = torch.zeros(x.shape[1], dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    share = labels.mean()
+    weight = torch.where(labels == 1, 0.5 / share, 0.5 / (1 - share))
+    optimizer = torch.optim.LBFGS([rule, bias], max_iter=500, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        logits = x @ rule + bias
+        entropy = functional.binary_cross_entropy_with_logits(logits, labels, weight)
+        loss = entropy + 0.5 * prior / len(x) * rule.square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return rule.detach(), bias.detach()

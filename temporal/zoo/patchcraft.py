@@ -1,0 +1,117 @@
+"""Crops in, step logits out: rich against poor texture, once the picture is smashed to patches.
+
+Source: Zhong et al., PatchCraft, 2024.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from temporal.zoo.residuals import high_pass, high_pass_kernels
+
+SIDE = 32  # pixels of a patch
+SHARE = 3  # one part in three is rich, one poor
+
+
+def diversity(patches: Tensor) -> Tensor:
+    """Return how much the grey level (..., H, W) of patches varies: (...).
+
+    The sum of absolute differences to the right, below, and along both diagonals.
+    """
+    right = (patches[..., :, :-1] - patches[..., :, 1:]).abs().sum(dim=(-2, -1))
+    below = (patches[..., :-1, :] - patches[..., 1:, :]).abs().sum(dim=(-2, -1))
+    falling = (patches[..., :-1, :-1] - patches[..., 1:, 1:]).abs().sum(dim=(-2, -1))
+    rising = (patches[..., 1:, :-1] - patches[..., :-1, 1:]).abs().sum(dim=(-2, -1))
+    return right + below + falling + rising
+
+
+def random_patches(group: Tensor, count: int, anew: bool) -> Tensor:
+    """Return patches (B, K, 3, 32, 32) of a group of frames (B, F, 3, H, W), of each in turn.
+
+    anew: at other places each time; else always at the same.
+    """
+    height, width = group.shape[-2:]
+    generator = None if anew else torch.Generator().manual_seed(0)
+    top = torch.randint(0, height - SIDE + 1, (count,), generator=generator).tolist()
+    left = torch.randint(0, width - SIDE + 1, (count,), generator=generator).tolist()
+    cut = [
+        group[:, i % group.shape[1], :, y : y + SIDE, x : x + SIDE]
+        for i, (y, x) in enumerate(zip(top, left, strict=True))
+    ]
+    return torch.stack(cut, dim=1)
+
+
+def mosaic(patches: Tensor) -> Tensor:
+    """Return patches (N, k * k, C, P, P) as one picture (N, C, k * P, k * P), row by row."""
+    n, count, channels, side, _ = patches.shape
+    across = round(count**0.5)
+    grid = patches.reshape(n, across, across, channels, side, side)
+    return grid.permute(0, 3, 1, 4, 2, 5).reshape(n, channels, across * side, across * side)
+
+
+def rich_and_poor(patches: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two mosaics (N, 3, S, S): the third of patches (N, K, 3, P, P) that vary most; least.
+
+    The richest and the poorest patch each come first.
+    """
+    order = diversity(patches.mean(dim=2)).argsort(dim=1, descending=True)
+    count = patches.shape[1] // SHARE
+    rich, poor = order[:, :count], order.flip(1)[:, :count]
+    rows = torch.arange(len(patches), device=patches.device)[:, None]
+    return mosaic(patches[rows, rich]), mosaic(patches[rows, poor])
+
+
+class PatchCraft(nn.Module):
+    """The residuals of rich texture less those of poor, judged by a small network.
+
+    Patches come from several frames at once, so that what is shown is destroyed in time as well;
+    all of these frames get the same logit. In judging, the patches are always cut at the same
+    places.
+    """
+
+    kernels: Tensor
+
+    def __init__(
+        self, patches: int = 48, frames: int = 8, width: int = 16, stream: str = "appearance"
+    ) -> None:
+        super().__init__()
+        if round((patches / SHARE) ** 0.5) ** 2 * SHARE != patches:
+            raise ValueError(f"a third of the patches must fill a square, got {patches} patches")
+        self.patches, self.frames, self.stream = patches, frames, stream
+        self.register_buffer("kernels", high_pass_kernels(), persistent=False)
+        self.fingerprint = nn.Sequential(
+            nn.Conv2d(len(self.kernels), width, 3, padding=1), nn.BatchNorm2d(width), nn.Hardtanh()
+        )
+        trunk: list[nn.Module] = []
+        for count in (4, 2, 2, 2):
+            for _ in range(count):
+                trunk += [nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+            trunk.append(nn.AvgPool2d(2))
+        self.trunk = nn.Sequential(*trunk[:-1], nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.judge = nn.Linear(width, 1)
+
+    def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
+        """Return step logits (B, L) of crops (B, L, 3, H, W)."""
+        crops = streams[self.stream].float()
+        parts = [
+            self._group_logits(group)[:, None].expand(-1, group.shape[1])
+            for group in torch.split(crops, self.frames, dim=1)
+        ]
+        return torch.cat(parts, dim=1)
+
+    def _group_logits(self, group: Tensor) -> Tensor:
+        patches = random_patches(group, self.patches, anew=self.training)
+        return self.contrast_logits(*rich_and_poor(patches))
+
+    def contrast_logits(self, rich: Tensor, poor: Tensor) -> Tensor:
+        """Return logits (N,) of the mosaics (N, 3, S, S) of rich and of poor texture."""
+        apart = self._print(rich) - self._print(poor)
+        logits: Tensor = self.judge(self.trunk(apart))[:, 0]
+        return logits
+
+    def _print(self, picture: Tensor) -> Tensor:
+        prints: Tensor = self.fingerprint(high_pass(picture, self.kernels))
+        return prints

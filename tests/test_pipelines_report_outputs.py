@@ -1,0 +1,106 @@
+"""Everything that can be asked for about a file is written, by the functions and by the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from avdetect import cli
+from extractors.media import probe
+from pipelines.detection.detector import Detector, DetectorConfig, save_detector
+from pipelines.detection.session import DetectorSession, load
+from pipelines.report.outputs import Outputs, ResultError, judge_and_write, write_about
+from pipelines.report.page import Origin
+from temporal.experts import ExpertConfig
+
+TINY = ExpertConfig(
+    dim=16, appearance=4, lips=(4, 8), flow=(4, 8), depth=(4, 8), mel=(4, 8), voice=(4, 8)
+)
+ORIGIN = Origin("avdetect", "0")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_detector(path, Detector(DetectorConfig(name="tiny", experts=TINY)), {})
+    return path
+
+
+@pytest.fixture(scope="module")
+def session(weights: Path) -> DetectorSession:
+    return load(weights)
+
+
+def test_each_kind_is_written_into_its_folder(
+    session: DetectorSession, face_clip: Path, tmp_path: Path
+) -> None:
+    folders = [tmp_path / name for name in ("pages", "videos", "vtt", "csv", "labels")]
+    outputs = Outputs(*folders)
+    outputs.make_folders()
+    result = judge_and_write(face_clip, session, outputs, ORIGIN)
+    stem = f"face-{result['sha256'][:8]}"
+    names = [[path.name for path in folder.iterdir()] for folder in folders]
+    suffixes = (".html", ".mp4", ".vtt", ".csv", ".txt")
+    assert names == [[stem + suffix] for suffix in suffixes]
+    assert probe(folders[1] / f"{stem}.mp4").duration == pytest.approx(2.0, abs=0.1)
+
+
+def test_segments_alone_need_no_evidence(
+    session: DetectorSession, face_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("pipelines.report.outputs.explain")
+    result = judge_and_write(face_clip, session, Outputs(csv=tmp_path), ORIGIN)
+    assert result["status"] == "ok"
+    assert [path.suffix for path in tmp_path.iterdir()] == [".csv"]
+
+
+def test_evidence_of_other_weights_is_refused(
+    session: DetectorSession, face_clip: Path, tmp_path: Path
+) -> None:
+    result = {"model": {"sha256": "0" * 64}, "path": "face.mp4", "sha256": "1" * 64}
+    page = tmp_path / "p.html"
+    with pytest.raises(ResultError, match="other weights"):
+        write_about(result, face_clip, page, session, Outputs(), ORIGIN)
+    assert not page.exists()
+
+
+def test_the_command_writes_the_page_of_a_result(
+    weights: Path, face_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, page = tmp_path / "r.jsonl", tmp_path / "new" / "p.html"
+    chosen = ["--weights", str(weights)]
+    assert cli.main(["detect", str(face_clip), "--json", str(rows), *chosen]) == 0
+    words = ["report", str(rows), "--video", str(face_clip), "--out", str(page)]
+    assert cli.main([*words, *chosen, "--vtt", str(tmp_path)]) == 0
+    assert "avdetect report" in page.read_text()
+    assert len(list(tmp_path.glob("*.vtt"))) == 1
+    result = json.loads(rows.read_text())
+    assert f"SHA-256 {result['sha256']}" in page.read_text()
+    capsys.readouterr()
+    rows.write_text(json.dumps({**result, "sha256": "0"}))
+    assert cli.main([*words, *chosen]) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert "r.jsonl: holds no result of" in errors
+
+
+def test_a_folder_that_cannot_be_made_is_known_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert cli.main(["detect", "a.mp4", "--report", str(tmp_path / "file")]) == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+def test_a_video_that_is_not_there_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tmp_path / "r.json"
+    rows.write_text('{"schema": 1, "status": "ok", "sha256": "0"}')
+    words = ["report", str(rows), "--video", str(tmp_path / "no.mp4"), "--out", "p.html"]
+    assert cli.main(words) == 1
+    assert "no.mp4 cannot be opened" in capsys.readouterr().err
