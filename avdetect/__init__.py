@@ -74,7 +74,7 @@ def save_report(
         weights: as in `load`; None for the weights in the package.
 
     Raises:
-        ResultError: the file has changed since, or other weights made the verdict.
+        ReportError: the file has changed since, or other weights made the verdict.
         MediaError: the file cannot be read.
         OSError: the page cannot be written.
     """

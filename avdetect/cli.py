@@ -97,7 +97,7 @@ def report(options: Namespace) -> int:
     """Write the page of a result that is there already."""
     from avdetect.terminal.output import complain, progress, quiet_libraries
     from extractors.media import MediaError
-    from pipelines.report.outputs import ResultError, read_result, write_about
+    from pipelines.report.outputs import ReportError, read_result, write_about
 
     try:
         result = read_result(options.result, options.video)
@@ -105,7 +105,7 @@ def report(options: Namespace) -> int:
         session = load_session(options)
         with progress(str(options.video)) as on_step, quiet_libraries():
             write_about(result, options.video, options.out, session, outputs, origin, on_step)
-    except ResultError as error:
+    except ReportError as error:
         raise UsageError(str(error)) from error
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}") from error

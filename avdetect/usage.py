@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from extractors.errors import AvdetectError
+
 if TYPE_CHECKING:
     from argparse import Namespace
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
-class UsageError(Exception):
+class UsageError(AvdetectError):
     """The command as given cannot be run; the message is one sentence."""
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from extractors.clock import SAMPLES_PER_STEP
+from extractors.errors import AvdetectError
 
 Array = npt.NDArray[np.float32]
 Frames = npt.NDArray[np.uint8]
 
 
-class MediaError(Exception):
+class MediaError(AvdetectError):
     """A file cannot be read. The message is one sentence that names the file and the cause."""
 
 

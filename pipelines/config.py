@@ -12,10 +12,12 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from extractors.errors import AvdetectError
+
 T = TypeVar("T")
 
 
-class ConfigError(ValueError):
+class ConfigError(AvdetectError, ValueError):
     """The configuration cannot be used. The message names the file or option, and the key."""
 
 

@@ -20,7 +20,7 @@ from pipelines.detection.verdict import Verdict
 from pipelines.evidence.moments import share_off_face
 from pipelines.evidence.preview import MAX_BYTES, Preview, picture_rate
 from pipelines.evidence.recorder import Evidence, Folding, explain
-from pipelines.report.outputs import ResultError, save_report
+from pipelines.report.outputs import ReportError, save_report
 from temporal.experts import ExpertConfig
 
 TINY = ExpertConfig(
@@ -68,10 +68,10 @@ def test_a_verdict_saves_its_report_while_its_file_is_the_same(
     assert verdict.sha256 in page
     assert f"{verdict.score:.2f}" in page
     other = replace(verdict, model=verdict.model | {"sha256": "0" * 64})
-    with pytest.raises(ResultError, match="other weights"):
+    with pytest.raises(ReportError, match="other weights"):
         save_report(other, tmp_path / "other.html", session)
     copy.write_bytes(copy.read_bytes() + b"more")
-    with pytest.raises(ResultError, match=r"copy\.mp4 has changed"):
+    with pytest.raises(ReportError, match=r"copy\.mp4 has changed"):
         save_report(verdict, tmp_path / "other.html", session)
     copy.unlink()
     with pytest.raises(MediaError, match=r"copy\.mp4"):

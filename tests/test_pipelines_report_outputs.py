@@ -12,7 +12,7 @@ from avdetect import cli
 from extractors.media import probe
 from pipelines.detection.detector import Detector, DetectorConfig, save_detector
 from pipelines.detection.session import DetectorSession, load
-from pipelines.report.outputs import Outputs, ResultError, judge_and_write, write_about
+from pipelines.report.outputs import Outputs, ReportError, judge_and_write, write_about
 from pipelines.report.page import Origin
 from temporal.experts import ExpertConfig
 
@@ -63,7 +63,7 @@ def test_evidence_of_other_weights_is_refused(
 ) -> None:
     result = {"model": {"sha256": "0" * 64}, "path": "face.mp4", "sha256": "1" * 64}
     page = tmp_path / "p.html"
-    with pytest.raises(ResultError, match="other weights"):
+    with pytest.raises(ReportError, match="other weights"):
         write_about(result, face_clip, page, session, Outputs(), ORIGIN)
     assert not page.exists()
 

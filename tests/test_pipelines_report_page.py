@@ -23,7 +23,7 @@ from pipelines.evidence.moments import Moment
 from pipelines.evidence.preview import Preview
 from pipelines.evidence.recorder import Evidence
 from pipelines.report.lanes import POINTS, fused, lane, thinned, ticks
-from pipelines.report.outputs import ResultError, page_stem, read_result
+from pipelines.report.outputs import ReportError, page_stem, read_result
 from pipelines.report.page import Origin, write_report
 from pipelines.report.pictures import place
 
@@ -228,10 +228,10 @@ def test_a_file_without_the_result_is_one_sentence(tmp_path: Path, text: str, ca
     video, path = tmp_path / "a.mp4", tmp_path / "r.json"
     video.write_bytes(b"content")
     path.write_text(text)
-    with pytest.raises(ResultError, match=cause) as caught:
+    with pytest.raises(ReportError, match=cause) as caught:
         read_result(path, video)
     assert "r.json" in str(caught.value)
-    with pytest.raises(ResultError, match="cannot be read"):
+    with pytest.raises(ReportError, match="cannot be read"):
         read_result(tmp_path / "none.json", video)
 
 

@@ -15,6 +15,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from avdetect.server.history import Job, read_jobs, shown_name, write_job, write_whole
+from extractors.errors import AvdetectError
 from extractors.media import MediaError
 from pipelines.detection.verdict import error_dict
 from pipelines.progress import OnStep
@@ -28,7 +29,7 @@ LOOKS = 600.0  # seconds between two looks for what is too old to be kept
 log = logging.getLogger(__name__)
 
 
-class QueueError(Exception):
+class QueueError(AvdetectError):
     """The history cannot be used. The message is one sentence that names it and the cause."""
 
 

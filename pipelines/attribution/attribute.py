@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from extractors.errors import AvdetectError
 from extractors.media import MediaError, file_sha256
 from extractors.stream_extractor import StreamExtractor
 from fusion.heads.closed import FamilyHead, LaunderingHead, TypeHead, mean_proxy
@@ -43,7 +44,7 @@ HeadKind = TypeVar("HeadKind", TypeHead, FamilyHead, LaunderingHead)
 OnStep = Callable[[int, int], None]
 
 
-class RegisterError(ValueError):
+class RegisterError(AvdetectError, ValueError):
     """The file of registered generators cannot be used, or a name is not fit for it."""
 
 

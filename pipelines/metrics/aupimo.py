@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from extractors.errors import AvdetectError
 from pipelines.metrics.classification import Array
 
 BOUNDS = (1e-3, 1e-2)  # false positive rates over which the recall is averaged
@@ -21,7 +22,7 @@ FEWEST_POINTS, FEW_POINTS = 30, 300  # of the curve within the bounds: refused, 
 MISSED = 0.05  # a forged video with less was missed
 
 
-class TooFewStepsError(ValueError):
+class TooFewStepsError(AvdetectError, ValueError):
     """The real videos have too few steps for such low false positive rates."""
 
 

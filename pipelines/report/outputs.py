@@ -11,6 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from extractors.errors import AvdetectError
 from extractors.media import file_sha256
 from pipelines.evidence.recorder import Evidence, explain
 from pipelines.report.annotated_video import burn_in
@@ -85,13 +86,13 @@ def write_about(
     """Write a page, and what else was asked for, about a result that is there already.
 
     Raises:
-        ResultError: other weights made the result: the evidence would not be for its scores.
+        ReportError: other weights made the result: the evidence would not be for its scores.
         MediaError: the video cannot be read.
         OSError: something cannot be written.
     """
     made_by = result["model"]["sha256"]
     if made_by != session.model["sha256"]:
-        raise ResultError(
+        raise ReportError(
             f"the result of {video} was made by other weights, of SHA-256 {made_by}; name them "
             f"with --weights"
         )
@@ -106,12 +107,12 @@ def save_report(verdict: Verdict, page: Path, session: DetectorSession) -> None:
     """Write the page of a verdict; its file is judged once more, for the evidence.
 
     Raises:
-        ResultError: the file has changed since, or other weights made the verdict.
+        ReportError: the file has changed since, or other weights made the verdict.
         MediaError: the file cannot be read.
         OSError: the page cannot be written.
     """
     if file_sha256(verdict.path) != verdict.sha256:
-        raise ResultError(f"{verdict.path} has changed since it was judged, by its SHA-256")
+        raise ReportError(f"{verdict.path} has changed since it was judged, by its SHA-256")
     origin = Origin("avdetect.save_report", metadata.version("avdetect"))
     write_about(verdict.to_dict(), Path(verdict.path), page, session, Outputs(), origin)
 
@@ -136,7 +137,7 @@ def write_annotated(
         burn_in(result, video, evidence.boxes, outputs.burn_in / f"{stem}.mp4")
 
 
-class ResultError(Exception):
+class ReportError(AvdetectError):
     """There is no such result to write a page of. The message is one sentence."""
 
 
@@ -154,21 +155,21 @@ def read_result(path: Path, video: Path) -> dict[str, Any]:
     """Return the last result in a file of JSON lines, or of one object, that is of this video.
 
     Raises:
-        ResultError: the file holds no results, or none of this video.
+        ReportError: the file holds no results, or none of this video.
         MediaError: the video cannot be opened.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         cause = getattr(error, "strerror", None) or "not text"
-        raise ResultError(f"{path}: cannot be read ({cause})") from error
+        raise ReportError(f"{path}: cannot be read ({cause})") from error
     rows = _rows(text)
     if not rows:
-        raise ResultError(f"{path}: holds no result of `avdetect detect --json`")
+        raise ReportError(f"{path}: holds no result of `avdetect detect --json`")
     content = file_sha256(video)
     mine = [row for row in rows if row.get("sha256") == content]
     if not mine:
-        raise ResultError(f"{path}: holds no result of {video}, by the SHA-256 of its content")
+        raise ReportError(f"{path}: holds no result of {video}, by the SHA-256 of its content")
     return mine[-1]
 
 

@@ -28,6 +28,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from extractors.errors import AvdetectError
 from pipelines.results.journal import Journal, journal_rows
 from pipelines.results.row_schema import (
     CURVES,
@@ -45,7 +46,7 @@ PART_ROWS = 1000  # a part is written when so many rows wait,
 PART_SECONDS = 300.0  # or the first of them has waited so long
 
 
-class ResultError(Exception):
+class ResultError(AvdetectError):
     """The results cannot be kept. The message is one sentence that names the place and cause."""
 
 

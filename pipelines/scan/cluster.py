@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from extractors.errors import AvdetectError
 from pipelines.scan.cores import allowed_cores
 from pipelines.scan.plan import Resources
 
@@ -15,7 +16,7 @@ OBJECT_STORE = 200 * 2**20  # bytes, on a cluster of our own where only rows go 
 INIT_TRIES = 3  # to begin a cluster: Ray gives its processes 30 s, which a busy machine may exceed
 
 
-class PoolError(Exception):
+class PoolError(AvdetectError):
     """There are no workers to be had. The message is one sentence."""
 
 

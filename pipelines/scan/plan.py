@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from extractors.errors import AvdetectError
+
 WORKER_BYTES = 3 * 2**29  # 1.5 GiB: a worker's model, its decoder and the frames between them
 CORES_A_WORKER = 2  # that make it faster: it decodes and cuts crops while it looks for faces
 WORKERS_A_GPU = 4.0  # as long as each extracts on a core of its own, a GPU serves several
@@ -56,7 +58,7 @@ class Plan:
         return f"{plan}: {self.reason}"
 
 
-class PlanError(ValueError):
+class PlanError(AvdetectError, ValueError):
     """The cluster cannot do what is asked of it; the message names the numbers."""
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
+from extractors.errors import AvdetectError
 from extractors.media import MediaError
 from pipelines.storage.remote import filesystem_of, is_uri
 
@@ -17,7 +18,7 @@ PIECE = 2**20  # bytes that are copied at once
 LOCK = "lock"
 
 
-class ScratchError(Exception):
+class ScratchError(AvdetectError):
     """There is no room for copies. The message is one sentence that names the place and cause."""
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from extractors.errors import AvdetectError
 from pipelines.storage.media_files import SUFFIXES, is_media
 from pipelines.storage.remote import is_uri, kind_of, objects_below
 
@@ -25,7 +26,7 @@ VANISHED = "has vanished; what was judged so far is kept"
 BATCH = 4096  # rows of a Parquet manifest that are in memory at once
 
 
-class SourceError(Exception):
+class SourceError(AvdetectError):
     """The source cannot be read. The message is one sentence that names it and the cause."""
 
 
