@@ -1,4 +1,4 @@
-"""Options of `avdetect scan --mutual` in; the most peculiar files, and what goes unseen, out."""
+"""`avdetect scan --mutual`: the files that have the least in common with the others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from argparse import Namespace
 from rich.console import Console
 from rich.table import Table
 
-from avdetect.scan_view import corpus_progress
+from avdetect.terminal.corpus import corpus_progress
 from avdetect.terminal.output import complain
 from avdetect.terminal.tables import printable
 from pipelines.detection.session import STARTER
