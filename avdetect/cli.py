@@ -24,7 +24,8 @@ from avdetect.commands import (
     train,
     zoo,
 )
-from avdetect.commands.options import FAILED, INTERRUPTED, USAGE, UsageError
+from avdetect.commands.options import FAILED, INTERRUPTED, USAGE
+from extractors.errors import AvdetectError
 
 VERBS: dict[str, ModuleType] = {  # in the order of the help
     "detect": detect,
@@ -51,17 +52,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = VERBS[options.verb].run(options)
         sys.stdout.flush()  # here, where a closed pipe can still be caught
         return code
-    except UsageError as error:
-        from avdetect.terminal.output import complain
-
-        complain(str(error))
-        return USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader has left, as `head` does. Python flushes once more at exit: into nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except AvdetectError as error:
+        return _refuse(str(error))
+    except OSError as error:  # a file that is not there, a full disk
+        cause = error.strerror or str(error)
+        return _refuse(cause if error.filename is None else f"{error.filename}: {cause}")
+
+
+def _refuse(message: str) -> int:
+    from avdetect.terminal.output import complain
+
+    complain(message)
+    return USAGE
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -18,6 +18,7 @@ import pytest
 from avdetect import cli
 from avdetect.terminal.output import progress
 from extractors.media import MediaError
+from pipelines.config import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -79,7 +80,7 @@ def fake_load(weights: Path | None, device: str, overrides: list[str]) -> FakeSe
     if weights is not None and not weights.exists():
         raise FileNotFoundError(f"{weights}: no such file")
     if overrides:
-        raise ValueError(f"--set {overrides[0]}: unknown key")
+        raise ConfigError(f"--set {overrides[0]}: unknown key")
     return FakeSession()
 
 

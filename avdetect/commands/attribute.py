@@ -71,19 +71,16 @@ def run(options: Namespace) -> int:
         raise UsageError("attribute list: takes no files; a file of that name is ./list")
     if first == "add" and len(others) < 2:
         raise UsageError("attribute add: needs a name and at least one clip")
-    try:
-        with quiet_libraries():
-            attribution = Attribution(register)
-            if first == "list":
-                console.print(known_table(attribution))
-                return OK
-            if first == "add":
-                return _add(attribution, others[0], others[1:], console)
-            with json_lines(options.json) as write:
-                shown = None if options.json == "-" else console
-                return _attribute(attribution, options.videos, write, shown)
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
+    with quiet_libraries():
+        attribution = Attribution(register)
+        if first == "list":
+            console.print(known_table(attribution))
+            return OK
+        if first == "add":
+            return _add(attribution, others[0], others[1:], console)
+        with json_lines(options.json) as write:
+            shown = None if options.json == "-" else console
+            return _attribute(attribution, options.videos, write, shown)
 
 
 def _add(attribution: Attribution, name: str, clips: list[str], console: Console) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from avdetect.commands.options import OK, UsageError, add_model_options, count, load_session
+from avdetect.commands.options import OK, add_model_options, count, load_session
 
 HELP = "time the stages on this machine"
 DESCRIPTION = "Judges a drawn example clip several times and prints each stage's time."
@@ -48,13 +48,9 @@ def _run_scan(options: Namespace) -> int:
     from avdetect.commands.benchmark_scan import measure_scan, scan_table
     from avdetect.terminal.output import quiet_libraries
     from pipelines.detection.session import WeightsSpec
-    from pipelines.scan.cluster import PoolError
 
     model = WeightsSpec(options.weights, options.device, tuple(options.set))
-    try:
-        with quiet_libraries():
-            times = measure_scan(model, options.seconds, options.scan, options.workers)
-    except (PoolError, OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
+    with quiet_libraries():
+        times = measure_scan(model, options.seconds, options.scan, options.workers)
     Console(highlight=False).print(scan_table(times))
     return OK

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avdetect.commands.options import FAILED, OK, UsageError
+from avdetect.commands.options import FAILED, OK
 
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[ArgumentParser]
@@ -65,10 +65,7 @@ def _add_split(commands: Verbs) -> None:
 def run(options: Namespace) -> int:
     """Do what is asked for and print it; the exit code says whether all is well."""
     commands = {"list": _list, "manifest": _manifest, "validate": _validate, "split": _split}
-    try:
-        return OK if commands[options.command](options) else FAILED
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
+    return OK if commands[options.command](options) else FAILED
 
 
 def _list(options: Namespace) -> bool:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from avdetect.commands.options import (
     FAILED,
     OK,
-    UsageError,
     add_export_options,
     add_model_options,
     load_session,
@@ -61,11 +60,7 @@ def run(options: Namespace) -> int:
 
     judge = _judge(options)
     failed = False
-    try:
-        lines = json_lines(options.json)
-    except OSError as error:
-        raise UsageError(f"--json {options.json}: {error.strerror}") from error
-    with lines as write, quiet_libraries():
+    with json_lines(options.json) as write, quiet_libraries():
         for video in options.videos:
             try:
                 if os.path.isdir(video):  # noqa: PTH112  unlike Path's, raises for no name
@@ -77,8 +72,6 @@ def run(options: Namespace) -> int:
                 complain(str(error))
                 write(error_dict(video, error))
                 continue
-            except OSError as error:
-                raise UsageError(f"{error.filename}: {error.strerror}") from error
             write(result)
             if options.json != "-":
                 print_verdict(result)

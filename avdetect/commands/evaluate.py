@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from avdetect.commands.options import OK, UsageError, add_model_options, count
+from avdetect.commands.options import OK, add_model_options, count
 
 HELP = "measure predictions against the truth"
 DESCRIPTION = (
@@ -103,17 +103,14 @@ def run(options: Namespace) -> int:
     from avdetect.terminal.output import complain, progress, quiet_libraries
     from pipelines.evaluation.evaluate import evaluate_files
 
-    try:
-        with quiet_libraries(), progress(str(options.predictions), long=1) as on_step:
-            metrics = evaluate_files(
-                options.predictions, options.truth, options.protocol, options.out, options.splits,
-                options.fps, options.against, options.audit,
-                shlex.join(["avdetect", *options.words]),
-                timelines=options.timelines, pool=options.pool, on_step=on_step, on_plan=complain,
-                **_perturbing(options),
-            )  # fmt: skip
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
+    with quiet_libraries(), progress(str(options.predictions), long=1) as on_step:
+        metrics = evaluate_files(
+            options.predictions, options.truth, options.protocol, options.out, options.splits,
+            options.fps, options.against, options.audit,
+            shlex.join(["avdetect", *options.words]),
+            timelines=options.timelines, pool=options.pool, on_step=on_step, on_plan=complain,
+            **_perturbing(options),
+        )  # fmt: skip
     print(json.dumps(metrics, indent=2))
     return OK
 

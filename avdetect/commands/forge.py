@@ -44,22 +44,19 @@ def run(options: Namespace) -> int:
     from pipelines.data.samples import genuine_clips
     from pipelines.forge.directory import forge_directory
 
-    try:
-        with progress(str(options.real), long=1) as on_step:
-            persons = None
-            if options.real.is_file():
-                persons = genuine_clips(options.real, options.splits, options.split)
-            rows = forge_directory(
-                options.real if persons is None else list(persons),
-                options.out,
-                options.per_video,
-                options.seed,
-                persons=None if persons is None else {p.name: who for p, who in persons.items()},
-                split=options.split,
-                workers=options.workers,
-                on_step=on_step,
-            )
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
+    with progress(str(options.real), long=1) as on_step:
+        persons = None
+        if options.real.is_file():
+            persons = genuine_clips(options.real, options.splits, options.split)
+        rows = forge_directory(
+            options.real if persons is None else list(persons),
+            options.out,
+            options.per_video,
+            options.seed,
+            persons=None if persons is None else {p.name: who for p, who in persons.items()},
+            split=options.split,
+            workers=options.workers,
+            on_step=on_step,
+        )
     print(f"{len(rows)} clips and their truth are in {printable(str(options.out))}")
     return OK

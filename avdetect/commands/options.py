@@ -88,13 +88,10 @@ def count(text: str) -> int:
 
 
 def load_session(options: Namespace) -> DetectorSession:
-    """Return the session; what is wrong with weights, device or `--set` is wrong usage."""
+    """Return the session that judges as the options say."""
     from pipelines.detection.session import load
 
-    try:
-        return load(options.weights, options.device, options.set)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UsageError(str(error)) from error
+    return load(options.weights, options.device, options.set)
 
 
 def origin_of(options: Namespace) -> Origin:
@@ -109,8 +106,5 @@ def outputs_of(options: Namespace, pages: Path | None = None) -> Outputs:
     from pipelines.report.outputs import Outputs
 
     outputs = Outputs(pages, options.burn_in, options.vtt, options.csv, options.labels)
-    try:
-        outputs.make_folders()
-    except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}") from error
+    outputs.make_folders()
     return outputs

@@ -8,7 +8,6 @@ from pathlib import Path
 from avdetect.commands.options import (
     FAILED,
     OK,
-    UsageError,
     add_export_options,
     add_model_options,
     load_session,
@@ -37,7 +36,7 @@ def run(options: Namespace) -> int:
     """Judge the video once more and write the page."""
     from avdetect.terminal.output import complain, progress, quiet_libraries
     from extractors.media import MediaError
-    from pipelines.report.outputs import ReportError, read_result, write_about
+    from pipelines.report.outputs import read_result, write_about
 
     try:
         result = read_result(options.result, options.video)
@@ -45,10 +44,6 @@ def run(options: Namespace) -> int:
         session = load_session(options)
         with progress(str(options.video)) as on_step, quiet_libraries():
             write_about(result, options.video, options.out, session, outputs, origin, on_step)
-    except ReportError as error:
-        raise UsageError(str(error)) from error
-    except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}") from error
     except MediaError as error:
         complain(str(error))
         return FAILED

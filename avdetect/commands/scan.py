@@ -89,11 +89,7 @@ def run(options: Namespace) -> int:
 
     from avdetect.terminal.corpus import corpus_progress, plan_text, summary_table
     from pipelines.detection.session import WeightsSpec
-    from pipelines.results.result_set import ResultError
-    from pipelines.scan.cluster import PoolError
     from pipelines.scan.corpus import ScanConfig, make_plan, scan_corpus
-    from pipelines.storage.local_copy import ScratchError
-    from pipelines.storage.sources import SourceError
 
     weights = options.weights and options.weights.absolute()  # workers may be in other folders
     model = WeightsSpec(weights, options.device, tuple(options.set), options.shard)
@@ -102,16 +98,13 @@ def run(options: Namespace) -> int:
         options.address, options.limit,
     )  # fmt: skip
     console = Console(highlight=False, soft_wrap=True)
-    try:
-        if options.plan:
-            console.print(plan_text(make_plan(config)))
-            return OK
-        if options.out is None:
-            raise UsageError("scan needs --out DIR, where the results are kept")
-        with corpus_progress() as (on_begin, on_progress):
-            summary = scan_corpus(options.source, options.out, config, on_begin, on_progress)
-    except (SourceError, ResultError, ScratchError, PoolError, OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
+    if options.plan:
+        console.print(plan_text(make_plan(config)))
+        return OK
+    if options.out is None:
+        raise UsageError("scan needs --out DIR, where the results are kept")
+    with corpus_progress() as (on_begin, on_progress):
+        summary = scan_corpus(options.source, options.out, config, on_begin, on_progress)
     console.print(summary_table(summary))
     return FAILED if summary["failed"] else OK
 
@@ -119,9 +112,6 @@ def run(options: Namespace) -> int:
 def _run_mutual(options: Namespace) -> int:
     """Compare the files of a corpus with each other."""
     from avdetect.commands.scan_mutual import compare_corpus
-    from pipelines.results.result_set import ResultError
-    from pipelines.scan.cluster import PoolError
-    from pipelines.storage.sources import SourceError
 
     judging: dict[str, Any] = {
         "plan": False, "timelines": False, "cores": None, "judges": None, "device": "cpu",
@@ -131,8 +121,5 @@ def _run_mutual(options: Namespace) -> int:
         raise UsageError(f"scan --mutual judges nothing and takes no {', '.join(idle)}")
     if options.out is None:
         raise UsageError("scan needs --out DIR, where the results are kept")
-    try:
-        failed = compare_corpus(options)
-    except (SourceError, ResultError, PoolError, OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
+    failed = compare_corpus(options)
     return FAILED if failed else OK

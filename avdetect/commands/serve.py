@@ -64,7 +64,7 @@ def run(options: Namespace) -> int:
 
     from avdetect.server.app import Limits, address, judge_of, make_app, token_for
     from avdetect.server.app import run as run_app
-    from avdetect.server.queue import Queue, QueueError
+    from avdetect.server.queue import Queue
     from avdetect.terminal.output import quiet_libraries
 
     limits = Limits(options.max_size, options.max_minutes, options.max_waiting, options.keep)
@@ -75,13 +75,8 @@ def run(options: Namespace) -> int:
         cause = getattr(error, "strerror", None) or error
         raise UsageError(f"--host {options.host} --port {options.port}: {cause}") from error
     judge = judge_of(load_session(options), origin_of(options), limits)
-    try:
-        keep = None if limits.days is None else 24 * 3600.0 * limits.days
-        queue = Queue(options.history, judge, 60 * limits.minutes, keep)
-    except QueueError as error:
-        raise UsageError(str(error)) from error
-    except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}") from error
+    keep = None if limits.days is None else 24 * 3600.0 * limits.days
+    queue = Queue(options.history, judge, 60 * limits.minutes, keep)
     token = token_for(options.host, os.environ.get("AVDETECT_TOKEN"))
     print(f"avdetect is at {address(listening, token)}", flush=True)
     with quiet_libraries():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from avdetect.commands.options import OK, UsageError, add_address, add_set, count
+from avdetect.commands.options import OK, add_address, add_set, count
 
 HELP = "train a detector"
 DESCRIPTION = (
@@ -33,15 +33,9 @@ def run(options: Namespace) -> int:
     import logging
 
     from avdetect.terminal.tables import printable
-    from pipelines.config import ConfigError
-    from pipelines.scan.cluster import PoolError
-    from pipelines.scan.plan import PlanError
     from pipelines.train.run import train
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        weights = train(options.config, options.set, options.workers, options.address)
-    except (ConfigError, FileNotFoundError, PlanError, PoolError) as error:
-        raise UsageError(str(error)) from error
+    weights = train(options.config, options.set, options.workers, options.address)
     print(f"the weights are in {printable(str(weights))}")
     return OK

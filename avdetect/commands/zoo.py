@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avdetect.commands.options import OK, UsageError, add_set
+from avdetect.commands.options import OK, add_set
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -91,19 +91,16 @@ def run(options: Namespace) -> int:
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    try:
-        if options.zoo_verb == "list":
-            console.print(parts_table(options.parts))
-        elif options.zoo_verb == "train":
-            weights = _train(options)
-            console.print(f"the weights are in {weights}")
-        else:
-            board = _board(options)
-            if options.board is not None:
-                options.board.write_text(board, encoding="utf-8")
-            console.print(board)
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
+    if options.zoo_verb == "list":
+        console.print(parts_table(options.parts))
+    elif options.zoo_verb == "train":
+        weights = _train(options)
+        console.print(f"the weights are in {weights}")
+    else:
+        board = _board(options)
+        if options.board is not None:
+            options.board.write_text(board, encoding="utf-8")
+        console.print(board)
     return OK
 
 

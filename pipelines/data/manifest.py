@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from extractors.errors import InputError
+
 Spans = tuple[tuple[float, float], ...]  # seconds
 WHOLE: Spans = ((0.0, float("inf")),)
 # what results are looked at apart by; the last is the compression or codec, not a person's
@@ -54,7 +56,7 @@ class Record:
     def __post_init__(self) -> None:
         unknown = [name for name in self.groups if name not in GROUPS]
         if unknown or self.split not in SPLITS.values():
-            raise ValueError(f"{self.path}: unknown group {unknown} or split {self.split!r}")
+            raise InputError(f"{self.path}: unknown group {unknown} or split {self.split!r}")
 
     @property
     def spans(self) -> dict[str, Spans | None]:
@@ -66,11 +68,11 @@ def split_word(word: str) -> str:
     """Return a data set's word for a split as train, val, test or hidden.
 
     Raises:
-        ValueError: the word is unknown.
+        InputError: the word is unknown.
     """
     known = SPLITS.get(word.strip().lower())
     if known is None:
-        raise ValueError(f"unknown split {word!r}; known: {', '.join(filter(None, SPLITS))}")
+        raise InputError(f"unknown split {word!r}; known: {', '.join(filter(None, SPLITS))}")
     return known
 
 
@@ -98,18 +100,18 @@ def read_records(path: Path) -> Iterator[Record]:
     """Yield the records of a manifest, whose paths begin at its folder.
 
     Raises:
-        ValueError: it lacks a column, or a cell has another form.
+        InputError: it lacks a column, or a cell has another form.
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
         table = csv.DictReader(file)
         missing = [name for name in COLUMNS[:3] if name not in (table.fieldnames or ())]
         if missing:
-            raise ValueError(f"{path}: has no column {', '.join(missing)}")
+            raise InputError(f"{path}: has no column {', '.join(missing)}")
         for row in table:
             try:
                 yield _record({name: row.get(name) or "" for name in COLUMNS})
             except ValueError as error:
-                raise ValueError(f"{path}: line {table.line_num}: {error}") from error
+                raise InputError(f"{path}: line {table.line_num}: {error}") from error
 
 
 def _cells(record: Record) -> dict[str, object]:
@@ -154,15 +156,15 @@ def as_spans(rows: Sequence[Sequence[float]]) -> Spans:
     """Return rows (start, end) as spans.
 
     Raises:
-        ValueError: a row has another length or something else than numbers.
+        InputError: a row has another length or something else than numbers.
     """
     try:
         return tuple((float(start), float(end)) for start, end in rows)
     except TypeError as error:
-        raise ValueError(f"expected rows (start, end), got {rows!r}") from error
+        raise InputError(f"expected rows (start, end), got {rows!r}") from error
 
 
 def _one_of(word: str, known: Sequence[str]) -> str:
     if word not in known:
-        raise ValueError(f"expected {' or '.join(known)}, got {word!r}")
+        raise InputError(f"expected {' or '.join(known)}, got {word!r}")
     return word

@@ -12,6 +12,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from extractors.errors import InputError
 from extractors.media import STEP_RATE
 from pipelines.data.manifest import MARK, WHOLE, Spans, read_records
 from temporal.segment import MODALITIES
@@ -85,13 +86,13 @@ def read_splits(path: Path) -> Splits:
     """Return the splits that a YAML file lists.
 
     Raises:
-        ValueError: the file has other keys than the splits' names.
+        InputError: the file has other keys than the splits' names.
     """
     data = yaml.safe_load(path.read_text()) or {}
     try:
         return Splits(**{name: tuple(sources) for name, sources in data.items()})
     except TypeError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
 
 
 def read_video_manifest(path: Path, splits: Splits) -> list[Sample]:
@@ -175,12 +176,12 @@ def genuine_clips(path: Path, splits: Path | None, split: str) -> dict[Path, str
     """Return the genuine clips of a manifest's split, and who is seen or heard in each.
 
     Raises:
-        ValueError: there are none.
+        InputError: there are none.
     """
     samples = read_manifest(path, Splits() if splits is None else read_splits(splits))
     clips = {s.path: s.person for s in samples if s.split == split and not s.fake}
     if not clips:
-        raise ValueError(f"{path}: no genuine clips in the split {split!r}")
+        raise InputError(f"{path}: no genuine clips in the split {split!r}")
     return clips
 
 

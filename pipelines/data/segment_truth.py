@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from extractors.errors import InputError
 from pipelines.metrics.segment_matching import Array
 
 
@@ -25,7 +26,7 @@ def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Array], dict
         fps: ForgeryNet's labels are in frames, and its list does not tell their rate.
 
     Raises:
-        ValueError: the file has none of these forms.
+        InputError: the file has none of these forms.
     """
     if path.suffix == ".txt":
         return dict(_forgerynet_lines(path, fps)), {}
@@ -35,12 +36,12 @@ def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Array], dict
     try:
         for name, spans, length in _truth(data):
             if name in segments:
-                raise ValueError(f"a second entry for {name}")
+                raise InputError(f"a second entry for {name}")
             segments[name] = np.array(spans, dtype=float).reshape(-1, 2)
             if length is not None:
                 lengths[name] = float(length)
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path}: no file of true segments: {error!r}") from error
+        raise InputError(f"{path}: no file of true segments: {error!r}") from error
     return segments, lengths
 
 
@@ -64,6 +65,6 @@ def _forgerynet_lines(path: Path, fps: float) -> Iterator[tuple[str, Array]]:
             count, name, *numbers = line.split()
             triples = np.array(numbers[: 3 * int(count)], dtype=int).reshape(int(count), 3)
         except ValueError as error:
-            raise ValueError(f"{path}: line {number}: {error}") from error
+            raise InputError(f"{path}: line {number}: {error}") from error
         start, frames = triples[triples[:, 2] == 1, :2].T
         yield name, np.stack([start, start + frames], axis=1) / fps  # [start, start + count)

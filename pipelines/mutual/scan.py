@@ -22,6 +22,7 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from extractors.errors import InputError
 from pipelines.detection.session import STARTER
 from pipelines.mutual.worker import (
     GroupScorer,
@@ -84,7 +85,7 @@ def scan_mutual(
         SourceError: the source cannot be read.
         ResultError: the results cannot be written.
         PlanError, PoolError: there are no such workers, or none comes up.
-        ValueError, OSError: fewer than three files can be compared, or weights cannot be loaded.
+        InputError, OSError: fewer than three files can be compared, or weights cannot be loaded.
     """
     model = model_of(config.weights)
     folder = (out / f"mutual-{config.modality}-{model['sha256'][:12]}").absolute()
@@ -166,10 +167,10 @@ def _groups(contents: Sequence[str], folder: Path) -> list[Path]:
     A list is named by what is in it, so that its scores are found again.
 
     Raises:
-        ValueError: there are fewer than three contents.
+        InputError: there are fewer than three contents.
     """
     if len(contents) < 3:
-        raise ValueError(
+        raise InputError(
             f"mutual scoring compares files: expected 3 or more to compare, got {len(contents)}"
         )
     count = -(-len(contents) // GROUP)
