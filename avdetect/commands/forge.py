@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from avdetect.commands.options import OK, UsageError, count
+from avdetect.commands.options import OK, UsageError, add_columns, columns_of, count
 
 HELP = "make forged training clips out of real ones"
 DESCRIPTION = "Manipulates real videos in known places and writes the clips with their exact truth."
@@ -17,8 +17,9 @@ def add_arguments(verb: ArgumentParser) -> None:
         "real",
         type=Path,
         metavar="REAL",
-        help="folder of real clips, or a manifest (.csv) of which the real ones are taken",
+        help="folder of real clips, or a manifest of which the real ones are taken",
     )
+    add_columns(verb)
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
     verb.add_argument(
         "--per-video", type=count, default=3, metavar="N", help="forgeries a video (default 3)"
@@ -47,7 +48,9 @@ def run(options: Namespace) -> int:
     with progress(str(options.real), long=1) as on_step:
         persons = None
         if options.real.is_file():
-            persons = genuine_clips(options.real, options.splits, options.split)
+            persons = genuine_clips(
+                options.real, options.splits, options.split, columns_of(options)
+            )
         rows = forge_directory(
             options.real if persons is None else list(persons),
             options.out,

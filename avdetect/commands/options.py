@@ -51,6 +51,28 @@ def add_set(verb: ArgumentParser, example: str) -> None:
     )
 
 
+def add_columns(verb: ArgumentParser) -> None:
+    """Add the option that maps others' names of columns; `columns_of` reads it."""
+    verb.add_argument(
+        "--columns",
+        action="append",
+        default=[],
+        metavar="OURS=THEIRS",
+        help="what your tables call our columns, such as path=filename,score=prediction",
+    )
+
+
+def columns_of(options: Namespace) -> dict[str, str]:
+    """Return our names of columns and the tables' own.
+
+    Raises:
+        InputError: the option is not written as `add_columns` says.
+    """
+    from pipelines.storage.tables import parse_columns
+
+    return parse_columns(options.columns)
+
+
 def add_export_options(verb: ArgumentParser) -> None:
     """Add the options that ask for a result in other formats."""
     kinds = {

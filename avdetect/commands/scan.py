@@ -11,7 +11,9 @@ from avdetect.commands.options import (
     OK,
     UsageError,
     add_address,
+    add_columns,
     add_model_options,
+    columns_of,
     count,
     number,
     seconds,
@@ -29,8 +31,8 @@ def add_arguments(verb: ArgumentParser) -> None:
     verb.add_argument(
         "source",
         metavar="SOURCE",
-        help="a folder, a 'pattern', a text file of paths, a manifest (.csv, .parquet) with a "
-        "column `path`, or a URI such as s3://bucket/folder",
+        help="a folder, a 'pattern', a text file of paths, a manifest (.csv, .tsv, .jsonl, "
+        ".parquet) with a column `path`, or a URI such as s3://bucket/folder",
     )
     verb.add_argument("--out", type=Path, metavar="DIR", help="where to keep the results")
     verb.add_argument(
@@ -63,6 +65,7 @@ def add_arguments(verb: ArgumentParser) -> None:
         "three in ten share goes unseen",
     )
     verb.add_argument("--fresh", action="store_true", help="judge again what was judged before")
+    add_columns(verb)
     add_address(verb)
     verb.add_argument(
         "--shard",
@@ -95,7 +98,7 @@ def run(options: Namespace) -> int:
     model = WeightsSpec(weights, options.device, tuple(options.set), options.shard)
     config = ScanConfig(
         model, options.workers, options.cores, options.judges, options.timelines, options.fresh,
-        options.address, options.limit,
+        options.address, options.limit, columns_of(options),
     )  # fmt: skip
     console = Console(highlight=False, soft_wrap=True)
     if options.plan:

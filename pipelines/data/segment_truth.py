@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from extractors.errors import InputError
+from pipelines.data.layouts.reading import json_of, lines_of
 from pipelines.metrics.segment_matching import Array
 
 
@@ -30,7 +30,7 @@ def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Array], dict
     """
     if path.suffix == ".txt":
         return dict(_forgerynet_lines(path, fps)), {}
-    data = json.loads(path.read_text(encoding="utf-8"))
+    data = json_of(path)
     segments: dict[str, Array] = {}
     lengths: dict[str, float] = {}
     try:
@@ -38,9 +38,11 @@ def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Array], dict
             if name in segments:
                 raise InputError(f"a second entry for {name}")
             segments[name] = np.array(spans, dtype=float).reshape(-1, 2)
+            if (np.diff(segments[name]) < 0).any():
+                raise ValueError(f"{name}: expected (start, end), got an end before its start")
             if length is not None:
                 lengths[name] = float(length)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path}: no file of true segments: {error!r}") from error
     return segments, lengths
 
@@ -58,11 +60,9 @@ def _truth(data: Any) -> Iterator[tuple[str, Any, float | None]]:
 
 
 def _forgerynet_lines(path: Path, fps: float) -> Iterator[tuple[str, Array]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
+    for number, words in lines_of(path):
         try:
-            count, name, *numbers = line.split()
+            count, name, *numbers = words
             triples = np.array(numbers[: 3 * int(count)], dtype=int).reshape(int(count), 3)
         except ValueError as error:
             raise InputError(f"{path}: line {number}: {error}") from error

@@ -45,6 +45,7 @@ from pipelines.scan.tasks import PieceStore
 from pipelines.scan.worker import Judge, LoopPool
 from pipelines.storage.files import write_whole
 from pipelines.storage.sources import Video, videos_of
+from pipelines.storage.tables import OUR_NAMES, Columns
 
 GROUP = 200  # files that are compared with each other at most
 Load = Callable[[], Any]
@@ -61,6 +62,7 @@ class MutualConfig:
     fresh: bool = False  # take all tokens anew
     address: str | None = None  # of a Ray cluster; None: one on this machine, for this run
     limit: float = 300.0  # seconds without progress after which a file is given up
+    columns: Columns = OUR_NAMES  # what a manifest calls our columns
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def scan_mutual(
     """
     model = model_of(config.weights)
     folder = (out / f"mutual-{config.modality}-{model['sha256'][:12]}").absolute()
-    videos = list({video.path: video for video in videos_of(source)}.values())
+    videos = list({video.path: video for video in videos_of(source, config.columns)}.values())
     with cluster(config.address) as found:
         plan = plan_scan(found, "cpu", config.workers, judges=0)
         on_begin(Beginning(folder, 0, len(videos), plan))

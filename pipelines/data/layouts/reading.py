@@ -55,11 +55,18 @@ def json_of(path: Path) -> Any:
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield number and words of each line that has any."""
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if words := line.split():
-                yield number, words
+    """Yield number and words of each line that has any.
+
+    Raises:
+        InputError: the file is no text.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if words := line.split():
+                    yield number, words
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is no text in UTF-8 ({error.reason})") from error
 
 
 def media_below(folder: Path) -> list[Path]:
