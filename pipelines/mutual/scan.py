@@ -13,7 +13,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,7 +45,7 @@ from pipelines.scan.tasks import PieceStore
 from pipelines.scan.worker import Judge, LoopPool
 from pipelines.storage.files import write_whole
 from pipelines.storage.sources import Video, videos_of
-from pipelines.storage.tables import OUR_NAMES, Columns
+from pipelines.storage.tables import Columns
 
 GROUP = 200  # files that are compared with each other at most
 Load = Callable[[], Any]
@@ -62,7 +62,7 @@ class MutualConfig:
     fresh: bool = False  # take all tokens anew
     address: str | None = None  # of a Ray cluster; None: one on this machine, for this run
     limit: float = 300.0  # seconds without progress after which a file is given up
-    columns: Columns = OUR_NAMES  # what a manifest calls our columns
+    columns: Columns = field(default_factory=dict)  # what a manifest calls our columns
 
 
 @dataclass(frozen=True)

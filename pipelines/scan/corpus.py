@@ -38,7 +38,7 @@ class ScanConfig:
     fresh: bool = False  # forget what earlier runs of this model and configuration judged
     address: str | None = None  # of a Ray cluster; None: one on this machine, for this run
     limit: float = 300.0  # seconds without progress after which a video is given up
-    columns: Columns = OUR_NAMES  # what a manifest calls our columns
+    columns: Columns = field(default_factory=dict)  # what a manifest calls our columns
 
 
 @dataclass(frozen=True)
