@@ -9,3 +9,7 @@ class AvdetectError(Exception):
     The command line catches this class once; programs that embed avdetect may do the same. Anything
     else that is raised is a fault of avdetect.
     """
+
+
+class InputError(AvdetectError, ValueError):
+    """A file or a value that was given cannot be used, or does not fit the others."""

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from extractors.errors import InputError
+
 SHARE = 0.3  # of the other clips, the nearest, that a step is compared with
 REACHES = (1, 3, 5)  # steps that are averaged before comparing
 CLOSE = 0.5  # of its distance to most clips: a step nearer than this to another has a peer there
@@ -44,10 +46,10 @@ def mutual_scores(
         on_step: is told of the number of comparisons that are done, and of all.
 
     Raises:
-        ValueError: there are fewer than three clips.
+        InputError: there are fewer than three clips.
     """
     if len(clips) < 3:
-        raise ValueError(f"mutual scoring compares clips: expected 3 or more, got {len(clips)}")
+        raise InputError(f"mutual scoring compares clips: expected 3 or more, got {len(clips)}")
     nearest = max(int(SHARE * (len(clips) - 1)), 1)
     curves = [torch.zeros(len(clip)) for clip in clips]
     peers = torch.zeros(len(clips), dtype=torch.long)

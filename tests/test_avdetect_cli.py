@@ -18,6 +18,7 @@ import pytest
 from avdetect import cli
 from avdetect.terminal.output import progress
 from extractors.media import MediaError
+from pipelines.config import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -79,7 +80,7 @@ def fake_load(weights: Path | None, device: str, overrides: list[str]) -> FakeSe
     if weights is not None and not weights.exists():
         raise FileNotFoundError(f"{weights}: no such file")
     if overrides:
-        raise ValueError(f"--set {overrides[0]}: unknown key")
+        raise ConfigError(f"--set {overrides[0]}: unknown key")
     return FakeSession()
 
 
@@ -329,10 +330,11 @@ def test_a_bar_is_drawn_on_a_terminal_for_long_clips_only(monkeypatch):
         assert drawn or not terminal.text
 
 
-def test_help_is_quick_and_loads_no_network():
+@pytest.mark.parametrize("verb", [[], *([name] for name in cli.VERBS)], ids=" ".join)
+def test_help_is_quick_and_loads_no_network(verb):
     code = (
-        "import sys; from avdetect.cli import main\n"
-        "try: main(['--help'])\n"
+        f"import sys; from avdetect.cli import main\n"
+        f"try: main([*{verb}, '--help'])\n"
         "except SystemExit: pass\n"
         "assert not {'torch', 'numpy', 'rich', 'cv2'} & set(sys.modules), 'heavy'"
     )
@@ -341,4 +343,4 @@ def test_help_is_quick_and_loads_no_network():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert time.perf_counter() - start_time < 5  # 0.03 s alone; a loaded machine is slower
-    assert "judge videos: real or fake" in done.stdout
+    assert " ".join(["usage: avdetect", *verb]) in done.stdout

@@ -43,7 +43,7 @@ def test_a_wrong_cell_is_named_with_file_and_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"m\.csv: line 3: expected fake or real, got 'genuine'"):
         list(read_records(path))
     path.write_text("path,visual_segments\n")
-    with pytest.raises(ValueError, match=r"m\.csv: has no column label"):
+    with pytest.raises(ValueError, match=r"m\.csv: has no column 'label'"):
         list(read_records(path))
 
 

@@ -15,12 +15,11 @@ from pipelines.data.samples import (
     Sample,
     Splits,
     genuine_clips,
-    read_audio_manifest,
-    read_forged,
+    read_manifest,
     read_splits,
-    read_video_manifest,
 )
 from pipelines.data.stream_cache import StreamCache
+from pipelines.data.truth import read_forged
 from pipelines.train.fill_cache import fill_cache
 
 VIDEO = """file,label,modality,method,audio,split,person,repo,notes
@@ -52,7 +51,7 @@ def test_a_step_is_forged_where_its_middle_is() -> None:
 
 def test_a_manifest_of_clips_says_what_is_known_of_each_track(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text(VIDEO)
-    samples = read_video_manifest(tmp_path / "m.csv", Splits(calibration=("lab/three",)))
+    samples = read_manifest(tmp_path / "m.csv", Splits(calibration=("lab/three",)))
     a, b, c, d, e, f = samples
     assert (a.visual, a.audio, a.sync) == ((), (), ())
     assert (b.visual, b.audio, b.sync) == (WHOLE, (), None)
@@ -80,14 +79,14 @@ def test_forging_takes_the_genuine_clips_of_one_split(tmp_path: Path) -> None:
 
 def test_a_manifest_of_speech_has_no_picture(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text(AUDIO)
-    real, fake = read_audio_manifest(tmp_path / "m.csv", Splits(dev=("lab/two",)))
+    real, fake = read_manifest(tmp_path / "m.csv", Splits(dev=("lab/two",)))
     assert (real.visual, real.audio, real.split) == (None, (), "train")
     assert (fake.visual, fake.audio, fake.split, fake.method) == (None, WHOLE, "dev", "HiFi-GAN")
 
 
 def test_a_forgery_is_in_the_split_of_its_origin(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text(VIDEO)
-    origins = {s.path.name: s for s in read_video_manifest(tmp_path / "m.csv", Splits())}
+    origins = {s.path.name: s for s in read_manifest(tmp_path / "m.csv", Splits())}
     row = {
         "file": "f_forged1.mp4", "original": "f.mp4", "source": "f.mp4", "n_fakes": 1,
         "method": "self_blend", "person": "fay", "video_frames": 50, "audio_channels": 1,

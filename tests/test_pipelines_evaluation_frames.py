@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from avdetect.arguments_studies import POOLS as OFFERED
+from avdetect.commands.evaluate import POOLS as OFFERED
 from pipelines.evaluation.evaluate import evaluate_files
 from pipelines.evaluation.frames import POOLS, pooled, read_frame_scores
 from pipelines.metrics.classification import auc

@@ -41,7 +41,7 @@ def json_lines(name: str | None) -> AbstractContextManager[WriteRow]:
     if path.is_file():
         with path.open("rb") as old:
             if old.read(1) not in (b"", b"{"):
-                raise OSError(EEXIST, "holds something else than JSON, so it is left alone")
+                raise OSError(EEXIST, "holds something else than JSON, so it is left alone", name)
     return _closing(path.open("w", encoding="utf-8"))
 
 

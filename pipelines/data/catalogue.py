@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from extractors.errors import InputError
 from pipelines.data.layouts import audio_visual as av
 from pipelines.data.layouts import faces as faces
 from pipelines.data.layouts import scenes as scenes
@@ -68,15 +69,15 @@ def records_of(name: str, root: Path) -> Iterator[Record]:
     """Yield the records of a data set in a folder, with its name and licence in each.
 
     Raises:
-        ValueError: the name is unknown, or the folder has another layout.
+        InputError: the name is unknown, or the folder has another layout.
     """
     if name not in DATASETS:
-        raise ValueError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
+        raise InputError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
     dataset = DATASETS[name]
     if not root.is_dir():
-        raise ValueError(f"{root}: no such folder")
+        raise InputError(f"{root}: no such folder")
     try:
         for record in dataset.read(root):
             yield replace(record, source=name, licence=dataset.licence)
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{root}: not as {dataset.title} is laid out: {error!r}") from error
+        raise InputError(f"{root}: not as {dataset.title} is laid out: {error!r}") from error

@@ -10,9 +10,13 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from extractors.errors import InputError
+from pipelines.storage.tables import open_table
 
 Spans = tuple[tuple[float, float], ...]  # seconds
 WHOLE: Spans = ((0.0, float("inf")),)
@@ -23,6 +27,7 @@ COLUMNS = (
     "path", "label", MARK, "audio_segments", "sync_segments", "method", "forgery_type", "domain",
     "split", "persons", *GROUPS, "fps", "source", "licence", "doubt",
 )  # fmt: skip
+LABELS = {"real": False, "0": False, "fake": True, "1": True}
 SPLITS = {
     "train": "train", "training": "train",
     "val": "val", "dev": "val", "valid": "val", "validation": "val", "progress": "val",
@@ -54,7 +59,7 @@ class Record:
     def __post_init__(self) -> None:
         unknown = [name for name in self.groups if name not in GROUPS]
         if unknown or self.split not in SPLITS.values():
-            raise ValueError(f"{self.path}: unknown group {unknown} or split {self.split!r}")
+            raise InputError(f"{self.path}: unknown group {unknown} or split {self.split!r}")
 
     @property
     def spans(self) -> dict[str, Spans | None]:
@@ -66,11 +71,11 @@ def split_word(word: str) -> str:
     """Return a data set's word for a split as train, val, test or hidden.
 
     Raises:
-        ValueError: the word is unknown.
+        InputError: the word is unknown.
     """
     known = SPLITS.get(word.strip().lower())
     if known is None:
-        raise ValueError(f"unknown split {word!r}; known: {', '.join(filter(None, SPLITS))}")
+        raise InputError(f"unknown split {word!r}; known: {', '.join(filter(None, SPLITS))}")
     return known
 
 
@@ -98,18 +103,41 @@ def read_records(path: Path) -> Iterator[Record]:
     """Yield the records of a manifest, whose paths begin at its folder.
 
     Raises:
-        ValueError: it lacks a column, or a cell has another form.
+        InputError: it lacks a column, or a cell has another form.
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        table = csv.DictReader(file)
-        missing = [name for name in COLUMNS[:3] if name not in (table.fieldnames or ())]
-        if missing:
-            raise ValueError(f"{path}: has no column {', '.join(missing)}")
-        for row in table:
-            try:
-                yield _record({name: row.get(name) or "" for name in COLUMNS})
-            except ValueError as error:
-                raise ValueError(f"{path}: line {table.line_num}: {error}") from error
+    table = open_table(path)
+    table.need(*COLUMNS[:3])
+    for place, row in table.rows():
+        try:
+            yield record_of(row)
+        except ValueError as error:
+            raise InputError(f"{place}: {error}") from error
+
+
+def record_of(row: Mapping[str, Any]) -> Record:
+    """Return the record of a row of a manifest.
+
+    Raises:
+        ValueError: a cell has another form.
+    """
+    return _record({name: text_of(row, name) for name in COLUMNS})
+
+
+def text_of(row: Mapping[str, Any], column: str) -> str:
+    """Return a cell as text; one that is not there is empty."""
+    cell = row.get(column)
+    return "" if cell is None else str(cell)
+
+
+def as_fake(label: str) -> bool:
+    """Return whether a label says fake: `fake` or 1, `real` or 0.
+
+    Raises:
+        InputError: it is another word.
+    """
+    if label.strip().lower() not in LABELS:
+        raise InputError(f"expected fake or real, got {label!r} (1 or 0 will do)")
+    return LABELS[label.strip().lower()]
 
 
 def _cells(record: Record) -> dict[str, object]:
@@ -126,7 +154,7 @@ def _cells(record: Record) -> dict[str, object]:
 def _record(row: dict[str, str]) -> Record:
     return Record(
         path=row["path"],
-        fake={"fake": True, "real": False}[_one_of(row["label"], ("fake", "real"))],
+        fake=as_fake(row["label"]),
         visual=_segments(row[MARK]),
         audio=_segments(row["audio_segments"]),
         sync=_segments(row["sync_segments"]),
@@ -154,15 +182,9 @@ def as_spans(rows: Sequence[Sequence[float]]) -> Spans:
     """Return rows (start, end) as spans.
 
     Raises:
-        ValueError: a row has another length or something else than numbers.
+        InputError: a row has another length or something else than numbers.
     """
     try:
         return tuple((float(start), float(end)) for start, end in rows)
     except TypeError as error:
-        raise ValueError(f"expected rows (start, end), got {rows!r}") from error
-
-
-def _one_of(word: str, known: Sequence[str]) -> str:
-    if word not in known:
-        raise ValueError(f"expected {' or '.join(known)}, got {word!r}")
-    return word
+        raise InputError(f"expected rows (start, end), got {rows!r}") from error

@@ -1,22 +1,32 @@
-"""Manifests in, samples out: which file, which split, and what is forged in which seconds."""
+"""Samples, the clips of a manifest: which file, which split, and which seconds are forged."""
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 
+from extractors.errors import InputError
 from extractors.media import STEP_RATE
-from pipelines.data.manifest import MARK, WHOLE, Spans, read_records
+from pipelines.config import from_dict, read_yaml
+from pipelines.data.manifest import (
+    MARK,
+    WHOLE,
+    Spans,
+    as_fake,
+    record_of,
+    split_word,
+    text_of,
+)
+from pipelines.storage.tables import OUR_NAMES, Columns, open_table
 from temporal.segment import MODALITIES
 
 OnStep = Callable[[int, int], None]
+GENERATED = ("none", "video", "audio", "both")  # words of the column `modality`
 OWN_SPLITS = {"test": "dev", "": "train"}  # of data sets, in the words of Sample.split
 
 
@@ -33,6 +43,7 @@ class Sample:
     audio: Spans | None
     sync: Spans | None
     label: bool | None = None  # fake or not, where that is known but not the track
+    untold: Spans | None = None  # forged seconds, where nobody says of which track
     groups: tuple[tuple[str, str], ...] = ()  # such as ("gender", "female")
 
     @property
@@ -43,7 +54,8 @@ class Sample:
     @property
     def any(self) -> Spans | None:
         """Forged seconds of any modality, as they are listed; None: nothing is known of any."""
-        known = [spans for m in MODALITIES if (spans := getattr(self, m)) is not None]
+        tracks = (*(getattr(self, m) for m in MODALITIES), self.untold)
+        known = [spans for spans in tracks if spans is not None]
         return sum(known, ()) if known else None
 
     def targets(self, start: int, steps: int) -> Tensor:
@@ -85,142 +97,132 @@ def read_splits(path: Path) -> Splits:
     """Return the splits that a YAML file lists.
 
     Raises:
-        ValueError: the file has other keys than the splits' names.
+        ConfigError: the file has other keys than the splits' names, or no lists.
     """
-    data = yaml.safe_load(path.read_text()) or {}
-    try:
-        return Splits(**{name: tuple(sources) for name, sources in data.items()})
-    except TypeError as error:
-        raise ValueError(f"{path}: {error}") from error
+    return from_dict(Splits, read_yaml(path), str(path))
 
 
-def read_video_manifest(path: Path, splits: Splits) -> list[Sample]:
-    """Return the samples of a manifest of clips with the columns of `video/manifest.csv`.
+def read_manifest(path: Path, splits: Splits, columns: Columns = OUR_NAMES) -> list[Sample]:
+    """Return the samples of a manifest; its columns tell of which kind it is.
 
-    `modality` tells what was generated. Where the picture or the sound is synthetic, whether both
-    still fit is unknown; where the picture is genuine but silent, there is no sound to judge.
+    - What `avdetect datasets` wrote has `visual_segments`, and tells all.
+    - The project's first manifests of clips have `modality`, which tells what was generated; those
+      of speech have `speaker`.
+    - Any other needs `path` and `label`: fakes have no known track. `method`, `source`, `person`
+      and `split` are taken where it has them.
+
+    Args:
+        path: a CSV, TSV, JSON lines or Parquet file; its paths begin at its folder.
+        splits: who goes where.
+        columns: what the file calls our columns.
+
+    Raises:
+        InputError: a column is missing, or a cell has another form.
+        OSError: the file cannot be opened.
     """
+    table = open_table(path, columns)
+    table.need("path", "label")
+    kinds = {MARK: _dataset_sample, "modality": _video_sample, "speaker": _speech_sample}
+    sample_of = next((kinds[mark] for mark in kinds if mark in table.kinds), _labelled_sample)
     samples = []
-    for row in _rows(path):
-        sounds = row["audio"] == "1"
-        visual: Spans = WHOLE if row["modality"] in ("video", "both") else ()
-        audio: Spans | None = None
-        if sounds:
-            audio = WHOLE if row["modality"] in ("audio", "both") else ()
-        doubtful = "unverified" in row["notes"] or row["repo"] in splits.unsynced
-        genuine = row["label"] == "real" and sounds and not doubtful
-        samples.append(
-            Sample(
-                path=path.parent / row["file"],
-                split="dev" if row["split"] == "dev" else splits.of(row["repo"], "train"),
-                method=row["method"] if row["label"] == "fake" else "real",
-                source=row["repo"],
-                person=row["person"],
-                visual=visual,
-                audio=audio,
-                sync=() if genuine else None,
-            )
-        )
+    for place, row in table.rows():
+        if not text_of(row, "path"):
+            raise InputError(f"{place}: has no path")
+        try:
+            sample = sample_of(row, splits)
+        except ValueError as error:
+            raise InputError(f"{place}: {error}") from error
+        samples.append(replace(sample, path=path.parent / sample.path))
     return samples
 
 
-def read_audio_manifest(path: Path, splits: Splits) -> list[Sample]:
-    """Return the samples of a manifest of speech with the columns of `audio/manifest.csv`."""
-    return [
-        Sample(
-            path=path.parent / row["file"],
-            split=splits.of(row["repo"], "train"),
-            method=row["method"] if row["label"] == "fake" else "real",
-            source=row["repo"],
-            person=row["speaker"],
-            visual=None,
-            audio=WHOLE if row["label"] == "fake" else (),
-            sync=None,
-        )
-        for row in _rows(path)
-    ]
-
-
-def read_dataset_manifest(path: Path, splits: Splits) -> list[Sample]:
-    """Return the samples of a manifest that `avdetect datasets` wrote.
+def _dataset_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
+    """Return a sample of what `avdetect datasets` wrote.
 
     Its own test split is dev here. Where `splits` names the data set, that goes before.
     """
-    return [
-        Sample(
-            path=path.parent / record.path,
-            split=splits.of(record.source, OWN_SPLITS.get(record.split, record.split)),
-            method=record.method,
-            source=record.source,
-            person=";".join(record.persons),
-            **record.spans,
-            label=record.fake,
-            groups=tuple(record.groups.items()),
-        )
-        for record in read_records(path)
-    ]
+    record = record_of(row)
+    return Sample(
+        path=Path(record.path),
+        split=splits.of(record.source, OWN_SPLITS.get(record.split, record.split)),
+        method=record.method,
+        source=record.source,
+        person=";".join(record.persons),
+        **record.spans,
+        label=record.fake,
+        groups=tuple(record.groups.items()),
+    )
 
 
-def read_manifest(path: Path, splits: Splits) -> list[Sample]:
-    """Return the samples of a manifest of any of the three kinds; its columns tell which it is."""
-    with path.open(encoding="utf-8-sig") as file:
-        columns = file.readline()
-    if MARK in columns:
-        return read_dataset_manifest(path, splits)
-    read = read_video_manifest if "modality" in columns else read_audio_manifest
-    return read(path, splits)
+def _video_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
+    """Return a sample of a manifest of clips with the columns of `video/manifest.csv`.
+
+    Where the picture or the sound is synthetic, whether both still fit is unknown; where the
+    picture is genuine but silent, there is no sound to judge.
+    """
+    modality, source = text_of(row, "modality"), text_of(row, "repo")
+    if modality not in GENERATED:
+        raise InputError(f"expected the modality {', '.join(GENERATED)}, got {modality!r}")
+    fake, sounds = as_fake(text_of(row, "label")), row.get("audio") in (None, "1")
+    doubtful = "unverified" in text_of(row, "notes") or source in splits.unsynced
+    return Sample(
+        path=Path(text_of(row, "path")),
+        split="dev" if row.get("split") == "dev" else splits.of(source, "train"),
+        method=text_of(row, "method") if fake else "real",
+        source=source,
+        person=text_of(row, "person"),
+        visual=WHOLE if modality in ("video", "both") else (),
+        audio=None if not sounds else WHOLE if modality in ("audio", "both") else (),
+        sync=() if not fake and sounds and not doubtful else None,
+    )
 
 
-def genuine_clips(path: Path, splits: Path | None, split: str) -> dict[Path, str]:
+def _speech_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
+    """Return a sample of a manifest of speech with the columns of `audio/manifest.csv`."""
+    fake, source = as_fake(text_of(row, "label")), text_of(row, "repo")
+    return Sample(
+        path=Path(text_of(row, "path")),
+        split=splits.of(source, "train"),
+        method=text_of(row, "method") if fake else "real",
+        source=source,
+        person=text_of(row, "speaker"),
+        visual=None,
+        audio=WHOLE if fake else (),
+        sync=None,
+    )
+
+
+def _labelled_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
+    """Return a sample of which little more than its label is known."""
+    fake = as_fake(text_of(row, "label"))
+    source, split = text_of(row, "source"), split_word(text_of(row, "split"))
+    return Sample(
+        path=Path(text_of(row, "path")),
+        split=splits.of(source, OWN_SPLITS.get(split, split)),
+        method=(text_of(row, "method") or "unknown") if fake else "real",
+        source=source,
+        person=text_of(row, "person"),
+        visual=None if fake else (),
+        audio=None if fake else (),
+        sync=None,
+        label=fake,
+    )
+
+
+def genuine_clips(
+    path: Path, splits: Path | None, split: str, columns: Columns = OUR_NAMES
+) -> dict[Path, str]:
     """Return the genuine clips of a manifest's split, and who is seen or heard in each.
 
     Raises:
-        ValueError: there are none.
+        InputError: there are none.
     """
-    samples = read_manifest(path, Splits() if splits is None else read_splits(splits))
+    samples = read_manifest(path, Splits() if splits is None else read_splits(splits), columns)
     clips = {s.path: s.person for s in samples if s.split == split and not s.fake}
     if not clips:
-        raise ValueError(f"{path}: no genuine clips in the split {split!r}")
+        there = ", ".join(sorted({s.split for s in samples})) or "none"
+        raise InputError(f"{path}: no genuine clips in the split {split!r}; splits found: {there}")
     return clips
-
-
-def read_forged(path: Path, origins: Mapping[str, Sample] | None = None) -> list[Sample]:
-    """Return the samples of a forging's metadata.json.
-
-    Args:
-        path: the file.
-        origins: the genuine samples by file name: a forged clip is in its origin's split, and
-            where the origin may not be in sync, nobody knows of its forgeries; without, all are
-            in dev and in sync.
-    """
-    samples = []
-    for row in json.loads(path.read_text()):
-        source = row.get("source") or row["original"] or row["file"]
-        origin = None if origins is None else origins[source]
-        spans = {
-            modality: tuple((float(s), float(e)) for s, e in row[f"{modality}_fake_segments"])
-            for modality in MODALITIES
-        }
-        fits = origin is None or origin.sync is not None
-        pictured, sounds = row["video_frames"] > 0, row["audio_channels"] > 0
-        samples.append(
-            Sample(
-                path=path.parent / row["file"],
-                split="dev" if origin is None else origin.split,
-                method=f"forged {row['method']}" if row["n_fakes"] else "real",
-                source="forged" if origin is None else origin.source,
-                person=row["person"],
-                visual=spans["visual"] if pictured else None,
-                audio=spans["audio"] if sounds else None,
-                sync=spans["sync"] if pictured and sounds and fits else None,
-            )
-        )
-    return samples
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def truths() -> dict[str, Callable[[Sample], bool | None]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from extractors.errors import InputError
+from pipelines.data.layouts.reading import json_of, lines_of
 from pipelines.metrics.segment_matching import Array
 
 
@@ -25,22 +26,24 @@ def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Array], dict
         fps: ForgeryNet's labels are in frames, and its list does not tell their rate.
 
     Raises:
-        ValueError: the file has none of these forms.
+        InputError: the file has none of these forms.
     """
     if path.suffix == ".txt":
         return dict(_forgerynet_lines(path, fps)), {}
-    data = json.loads(path.read_text(encoding="utf-8"))
+    data = json_of(path)
     segments: dict[str, Array] = {}
     lengths: dict[str, float] = {}
     try:
         for name, spans, length in _truth(data):
             if name in segments:
-                raise ValueError(f"a second entry for {name}")
+                raise InputError(f"a second entry for {name}")
             segments[name] = np.array(spans, dtype=float).reshape(-1, 2)
+            if (np.diff(segments[name]) < 0).any():
+                raise ValueError(f"{name}: expected (start, end), got an end before its start")
             if length is not None:
                 lengths[name] = float(length)
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path}: no file of true segments: {error!r}") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{path}: no file of true segments: {error!r}") from error
     return segments, lengths
 
 
@@ -57,13 +60,11 @@ def _truth(data: Any) -> Iterator[tuple[str, Any, float | None]]:
 
 
 def _forgerynet_lines(path: Path, fps: float) -> Iterator[tuple[str, Array]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
+    for number, words in lines_of(path):
         try:
-            count, name, *numbers = line.split()
+            count, name, *numbers = words
             triples = np.array(numbers[: 3 * int(count)], dtype=int).reshape(int(count), 3)
         except ValueError as error:
-            raise ValueError(f"{path}: line {number}: {error}") from error
+            raise InputError(f"{path}: line {number}: {error}") from error
         start, frames = triples[triples[:, 2] == 1, :2].T
         yield name, np.stack([start, start + frames], axis=1) / fps  # [start, start + count)

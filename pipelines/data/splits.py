@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from extractors.errors import InputError
 from pipelines.data.manifest import Record
 
 Protocol = Literal["within", "cross-forgery", "cross-domain", "both"]
@@ -33,10 +34,10 @@ def split_by_person(
         seed: same seed, same splits.
 
     Raises:
-        ValueError: the shares do not add up to 1.
+        InputError: the shares do not add up to 1.
     """
     if abs(sum(shares) - 1) > 1e-9 or min(shares) < 0:
-        raise ValueError(f"expected three shares that add up to 1, got {shares}")
+        raise InputError(f"expected three shares that add up to 1, got {shares}")
     everyone = list(records)
     together = _components(everyone)
     weight = Counter(together[_persons(r)[0]] for r in everyone)
@@ -107,10 +108,10 @@ def protocol_records(
     The records' own splits keep training and test apart; with none, split by person first.
 
     Raises:
-        ValueError: the protocol is unknown, or it leaves training or test without both classes.
+        InputError: the protocol is unknown, or it leaves training or test without both classes.
     """
     if protocol not in get_args(Protocol):
-        raise ValueError(f"expected protocol {', '.join(get_args(Protocol))}, got {protocol!r}")
+        raise InputError(f"expected protocol {', '.join(get_args(Protocol))}, got {protocol!r}")
     same_method, same_domain = protocol in ("within", "cross-domain"), protocol in (
         "within", "cross-forgery",
     )  # fmt: skip
@@ -124,5 +125,5 @@ def protocol_records(
             chosen["test"].append(record)
     for split in ("train", "test"):
         if len({record.fake for record in chosen[split]}) < 2:
-            raise ValueError(f"{protocol}: no genuine or no forged records left in {split}")
+            raise InputError(f"{protocol}: no genuine or no forged records left in {split}")
     return [record for split in SPLIT_NAMES for record in chosen[split]]

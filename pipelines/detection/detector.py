@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from extractors.errors import InputError
 from fusion.transformer import CrossModalTransformer, FusionConfig, LagProbe, LagProfile
 from pipelines.config import from_dict, to_dict
 from temporal.experts import CONTEXT, EXPERTS, ExpertConfig, build_experts, normalise
@@ -238,23 +239,25 @@ def load_detector(path: Path, device: str = "cpu") -> Detector:
     """Return the detector that a file holds, ready to judge.
 
     Raises:
-        ValueError: the file is no detector of this format.
+        InputError: the file is no detector of this format.
         FileNotFoundError: there is no such file.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no weights at {path}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("cuda: there is no CUDA device that PyTorch can use here")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file: {error}") from error
+        raise InputError(f"{path}: not a safetensors file: {error}") from error
     if metadata.get("format") != "avdetect detector 7":
-        raise ValueError(f"{path}: not the weights of an avdetect detector")
+        raise InputError(f"{path}: not the weights of an avdetect detector")
     config = from_dict(DetectorConfig, json.loads(metadata["config"]), str(path))
     detector = Detector(config)
     try:
         detector.load_state_dict(state)
     except RuntimeError as error:
-        raise ValueError(f"{path}: weights and config do not fit: {error}") from error
+        raise InputError(f"{path}: weights and config do not fit: {error}") from error
     return detector.to(device).eval()

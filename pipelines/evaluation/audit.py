@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from extractors.errors import InputError
 from extractors.media import Clip, MediaError, open_media
 from pipelines.data.samples import OnStep, Sample
 from pipelines.metrics.classification import Array, auc, bootstrap_interval
@@ -42,7 +43,7 @@ def audit(
         on_step: told how many clips are read, and of how many.
 
     Raises:
-        ValueError: fewer than ten readable clips of a class.
+        InputError: fewer than ten readable clips of a class.
     """
     table: dict[Path, Statistics] = {}
     everyone = [*samples, *train]
@@ -53,7 +54,7 @@ def audit(
     judged = [sample for sample in samples if sample.path in table]
     labels = np.array([sample.fake for sample in judged], dtype=float)
     if min(labels.sum(), len(labels) - labels.sum()) < 2 * FOLDS:
-        raise ValueError(f"the audit needs {2 * FOLDS} readable clips of each class")
+        raise InputError(f"the audit needs {2 * FOLDS} readable clips of each class")
     rows = [table[sample.path] for sample in judged]
     groups = [sample.person or str(sample.path) for sample in judged]
     found: dict[str, Any] = {"given": len(samples), "read": len(judged)}

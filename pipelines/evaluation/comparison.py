@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from extractors.errors import InputError
 from pipelines.data.samples import Sample
 from pipelines.metrics.classification import FAILED
 from pipelines.metrics.paired import paired_auc
@@ -28,7 +29,7 @@ def compare(
         missing.append(sum(score is None for score in scores))
         columns.append([FAILED if score is None else score for score in scores])
     if len(samples) in missing:
-        raise ValueError("one of the two result files scores no clip of the truth")
+        raise InputError("one of the two result files scores no clip of the truth")
     return {
         "given": len(samples),
         "imputed": missing[0],

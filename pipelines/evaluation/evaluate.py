@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from extractors.errors import InputError
 from pipelines.data.samples import OnStep, Sample, Splits, read_forged, read_manifest, read_splits
 from pipelines.detection.session import DetectorSession, WeightsSpec
 from pipelines.evaluation.audit import audit
@@ -78,7 +79,7 @@ def evaluate_files(
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: the files do not fit each other.
+        InputError: the files do not fit each other.
     """
     metrics: dict[str, Any] = {"predictions": str(predictions), "truth": str(truth)}
     metrics["command"] = command
@@ -115,7 +116,7 @@ def evaluate_files(
         metrics |= clip_metrics(samples, results, protocol)
         metrics["frames"] = frame_metrics(samples, frames, pool)
     elif more:
-        raise ValueError(
+        raise InputError(
             "comparing, auditing, timelines, perturbing and probing need results and a manifest"
         )
     else:
@@ -137,7 +138,7 @@ def _perturbed(
 ) -> dict[str, Any]:
     """Return how much worse the model that made the results is on perturbed clips."""
     if out is None:
-        raise ValueError("perturbing needs --out, where the perturbed results are kept")
+        raise InputError("perturbing needs --out, where the perturbed results are kept")
     chosen, kept = chosen_clips(samples, perturbing.clips), out / PERTURBED
     on_plan(work_ahead(chosen, results, perturbing, kept, session.model))
     return robustness(chosen, results, judge_perturbed(chosen, session, perturbing, kept, on_step))
@@ -147,7 +148,7 @@ def _own_session(results: Mapping[str, Row], model: WeightsSpec) -> DetectorSess
     """Return the loaded model, which must be the one that made the results."""
     session = model.load()
     if [made["sha256"] for made in models(results)] != [session.model["sha256"]]:
-        raise ValueError(
+        raise InputError(
             f"the results were not made by {session.model['name']}, which is to judge the clips "
             "again; name the weights that made them with --weights"
         )

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from extractors.errors import InputError
 from pipelines.data.samples import Sample
 from pipelines.metrics.classification import Array, auc, average_precision, balanced_accuracy, eer
 from pipelines.results.reading import Row, results_of
@@ -68,10 +69,10 @@ def pooled(scores: Array, rule: str) -> float:
     - "genconvit": the mean over each (F // 15)th frame.
 
     Raises:
-        ValueError: the rule is unknown.
+        InputError: the rule is unknown.
     """
     if rule not in POOLS:
-        raise ValueError(f"expected a rule of {', '.join(POOLS)}, got {rule!r}")
+        raise InputError(f"expected a rule of {', '.join(POOLS)}, got {rule!r}")
     return POOLS[rule](scores)
 
 
@@ -82,21 +83,21 @@ def read_frame_scores(path: Path) -> dict[str, Array]:
     folder that is named like its video.
 
     Raises:
-        ValueError: a column is missing, a score is no probability, or there is no row.
+        InputError: a column is missing, a score is no probability, or there is no row.
     """
     scores: dict[str, list[float]] = defaultdict(list)
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         columns = set(rows.fieldnames or ())
         if "score" not in columns or not columns & {"video", "frame"}:
-            raise ValueError(
+            raise InputError(
                 f"{path}: expected columns score and video or frame, got {', '.join(columns)}"
             )
         for row in rows:
             name = row["video"] if "video" in columns else _folder(row["frame"])
             scores[name].append(_checked(row["score"], f"{path}: line {rows.line_num}"))
     if not scores:
-        raise ValueError(f"{path}: has no frame")
+        raise InputError(f"{path}: has no frame")
     return {name: np.array(values) for name, values in scores.items()}
 
 
@@ -111,7 +112,7 @@ def _checked(word: str | None, place: str) -> float:
     except ValueError:
         score = float("nan")
     if not 0 <= score <= 1:
-        raise ValueError(f"{place}: expected a score from 0 to 1, got {word!r}")
+        raise InputError(f"{place}: expected a score from 0 to 1, got {word!r}")
     return score
 
 
@@ -121,7 +122,7 @@ def frames_of(samples: Sequence[Sample], frames: Mapping[str, Array]) -> dict[st
     rows: dict[str, Row] = {}
     for name, scores in frames.items():
         if (key := str(_bare(PurePath(name)))) in rows:
-            raise ValueError(f"the frames name the video {key} in two ways")
+            raise InputError(f"the frames name the video {key} in two ways")
         rows[key] = {"frames": scores}
     found = results_of([Path(path) for path in bare], rows)
     return {bare[Path(path)]: row["frames"] for path, row in found.items()}

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from extractors.clock import SAMPLES_PER_STEP, STEP_RATE
+from extractors.errors import InputError
 from extractors.faces import FaceTrack
 from extractors.media import Clip, MediaError
 from pipelines.forge.clip import forge_clip
@@ -78,7 +79,7 @@ def forge_directory(
         on_step: told how many sources are done, and of how many.
 
     Raises:
-        ValueError: no sources, `out` holds some of them or lies among them, or it holds clips of
+        InputError: no sources, `out` holds some of them or lies among them, or it holds clips of
             other settings.
     """
     files = find_sources(sources)
@@ -211,7 +212,7 @@ def _keep_apart(files: Mapping[str, Path], sources: Path | list[Path], out: Path
     folder = out.resolve()
     inside = isinstance(sources, Path) and folder.is_relative_to(sources.resolve())
     if inside or any(path.resolve().parent == folder for path in files.values()):
-        raise ValueError(f"{out} is where the real clips are; choose another folder")
+        raise InputError(f"{out} is where the real clips are; choose another folder")
 
 
 def _choose_donors(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from extractors.clock import SAMPLE_RATE, STEP_RATE
+from extractors.errors import InputError
 from extractors.media import write_clip
 from pipelines.forge.scene import Forged
 from pipelines.forge.segments import SegmentConfig, Segments
@@ -129,7 +130,7 @@ def claim_folder(out: Path, settings: Row) -> None:
     path = out / "settings.json"
     wanted = json.loads(json.dumps(settings))
     if path.exists() and json.loads(path.read_text()) != wanted:
-        raise ValueError(f"{out} holds clips forged with other settings; choose another folder")
+        raise InputError(f"{out} holds clips forged with other settings; choose another folder")
     write_json(path, wanted)
 
 

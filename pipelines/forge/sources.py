@@ -11,6 +11,7 @@ import numpy as np
 
 from extractors.clip import Array, Frames
 from extractors.clock import SAMPLES_PER_STEP
+from extractors.errors import InputError
 from extractors.faces import FaceTrack, track_faces
 from extractors.media import Clip, MediaConfig, open_media
 from pipelines.forge.picture.geometry import face_width
@@ -45,7 +46,7 @@ def find_sources(sources: Path | list[Path]) -> dict[str, Path]:
     """Return the media files of a folder and its subfolders, or of a list, by name.
 
     Raises:
-        ValueError: there are none, or two of the same name.
+        InputError: there are none, or two of the same name.
     """
     if isinstance(sources, Path):
         files = sorted(p for p in sources.rglob("*") if p.suffix.lower() in SUFFIXES)
@@ -56,9 +57,9 @@ def find_sources(sources: Path | list[Path]) -> dict[str, Path]:
     found = dict(zip(names, files, strict=True))
     stems = {Path(name).stem for name in names}
     if not files:
-        raise ValueError(f"no media files in {sources}: expected one of {', '.join(SUFFIXES)}")
+        raise InputError(f"no media files in {sources}: expected one of {', '.join(SUFFIXES)}")
     if len(stems) < len(files):
-        raise ValueError(f"expected {len(files)} files of different names, got {len(stems)} names")
+        raise InputError(f"expected {len(files)} files of different names, got {len(stems)} names")
     return found
 
 

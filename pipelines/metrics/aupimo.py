@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from extractors.errors import AvdetectError
+from extractors.errors import AvdetectError, InputError
 from pipelines.metrics.classification import Array
 
 BOUNDS = (1e-3, 1e-2)  # false positive rates over which the recall is averaged
@@ -55,11 +55,11 @@ def temporal_aupimo(
 
     Raises:
         TooFewStepsError: fewer than 10 / lower bound real steps, or too few distinct scores.
-        ValueError: bounds out of order, no forged video, or one without a forged step.
+        InputError: bounds out of order, no forged video, or one without a forged step.
     """
     low, high = bounds
     if not 0 < low < high <= 1:
-        raise ValueError(f"expected bounds 0 < lower < upper <= 1, got {bounds}")
+        raise InputError(f"expected bounds 0 < lower < upper <= 1, got {bounds}")
     steps = sum(map(len, real))
     if steps < STEPS_PER_RATE / low:
         raise TooFewStepsError(
@@ -67,7 +67,7 @@ def temporal_aupimo(
             f"{STEPS_PER_RATE / low:.0f}"
         )
     if not forged or not all(mask.any() for _, mask in forged):
-        raise ValueError("expected one forged video or more, each with a forged step")
+        raise InputError("expected one forged video or more, each with a forged step")
     thresholds, rates = _false_positive_rates(real)
     within = (rates >= low) & (rates <= high)
     if within.sum() <= FEWEST_POINTS:

@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from extractors.errors import InputError
+
 Array = NDArray[np.float64]
 Metric = Callable[[Array, Array], float]
 
@@ -75,7 +77,7 @@ def eer(
     if variant == "deepsafe":
         return float(np.maximum(alarm, miss).min())
     if variant != "hull":
-        raise ValueError(
+        raise InputError(
             f"expected variant 'hull', 'deepfakebench', 'asvspoof' or 'deepsafe', got {variant!r}"
         )
     alarm, miss = _lower_hull(alarm, miss)
@@ -185,28 +187,28 @@ def bootstrap_interval(
 def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
     fake, score = np.asarray(labels, dtype=float), np.asarray(scores, dtype=float)
     if fake.ndim != 1 or fake.shape != score.shape or not len(fake):
-        raise ValueError(
+        raise InputError(
             f"expected as many labels as scores, one or more, got shapes {fake.shape} "
             f"and {score.shape}"
         )
     if not np.isin(fake, (0, 1)).all():
-        raise ValueError(f"expected labels 0 (real) and 1 (fake), got {np.unique(fake)[:5]}")
+        raise InputError(f"expected labels 0 (real) and 1 (fake), got {np.unique(fake)[:5]}")
     if np.isnan(score).any():
-        raise ValueError(f"expected a score for every clip, got {np.isnan(score).sum()} NaN")
+        raise InputError(f"expected a score for every clip, got {np.isnan(score).sum()} NaN")
     return fake, score
 
 
 def _both_classes(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
     fake, score = _checked(labels, scores)
     if len(np.unique(fake)) < 2:
-        raise ValueError(f"expected real and fake clips, got {len(fake)} of label {fake[0]:.0f}")
+        raise InputError(f"expected real and fake clips, got {len(fake)} of label {fake[0]:.0f}")
     return fake, score
 
 
 def _probabilities(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
     fake, score = _checked(labels, scores)
     if score.min() < 0 or score.max() > 1:
-        raise ValueError(
+        raise InputError(
             f"expected probabilities in [0, 1], got {score.min():.4g} to {score.max():.4g}"
         )
     return fake, score

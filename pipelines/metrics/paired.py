@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from extractors.errors import InputError
 from pipelines.metrics.classification import Array, auc
 
 NORMAL_975 = 1.959963984540054  # a standard normal value lies below it 97.5 times of 100
@@ -56,5 +57,5 @@ def _share_below(values: Array, ordered: Array) -> Array:
 
 def _variance_of_mean(values: Array) -> float:
     if len(values) < 2:
-        raise ValueError("expected two or more real and two or more fake clips to compare on")
+        raise InputError("expected two or more real and two or more fake clips to compare on")
     return float(values.var(ddof=1) / len(values))

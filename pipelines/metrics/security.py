@@ -15,6 +15,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from extractors.errors import InputError
+
 MOST_GREAT = sqrt(pi / 2)  # the highest GREAT score
 
 
@@ -68,11 +70,11 @@ def great_score(labels: ArrayLike, probabilities: ArrayLike) -> Great:
     with unit Gaussian noise, on average; of a classifier that is not smoothed it is a heuristic.
 
     Raises:
-        ValueError: no clips, or probabilities outside [0, 1].
+        InputError: no clips, or probabilities outside [0, 1].
     """
     fake, probability = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
     if not len(fake) or probability.min() < 0 or probability.max() > 1:
-        raise ValueError("expected one clip or more, with probabilities in [0, 1]")
+        raise InputError("expected one clip or more, with probabilities in [0, 1]")
     margin = np.where(fake == 1, 2 * probability - 1, 1 - 2 * probability)
     score = float((MOST_GREAT * margin.clip(0)).mean())
     reach = MOST_GREAT * sqrt(log(2 / 0.05) / (2 * len(fake)))
@@ -103,7 +105,7 @@ def noise_ceiling(distance: float, sigma: float) -> NoiseCeiling:
     Gaussian noise of standard deviation sigma is added to both (Saberi and others, ICLR 2024).
     """
     if distance < 0 or sigma <= 0:
-        raise ValueError(f"expected distance >= 0 and sigma > 0, got {distance} and {sigma}")
+        raise InputError(f"expected distance >= 0 and sigma > 0, got {distance} and {sigma}")
     ratio = distance / sigma
     variation = erf(ratio / (2 * sqrt(2)))
     auc = NormalDist().cdf(ratio / sqrt(2))

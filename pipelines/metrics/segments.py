@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from extractors.errors import InputError
 from pipelines.metrics.segment_matching import (
     RECALL_IOUS,
     Array,
@@ -130,10 +131,10 @@ def localization(
         fps: predicted starts and ends are divided by it (25 for LAV-DF's frame numbers).
 
     Raises:
-        ValueError: a NaN, a wrong row, or videos that only one of the two files knows.
+        InputError: a NaN, a wrong row, or videos that only one of the two files knows.
     """
     if protocol not in get_args(Protocol):
-        raise ValueError(f"expected protocol {', '.join(get_args(Protocol))}, got {protocol!r}")
+        raise InputError(f"expected protocol {', '.join(get_args(Protocol))}, got {protocol!r}")
     videos = _videos(predictions, truth, protocol, fps)
     ious = AP_IOUS[protocol] if ious is None else ious
     counts = AR_COUNTS[protocol] if counts is None else counts
@@ -169,9 +170,9 @@ def _videos(
     unknown = [name for name in predictions if name not in truth]
     single = protocol in ("lavdf", "av1m")
     if missing and single:
-        raise ValueError(f"{protocol} needs rows for every video, and has none for {missing[:3]}")
+        raise InputError(f"{protocol} needs rows for every video, and has none for {missing[:3]}")
     if unknown and protocol == "avdetect":
-        raise ValueError(f"the predictions have {unknown[:3]}, which the truth does not know")
+        raise InputError(f"the predictions have {unknown[:3]}, which the truth does not know")
     videos = {}
     pooled = protocol in ("activitynet", "forgerynet")
     for name in [*predictions, *missing] if pooled else truth:
@@ -198,14 +199,14 @@ def _table(rows: Rows, columns: tuple[str, ...], name: str) -> Array:
         return _without_nan(rows.astype(float), columns, name)
     wrong = [row for row in rows if len(row) != len(columns)]
     if wrong:
-        raise ValueError(f"{name}: expected rows ({', '.join(columns)}), got {wrong[0]}")
+        raise InputError(f"{name}: expected rows ({', '.join(columns)}), got {wrong[0]}")
     table = np.array(rows, dtype=float).reshape(len(rows), len(columns))
     return _without_nan(table, columns, name)
 
 
 def _without_nan(table: Array, columns: tuple[str, ...], name: str) -> Array:
     if np.isnan(table).any():
-        raise ValueError(f"{name}: expected {', '.join(columns)} as numbers, got NaN")
+        raise InputError(f"{name}: expected {', '.join(columns)} as numbers, got NaN")
     return table
 
 
@@ -236,7 +237,7 @@ def _false_per_minute(
         return None
     unknown = [name for name in alarms if name not in durations]
     if unknown:
-        raise ValueError(f"expected the duration of every real video, got none for {unknown[:3]}")
+        raise InputError(f"expected the duration of every real video, got none for {unknown[:3]}")
     return 60 * sum(alarms.values()) / sum(durations[name] for name in alarms)
 
 

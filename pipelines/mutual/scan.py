@@ -13,7 +13,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +22,7 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from extractors.errors import InputError
 from pipelines.detection.session import STARTER
 from pipelines.mutual.worker import (
     GroupScorer,
@@ -44,6 +45,7 @@ from pipelines.scan.tasks import PieceStore
 from pipelines.scan.worker import Judge, LoopPool
 from pipelines.storage.files import write_whole
 from pipelines.storage.sources import Video, videos_of
+from pipelines.storage.tables import Columns
 
 GROUP = 200  # files that are compared with each other at most
 Load = Callable[[], Any]
@@ -60,6 +62,7 @@ class MutualConfig:
     fresh: bool = False  # take all tokens anew
     address: str | None = None  # of a Ray cluster; None: one on this machine, for this run
     limit: float = 300.0  # seconds without progress after which a file is given up
+    columns: Columns = field(default_factory=dict)  # what a manifest calls our columns
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,11 @@ def scan_mutual(
         SourceError: the source cannot be read.
         ResultError: the results cannot be written.
         PlanError, PoolError: there are no such workers, or none comes up.
-        ValueError, OSError: fewer than three files can be compared, or weights cannot be loaded.
+        InputError, OSError: fewer than three files can be compared, or weights cannot be loaded.
     """
     model = model_of(config.weights)
     folder = (out / f"mutual-{config.modality}-{model['sha256'][:12]}").absolute()
-    videos = list({video.path: video for video in videos_of(source)}.values())
+    videos = list({video.path: video for video in videos_of(source, config.columns)}.values())
     with cluster(config.address) as found:
         plan = plan_scan(found, "cpu", config.workers, judges=0)
         on_begin(Beginning(folder, 0, len(videos), plan))
@@ -166,10 +169,10 @@ def _groups(contents: Sequence[str], folder: Path) -> list[Path]:
     A list is named by what is in it, so that its scores are found again.
 
     Raises:
-        ValueError: there are fewer than three contents.
+        InputError: there are fewer than three contents.
     """
     if len(contents) < 3:
-        raise ValueError(
+        raise InputError(
             f"mutual scoring compares files: expected 3 or more to compare, got {len(contents)}"
         )
     count = -(-len(contents) // GROUP)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from extractors.errors import InputError
 from temporal.segment import MODALITIES
 
 Row = dict[str, Any]
@@ -43,17 +44,17 @@ def read_results(path: Path, timelines: bool = False) -> dict[str, Row]:
     rows (score, start, end).
 
     Raises:
-        ValueError: a line is no result, two are of one path, a score is no probability, or the
+        InputError: a line is no result, two are of one path, a score is no probability, or the
             folder holds no result set.
     """
     results: dict[str, Row] = {}
     models: dict[str, Row] = {}
     for place, row in _rows(path, timelines):
         if row["path"] in results:
-            raise ValueError(f"{place}: a second result for {Path(row['path']).name}")
+            raise InputError(f"{place}: a second result for {Path(row['path']).name}")
         wrong = {n: row[n] for n in SCORES if not _probability(row.get(n))}
         if wrong:
-            raise ValueError(f"{place}: expected scores from 0 to 1 or none, got {wrong}")
+            raise InputError(f"{place}: expected scores from 0 to 1 or none, got {wrong}")
         if row.get("model"):  # one object for all: there are few models and many results
             row["model"] = models.setdefault(json.dumps(row["model"], sort_keys=True), row["model"])
         row["seconds"] = (row.pop("elapsed", None) or {}).get("total")
@@ -123,7 +124,7 @@ def _lines(path: Path, timelines: bool) -> Iterator[tuple[str, Row]]:
                 if timelines and result.get("timeline"):
                     row["timeline"] = _curve(result["timeline"])
             except (ValueError, TypeError, KeyError) as error:
-                raise ValueError(f"{path}: line {number} is no result: {error!r}") from error
+                raise InputError(f"{path}: line {number} is no result: {error!r}") from error
             yield f"{path}: line {number}", row
 
 
@@ -138,7 +139,7 @@ def _parts(folder: Path) -> list[Path]:
     sets = sorted({part.parent for part in folder.glob("**/results/part-*.parquet")})
     if len(sets) != 1:
         names = ", ".join(str(place.parent) for place in sets) or "none"
-        raise ValueError(f"{folder}: expected one result set, found {names}")
+        raise InputError(f"{folder}: expected one result set, found {names}")
     return sorted(sets[0].glob("part-*.parquet"))
 
 
@@ -150,11 +151,11 @@ def _parquet_rows(part: Path, columns: Iterable[str]) -> Iterator[Row]:
         with pq.ParquetFile(part) as file:
             there = [name for name in columns if name in file.schema_arrow.names]
             if "path" not in there:
-                raise ValueError(f"{part}: has no column path")
+                raise InputError(f"{part}: has no column path")
             for batch in file.iter_batches(batch_size=1024, columns=there):
                 yield from batch.to_pylist()
     except pyarrow.ArrowException as error:
-        raise ValueError(f"{part}: not a Parquet file that can be read: {error}") from error
+        raise InputError(f"{part}: not a Parquet file that can be read: {error}") from error
 
 
 def _curves(part: Path) -> dict[str, npt.NDArray[np.float32]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from extractors.errors import InputError
 from pipelines.metrics.segment_matching import Array
 from pipelines.results.reading import is_results, read_results, segment_table
 
@@ -28,7 +29,7 @@ def read_proposals(path: Path) -> dict[str, Array]:
     Videos are turned into arrays one by one: a file of millions of rows fits in memory.
 
     Raises:
-        ValueError: the file has none of these forms, or a video twice.
+        InputError: the file has none of these forms, or a video twice.
     """
     if is_results(path):
         return {name: proposal_table(row) for name, row in read_results(path).items()}
@@ -37,11 +38,11 @@ def read_proposals(path: Path) -> dict[str, Array]:
     try:
         for name, rows in _members(text, "results"):
             if name in found:
-                raise ValueError(f"a second entry for {name}")
+                raise InputError(f"a second entry for {name}")
             found[name] = _proposal_table(rows)
         return found
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path}: no file of proposed segments: {error}") from error
+        raise InputError(f"{path}: no file of proposed segments: {error}") from error
 
 
 def read_reported(path: Path) -> dict[str, Array] | None:
@@ -69,7 +70,7 @@ def matched(predictions: Mapping[str, Array], truth: Mapping[str, Array]) -> dic
         ]
         key = name if name in truth else (known or [name])[0]
         if key in found:
-            raise ValueError(f"two predictions for {key}")
+            raise InputError(f"two predictions for {key}")
         found[key] = rows
     return found
 
@@ -78,7 +79,7 @@ def _members(text: str, wrapper: str) -> Iterator[tuple[str, Any]]:
     """Yield the members of a JSON object, or of the one that it has under `wrapper`."""
     place = _skip(text, 0)
     if text[place : place + 1] != "{":
-        raise ValueError("expected a JSON object")
+        raise InputError("expected a JSON object")
     place = _skip(text, place + 1)
     while text[place : place + 1] == '"':
         name, place = _DECODER.raw_decode(text, place)
@@ -93,7 +94,7 @@ def _members(text: str, wrapper: str) -> Iterator[tuple[str, Any]]:
         if text[place : place + 1] == ",":
             place = _skip(text, place + 1)
     if text[place : place + 1] != "}":
-        raise ValueError(f"no JSON from character {place} on")
+        raise InputError(f"no JSON from character {place} on")
 
 
 def _skip(text: str, place: int) -> int:
@@ -107,7 +108,7 @@ def _proposal_table(rows: list[Any]) -> Array:
     """Return rows (score, start, end), of lists or of ActivityNet's objects."""
     flat = [[row["score"], *row["segment"]] if isinstance(row, dict) else row for row in rows]
     if any(len(row) != 3 for row in flat):
-        raise ValueError("expected rows (score, start, end)")
+        raise InputError("expected rows (score, start, end)")
     return np.array(flat, dtype=float).reshape(-1, 3)
 
 

@@ -23,6 +23,7 @@ from pipelines.scan.plan import Plan, Resources, plan_scan
 from pipelines.scan.ray_pool import RayPool
 from pipelines.scan.summary import summarise, write_summary
 from pipelines.storage.sources import extra_columns, videos_of
+from pipelines.storage.tables import OUR_NAMES, Columns
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class ScanConfig:
     fresh: bool = False  # forget what earlier runs of this model and configuration judged
     address: str | None = None  # of a Ray cluster; None: one on this machine, for this run
     limit: float = 300.0  # seconds without progress after which a video is given up
+    columns: Columns = field(default_factory=dict)  # what a manifest calls our columns
 
 
 @dataclass(frozen=True)
@@ -65,20 +67,22 @@ def scan_corpus(
         PoolError: there is no cluster, or no worker comes up.
         ValueError, OSError: the model cannot be loaded.
     """
-    begins = _begins(source, out)
+    begins = _begins(source, out, config.columns)
     with ExitStack() as stack:
         aside = stack.enter_context(ThreadPoolExecutor(1))
         loading = aside.submit(identity_of, config.model, config.timelines)
         found = stack.enter_context(_cluster(config)) if begins else None  # meanwhile
         identity = loading.result()
-        results = stack.enter_context(open_results(source, out, identity, config.fresh))
-        total = sum(1 for _ in todo(source, results))
+        results = stack.enter_context(
+            open_results(source, out, identity, config.fresh, config.columns)
+        )
+        total = sum(1 for _ in todo(source, results, config.columns))
         if total:
             found = found or stack.enter_context(_cluster(config))
             plan = _planned(config, found)
             on_begin(Beginning(results.folder, len(results), total, plan))
             pool = stack.enter_context(closing(_pool(config, identity["model"], plan)))
-            progress = run(source, results, pool, total, on_progress)
+            progress = run(source, results, pool, total, on_progress, config.columns)
         else:
             on_begin(Beginning(results.folder, len(results), 0, None))
             progress = Progress(0, 0, 0, 0.0)
@@ -103,13 +107,13 @@ def _planned(config: ScanConfig, found: Resources) -> Plan:
     return plan_scan(found, config.model.device, config.workers, config.judges, config.cores)
 
 
-def _begins(source: str, out: Path) -> bool:
+def _begins(source: str, out: Path, columns: Columns) -> bool:
     """Return whether there surely is something to do, for which Ray may start at once.
 
     Raises:
         SourceError: the source cannot be read.
     """
-    first = next(videos_of(source), None)
+    first = next(videos_of(source, columns), None)
     return first is not None and not any(out.glob("*/set.json"))
 
 
@@ -141,14 +145,20 @@ def identity_of(model: WeightsSpec, timelines: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def open_results(source: str, out: Path, identity: dict[str, Any], fresh: bool) -> ResultSet:
+def open_results(
+    source: str,
+    out: Path,
+    identity: dict[str, Any],
+    fresh: bool,
+    columns: Columns = OUR_NAMES,
+) -> ResultSet:
     """Return the result set of this model and configuration; `fresh` empties it first.
 
     Raises:
         SourceError: the source's manifest cannot be read.
         ResultError: the set cannot be used.
     """
-    extra = [(name, _type_of(kind)) for name, kind in extra_columns(source)]
+    extra = [(name, _type_of(kind)) for name, kind in extra_columns(source, columns)]
     if fresh:
         ResultSet(out, identity).close()  # complains where another scan is at work
         shutil.rmtree(out / set_name(identity))

@@ -18,6 +18,7 @@ from pipelines.scan.agenda import Agenda, Outcome
 from pipelines.scan.tasks import PieceStore, Task
 from pipelines.storage.local_copy import ScratchError
 from pipelines.storage.sources import Video, check_source, videos_of
+from pipelines.storage.tables import OUR_NAMES, Columns
 
 WAIT = 0.5  # seconds between two looks at the workers
 
@@ -61,13 +62,18 @@ class Progress:
 OnProgress = Callable[[Progress], None]
 
 
-def todo(source: str, results: ResultSet) -> Iterator[Video]:
-    """Yield the source's videos that have no row yet."""
-    return (video for video in videos_of(source) if video.path not in results)
+def todo(source: str, results: ResultSet, columns: Columns = OUR_NAMES) -> Iterator[Video]:
+    """Yield the source's videos that have no row yet; `columns` as in `videos_of`."""
+    return (video for video in videos_of(source, columns) if video.path not in results)
 
 
 def run(
-    source: str, results: ResultSet, pool: Pool, total: int, on_progress: OnProgress
+    source: str,
+    results: ResultSet,
+    pool: Pool,
+    total: int,
+    on_progress: OnProgress,
+    columns: Columns = OUR_NAMES,
 ) -> Progress:
     """Return how it went, when every video of the source has its row.
 
@@ -79,7 +85,7 @@ def run(
     begin = time.perf_counter()
     progress = Progress(total, 0, 0, 0.0)
     pieces = PieceStore(results.folder / "pieces")
-    for row in judged_rows(source, todo(source, results), pool, pieces):
+    for row in judged_rows(source, todo(source, results, columns), pool, pieces):
         results.add(row)
         failed = progress.failed + (row["status"] == "error")
         seconds = time.perf_counter() - begin

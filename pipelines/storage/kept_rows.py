@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from extractors.errors import InputError
+
 Row = dict[str, Any]
 Key = tuple[Any, ...]
 
@@ -47,7 +49,7 @@ class KeptRows:
                 if row["model"]["sha256"] == self.model["sha256"]:
                     yield key, row
             except (ValueError, TypeError, KeyError) as error:
-                raise ValueError(f"{path}: line {number} is no kept result: {error!r}") from error
+                raise InputError(f"{path}: line {number} is no kept result: {error!r}") from error
 
 
 def _drop_half_line(path: Path) -> None:

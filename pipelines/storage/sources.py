@@ -1,4 +1,4 @@
-"""A source in, its videos out: a folder, pattern, list, manifest or URI names them, one by one.
+"""The videos of a source: a folder, pattern, list, manifest or URI names them, one by one.
 
 Nothing is gathered: a bucket of ten million objects is listed as it is worked through. What is
 not on this machine stays where it is until a worker fetches it.
@@ -6,27 +6,23 @@ not on this machine stays where it is until a worker fetches it.
 
 from __future__ import annotations
 
-import csv
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from extractors.errors import AvdetectError
+from extractors.errors import InputError
 from pipelines.storage.media_files import SUFFIXES, is_media
 from pipelines.storage.remote import is_uri, kind_of, objects_below
+from pipelines.storage.tables import OUR_NAMES, TABLES, Columns, open_table
 
 PATH_COLUMN = "path"
-
-
-LISTS = (".txt", ".csv", ".parquet")
 VANISHED = "has vanished; what was judged so far is kept"
-BATCH = 4096  # rows of a Parquet manifest that are in memory at once
 
 
-class SourceError(AvdetectError):
+class SourceError(InputError):
     """The source cannot be read. The message is one sentence that names it and the cause."""
 
 
@@ -38,13 +34,13 @@ class Video:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-def videos_of(source: str) -> Iterator[Video]:
+def videos_of(source: str, columns: Columns = OUR_NAMES) -> Iterator[Video]:
     """Yield the videos that a source names, the same ones in the same order every time.
 
     Paths on this machine come out absolute, so that a corpus is the same from every folder.
     Folders and buckets are searched at all depths for names that end like media files; patterns,
     lists and manifests are taken at their word. Relative names in a list or manifest begin at its
-    folder.
+    folder; `columns` tells what a manifest calls its column `path`.
 
     Raises:
         SourceError: there is no such source, it cannot be read, or its manifest has no paths.
@@ -55,7 +51,7 @@ def videos_of(source: str) -> Iterator[Video]:
     elif Path(place).is_dir():
         yield from map(Video, _walk(place))
     elif Path(place).is_file():
-        yield from _file_videos(place)
+        yield from _file_videos(place, columns)
     elif glob.has_magic(source):
         yield from map(Video, filter(os.path.isfile, _matches(place)))
     else:
@@ -91,24 +87,30 @@ def _check_uri(source: str) -> None:
         raise SourceError(f"{source} {VANISHED}")
 
 
-def extra_columns(source: str) -> list[tuple[str, str]]:
+def extra_columns(source: str, columns: Columns = OUR_NAMES) -> list[tuple[str, str]]:
     """Return name and Arrow type of the columns that a manifest has beside the paths.
 
     Raises:
         SourceError: the manifest cannot be read or has no column of paths.
     """
-    suffix = PurePosixPath(source).suffix.lower()
-    if is_uri(source) or not Path(source).is_file() or suffix not in (".csv", ".parquet"):
+    if is_uri(source) or not Path(source).is_file() or not _is_table(source):
         return []
-    if suffix == ".csv":
-        with Path(source).open(encoding="utf-8-sig", newline="") as file:
-            names = csv.DictReader(file).fieldnames or []
-        columns = [(name, "string") for name in names]
-    else:
-        columns = [(f.name, str(f.type)) for f in _parquet(source).schema_arrow]
-    if PATH_COLUMN not in dict(columns):
-        raise SourceError(f"{source}: has no column {PATH_COLUMN!r}; found {list(dict(columns))}")
-    return [(name, kind) for name, kind in columns if name != PATH_COLUMN]
+    try:
+        table = open_table(Path(source), columns)
+        table.need(PATH_COLUMN)
+    except (InputError, OSError) as error:
+        raise _unreadable(source, error) from error
+    return [(name, kind) for name, kind in table.kinds.items() if name != PATH_COLUMN]
+
+
+def _is_table(source: str) -> bool:
+    return PurePosixPath(source).suffix.lower() in TABLES
+
+
+def _unreadable(source: str, error: Exception) -> SourceError:
+    if isinstance(error, InputError):
+        return SourceError(str(error))
+    return SourceError(f"{source}: cannot be read ({error})")
 
 
 def _matches(pattern: str) -> list[str]:
@@ -127,54 +129,25 @@ def _walk(folder: str) -> Iterator[str]:
         yield from (os.path.join(root, n) for n in sorted(names) if is_media(n))  # noqa: PTH118
 
 
-def _file_videos(source: str) -> Iterator[Video]:
+def _file_videos(source: str, columns: Columns) -> Iterator[Video]:
     """Yield what a file names: itself, the lines of a list or the rows of a manifest."""
-    suffix, folder = Path(source).suffix.lower(), Path(source).parent
-    if suffix in SUFFIXES:
+    folder = Path(source).parent
+    if Path(source).suffix.lower() in SUFFIXES:
         yield Video(source)
         return
     try:
-        if suffix == ".csv":
-            yield from _rows(source, _csv_rows(source), folder)
-        elif suffix == ".parquet":
-            yield from _rows(source, _parquet_rows(source), folder)
+        if _is_table(source):
+            table = open_table(Path(source), columns)
+            table.need(PATH_COLUMN)
+            for _, row in table.rows():
+                if path := row.pop(PATH_COLUMN):
+                    yield Video(_placed(str(path), folder), row)
         else:
             with Path(source).open(encoding="utf-8-sig", newline=None) as file:
                 lines = (line.rstrip("\n") for line in file)
                 yield from (Video(_placed(line, folder)) for line in lines if line.strip())
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{source}: cannot be read ({error})") from error
-
-
-def _rows(source: str, rows: Iterable[dict[str, Any]], folder: Path) -> Iterator[Video]:
-    extra_columns(source)  # complains where there are no paths
-    for row in rows:
-        path = row.pop(PATH_COLUMN)
-        if path:
-            yield Video(_placed(str(path), folder), row)
-
-
-def _csv_rows(source: str) -> Iterator[dict[str, Any]]:
-    """Yield a CSV's rows as text: what looks like a number may be a name with leading zeros."""
-    with Path(source).open(encoding="utf-8-sig", newline="") as file:
-        for row in csv.DictReader(file):
-            row.pop(None, None)  # more cells than names
-            yield dict(row)
-
-
-def _parquet_rows(source: str) -> Iterator[dict[str, Any]]:
-    for batch in _parquet(source).iter_batches(batch_size=BATCH):
-        yield from batch.to_pylist()
-
-
-def _parquet(source: str) -> Any:
-    import pyarrow
-    from pyarrow.parquet import ParquetFile
-
-    try:
-        return ParquetFile(source)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise SourceError(f"{source}: not a Parquet file that can be read ({error})") from error
+    except (InputError, OSError, UnicodeDecodeError) as error:
+        raise _unreadable(source, error) from error
 
 
 def _placed(path: str, folder: Path) -> str:
@@ -186,7 +159,7 @@ def _uri_videos(source: str) -> Iterator[Video]:
     try:
         kind = kind_of(source)
         if kind == "file":
-            if PurePosixPath(source).suffix.lower() in LISTS:
+            if _is_table(source) or source.lower().endswith(".txt"):
                 raise SourceError(f"{source}: a list or manifest must be on this machine")
             yield Video(source)
         elif kind == "folder":

@@ -13,6 +13,7 @@ from zlib import crc32
 
 import numpy as np
 
+from extractors.errors import InputError
 from extractors.media import SAMPLES_PER_STEP, Clip, reencode_frames, reencode_waveform
 from pipelines.stress.operators.coding import CODING, rescaled
 from pipelines.stress.operators.geometry import GEOMETRY
@@ -38,10 +39,10 @@ def perturbed(
         seed: such as the file's name.
 
     Raises:
-        ValueError: the operator or the severity is unknown.
+        InputError: the operator or the severity is unknown.
     """
     if operator not in OPERATORS or severity not in (0, *SEVERITIES):
-        raise ValueError(
+        raise InputError(
             f"expected an operator of {', '.join(OPERATORS)} and a severity from 0 to 5, got "
             f"{operator!r} and {severity!r}"
         )

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from extractors.errors import InputError
 from extractors.media import MediaError, open_media
 from pipelines.data.samples import OnStep, Sample
 from pipelines.detection.session import DetectorSession
@@ -50,7 +51,7 @@ def poison_metrics(
         on_step: told how many clips are read, and of how many.
 
     Raises:
-        ValueError: the file holds something else.
+        InputError: the file holds something else.
     """
     rows = KeptRows(kept, ("path",), session.model)
     faces: dict[str, list[Pictures]] = {"genuine": [], "forged": []}
@@ -135,10 +136,10 @@ def scan(pictures: Pictures, seed: int = 0) -> Scan:
     found as well: compare with pictures that are above suspicion.
 
     Raises:
-        ValueError: fewer than two pictures.
+        InputError: fewer than two pictures.
     """
     if len(pictures) < 2:
-        raise ValueError(f"expected two pictures or more, got {len(pictures)}")
+        raise InputError(f"expected two pictures or more, got {len(pictures)}")
     rest = finest(pictures).reshape(len(pictures), -1)
     rest /= np.sqrt(np.square(rest).mean(axis=1, keepdims=True)).clip(1e-6)  # each counts the same
     signs = np.random.default_rng(seed).choice((-1.0, 1.0), (FLIPS, len(pictures)))

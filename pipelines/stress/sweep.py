@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from extractors.errors import InputError
 from extractors.media import MediaError
 from pipelines.data.samples import OnStep, Sample, truths
 from pipelines.detection.session import DetectorSession
@@ -37,7 +38,7 @@ class Perturbing:
         unknown = [name for name in self.operators if name not in OPERATORS]
         wrong = [severity for severity in self.severities if severity not in SEVERITIES]
         if unknown or wrong:
-            raise ValueError(
+            raise InputError(
                 f"unknown operators {unknown} or severities {wrong}; known operators: "
                 f"{', '.join(OPERATORS)}"
             )
@@ -89,7 +90,7 @@ def judge_perturbed(
         on_step: told how many clips are judged, and of how many.
 
     Raises:
-        ValueError: the file holds something else.
+        InputError: the file holds something else.
     """
     wanted = perturbing.cases(samples)
     rows = KeptRows(kept, KEY, session.model)

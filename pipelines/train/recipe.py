@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipelines.data.samples import (
-    Sample,
-    read_audio_manifest,
-    read_forged,
-    read_splits,
-    read_video_manifest,
-)
+from pipelines.data.manifest import WHOLE
+from pipelines.data.samples import Sample, read_manifest, read_splits
 from pipelines.data.stream_cache import StreamCache
+from pipelines.data.truth import read_forged
 from pipelines.detection.detector import PROBES, DetectorConfig
 from pipelines.train.clips import TrainClip, train_clip
 from pipelines.train.fit import Run
@@ -25,8 +21,9 @@ from pipelines.train.stage import StageConfig
 class DataConfig:
     """Where the training clips are."""
 
-    videos: str | None = None  # manifest.csv of clips
-    sounds: str | None = None  # manifest.csv of speech
+    videos: str | None = None  # manifest of clips
+    sounds: str | None = None  # manifest of speech
+    columns: dict[str, str] = field(default_factory=dict)  # our names of their columns -> theirs
     forged: tuple[str, ...] = ()  # metadata.json of forged clips
     splits: str = "configs/splits.yaml"
     cache: str = "cache/streams"
@@ -87,10 +84,16 @@ def read_samples(config: DataConfig) -> list[Sample]:
     splits = read_splits(Path(config.splits))
     samples: list[Sample] = []
     if config.videos:
-        samples += read_video_manifest(Path(config.videos), splits)
+        samples += read_manifest(Path(config.videos), splits, config.columns)
     if config.sounds:
-        samples += read_audio_manifest(Path(config.sounds), splits)
+        samples += map(_sound, read_manifest(Path(config.sounds), splits, config.columns))
     origins = {sample.path.name: sample for sample in samples}
     for metadata in config.forged:
         samples += read_forged(Path(metadata), origins)
     return samples
+
+
+def _sound(sample: Sample) -> Sample:
+    """Return a sample of sound alone: what is forged of it is the sound."""
+    audio = WHOLE if sample.fake and sample.audio is None else sample.audio
+    return replace(sample, visual=None, audio=audio)

@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from extractors.errors import InputError
 from pipelines.config import load_config
 from pipelines.detection.detector import PROBES, Detector, save_detector
 from pipelines.train.calibrate import calibrate
@@ -111,14 +112,14 @@ def load_stem(detector: Detector, path: Path) -> None:
     """Give the appearance expert the layers of an ImageNet network that it shares with it.
 
     Raises:
-        ValueError: the file does not hold torchvision's MobileNetV2.
+        InputError: the file does not hold torchvision's MobileNetV2.
     """
     stem = detector.experts.get_submodule("appearance.stem")
     given = {n.removeprefix("features."): t for n, t in load_file(path).items()}
     try:
         stem.load_state_dict({name: given[name] for name in stem.state_dict()})
     except (KeyError, RuntimeError) as error:
-        raise ValueError(f"{path}: not the weights of torchvision's mobilenet_v2") from error
+        raise InputError(f"{path}: not the weights of torchvision's mobilenet_v2") from error
 
 
 def _report(done: int, total: int) -> None:

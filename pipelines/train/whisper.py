@@ -17,6 +17,7 @@ from scipy.optimize import nnls
 from torch import Tensor
 from torchaudio.functional import melscale_fbanks
 
+from extractors.errors import InputError
 from extractors.media import SAMPLE_RATE
 from extractors.spectrogram import BANDS, WINDOW
 from pipelines.detection.detector import Detector
@@ -30,7 +31,7 @@ def train_whisper(detector: Detector, clips: Sequence[TrainClip], path: Path, ru
     """Take Whisper's first layers from a file and fit what judges how their tokens spread.
 
     Raises:
-        ValueError: the file does not hold Whisper base.
+        InputError: the file does not hold Whisper base.
         FileNotFoundError: there is no such file.
     """
     judge = detector.whisper
@@ -39,7 +40,7 @@ def train_whisper(detector: Detector, clips: Sequence[TrainClip], path: Path, ru
     try:
         judge.stem.load_state_dict(read_whisper(path))
     except RuntimeError as error:
-        raise ValueError(f"{path}: not the weights of Whisper base") from error
+        raise InputError(f"{path}: not the weights of Whisper base") from error
     judge.bands.copy_(whisper_bands())
     chosen = whole_clips(clips, "mel", "audio")
     levels = [judge.heard(begin(clip, "mel", run)[0]).mean(dim=(0, 2)) for clip in chosen]
@@ -80,7 +81,7 @@ def read_whisper(path: Path) -> dict[str, Tensor]:
     """Return the state of a `WhisperStem`, float16, from the file of a whole model.
 
     Raises:
-        ValueError: the file is not one of CTranslate2's Whisper models in float16 or float32.
+        InputError: the file is not one of CTranslate2's Whisper models in float16 or float32.
         FileNotFoundError: there is no such file.
     """
     state = {}
@@ -88,14 +89,14 @@ def read_whisper(path: Path) -> dict[str, Tensor]:
         try:
             version, kind = _number(file, "I"), _name(file)
             if version != VERSION or kind != "WhisperSpec":
-                raise ValueError(f"it holds {kind!r}, version {version}")
+                raise InputError(f"it holds {kind!r}, version {version}")
             _number(file, "I")  # the revision of the names
             for _ in range(_number(file, "I")):
                 name, tensor = _variable(file)
                 if name is not None:
                     state[name] = tensor
         except (ValueError, KeyError, struct.error) as error:
-            raise ValueError(
+            raise InputError(
                 f"{path}: not CTranslate2's file of a Whisper model: {error}"
             ) from error
     return state

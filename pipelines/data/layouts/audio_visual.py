@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from extractors.errors import InputError
 from pipelines.data.layouts.reading import json_of, media_below, needed, table_rows, word_of
 from pipelines.data.manifest import WHOLE, Record, Spans, as_spans, split_word
 
@@ -95,7 +96,7 @@ def _av1m(path: str, row: dict[str, Any], split: str) -> Record:
     try:
         kind = Manipulation(str(row["modify_type"]).replace("-", "_"))
     except ValueError as error:
-        raise ValueError(f"{path}: unknown modify_type {row['modify_type']!r}") from error
+        raise InputError(f"{path}: unknown modify_type {row['modify_type']!r}") from error
     visual, audio, either = (
         as_spans(row.get(f"{name}fake_segments") or ()) for name in ("visual_", "audio_", "")
     )
@@ -161,7 +162,7 @@ def _kodf(
     gender = {"남": "male", "여": "female"}.get((row.get("인물성별") or "")[:1])
     method = row.get("변조모델") or ""
     if fake and method not in ("dfl", "dffs", "fsgan", "fo", "audio-driven"):
-        raise ValueError(f"{where}: {name}: unknown method {method!r}")
+        raise InputError(f"{where}: {name}: unknown method {method!r}")
     persons = ("타겟UUID", "소스UUID") if fake else ("UUID",)
     return Record(
         places.get(name, name), fake, WHOLE if fake else (), () if method != "fsgan" else None,

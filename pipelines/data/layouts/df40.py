@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from extractors.errors import InputError
 from pipelines.data.layouts.faces import silent
 from pipelines.data.layouts.reading import json_of, needed
 from pipelines.data.manifest import Record, split_word
@@ -57,7 +58,7 @@ def _listed(path: Path) -> Iterator[Record]:
         for label, splits in labels.items():
             kind = str(label).rpartition("_")[2].lower()
             if kind not in ("real", "fake"):
-                raise ValueError(f"{path}: label {label!r} ends neither in Real nor in Fake")
+                raise InputError(f"{path}: label {label!r} ends neither in Real nor in Fake")
             for split, videos in splits.items():
                 for quality, name, video in _videos(videos):
                     frames = [str(frame).replace("\\", "/") for frame in video["frames"]]

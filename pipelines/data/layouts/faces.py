@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from extractors.errors import InputError
 from pipelines.data.layouts.reading import (
     json_of,
     lines_of,
@@ -86,7 +87,7 @@ def celeb_df(root: Path) -> Iterator[Record]:
     for number, words in lines_of(needed(root / "List_of_testing_videos.txt", "Celeb-DF v2")):
         where = f"List_of_testing_videos.txt: line {number}"
         if len(words) != 2:
-            raise ValueError(f"{where}: expected a label and a file, got {' '.join(words)}")
+            raise InputError(f"{where}: expected a label and a file, got {' '.join(words)}")
         listed[words[1]] = word_of(words[0], {"1": False, "0": True}, where)
     there = chain.from_iterable(media_below(root / name) for name in CELEB_FOLDERS)
     for name in sorted({*(path.relative_to(root).as_posix() for path in there), *listed}):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from extractors.errors import InputError
 from pipelines.storage.media_files import is_media
 
 
@@ -15,10 +16,10 @@ def needed(path: Path, what: str) -> Path:
     """Return the path, which must be there.
 
     Raises:
-        ValueError: it is not; `what` says which data set was looked for.
+        InputError: it is not; `what` says which data set was looked for.
     """
     if not path.exists():
-        raise ValueError(f"{path}: not found, so this is not the layout of {what}")
+        raise InputError(f"{path}: not found, so this is not the layout of {what}")
     return path
 
 
@@ -26,7 +27,7 @@ def table_rows(path: Path, *columns: str, encodings: tuple[str, ...] = ("utf-8-s
     """Return the rows of a CSV as dicts, in the first encoding that fits.
 
     Raises:
-        ValueError: no encoding fits, or a column is missing.
+        InputError: no encoding fits, or a column is missing.
     """
     for encoding in encodings:
         try:
@@ -36,29 +37,36 @@ def table_rows(path: Path, *columns: str, encodings: tuple[str, ...] = ("utf-8-s
         table = csv.DictReader(text.splitlines())
         missing = [name for name in columns if name not in (table.fieldnames or ())]
         if missing:
-            raise ValueError(f"{path}: has no column {', '.join(missing)}")
+            raise InputError(f"{path}: has no column {', '.join(missing)}")
         return list(table)
-    raise ValueError(f"{path}: its text is in none of {', '.join(encodings)}")
+    raise InputError(f"{path}: its text is in none of {', '.join(encodings)}")
 
 
 def json_of(path: Path) -> Any:
     """Return what a JSON file holds.
 
     Raises:
-        ValueError: it is no JSON; the message names the file.
+        InputError: it is no JSON; the message names the file.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path}: no JSON: {error}") from error
+        raise InputError(f"{path}: no JSON: {error}") from error
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield number and words of each line that has any."""
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if words := line.split():
-                yield number, words
+    """Yield number and words of each line that has any.
+
+    Raises:
+        InputError: the file is no text.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if words := line.split():
+                    yield number, words
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is no text in UTF-8 ({error.reason})") from error
 
 
 def media_below(folder: Path) -> list[Path]:
@@ -70,8 +78,8 @@ def word_of(value: str, known: dict[str, Any], where: str) -> Any:
     """Return what a data set's word stands for.
 
     Raises:
-        ValueError: the word is unknown; `where` names file and row.
+        InputError: the word is unknown; `where` names file and row.
     """
     if value not in known:
-        raise ValueError(f"{where}: unknown word {value!r}; known: {', '.join(known)}")
+        raise InputError(f"{where}: unknown word {value!r}; known: {', '.join(known)}")
     return known[value]

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from extractors.errors import InputError
 from extractors.media import MediaError, probe
 from pipelines.data.layouts.faces import silent
 from pipelines.data.layouts.reading import (
@@ -57,7 +58,7 @@ def _literal(text: str, path: Path) -> list[int]:
     try:
         frames = ast.literal_eval(text)
     except (ValueError, SyntaxError) as error:
-        raise ValueError(f"{path}: frame_seq is no list: {text[:40]!r}") from error
+        raise InputError(f"{path}: frame_seq is no list: {text[:40]!r}") from error
     return list(frames)
 
 
@@ -73,7 +74,7 @@ def genvidbench(root: Path) -> Iterator[Record]:
         listing = labels / f"{split}.txt"
         for number, words in lines_of(listing) if listing.exists() else ():
             if len(words) != 2:
-                raise ValueError(f"{listing}: line {number}: expected a path and a label")
+                raise InputError(f"{listing}: line {number}: expected a path and a label")
             fake = word_of(words[1], {"0": False, "1": True}, f"{listing}: line {number}")
             folders = Path(words[0]).parts[:-1]
             doubt = fake and not set(folders).isdisjoint(REAL_SOURCES)

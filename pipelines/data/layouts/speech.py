@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from extractors.errors import InputError
 from pipelines.data.layouts.reading import lines_of, needed, table_rows, word_of
 from pipelines.data.manifest import WHOLE, Record, Spans, split_word
 
@@ -92,7 +93,7 @@ def _spoofed(path: Path) -> dict[str, Spans]:
     spans: dict[str, Spans] = {}
     for number, words in lines_of(path):
         if len(words) < 8:
-            raise ValueError(f"{path}: line {number}: expected eight or more words of RTTM")
+            raise InputError(f"{path}: line {number}: expected eight or more words of RTTM")
         if word_of(words[7], KEYS, f"{path}: line {number}"):
             start, length = float(words[3]), float(words[4])
             spans[words[1]] = (*spans.get(words[1], ()), (start, start + length))
@@ -101,7 +102,7 @@ def _spoofed(path: Path) -> dict[str, Spans]:
 
 def _words(words: list[str], count: int, path: Path, number: int) -> list[str]:
     if len(words) != count:
-        raise ValueError(f"{path}: line {number}: expected {count} words, got {len(words)}")
+        raise InputError(f"{path}: line {number}: expected {count} words, got {len(words)}")
     return words
 
 

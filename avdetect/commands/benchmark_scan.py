@@ -1,4 +1,4 @@
-"""How a scan scales here: clips in, what plain processes, Ray's workers and its start take out."""
+"""`avdetect benchmark --scan`: plain processes and Ray's workers on the same clips."""
 
 from __future__ import annotations
 

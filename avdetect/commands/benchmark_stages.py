@@ -1,4 +1,4 @@
-"""How fast this machine judges: an example clip in, seconds a stage out, beside plain decoding."""
+"""`avdetect benchmark`: how long each stage takes on an example clip, beside plain decoding."""
 
 from __future__ import annotations
 

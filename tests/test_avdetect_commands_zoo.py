@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from avdetect import cli, zoo_view
+from avdetect import cli
+from avdetect.commands import zoo
 from pipelines.config import ConfigError
+from pipelines.zoo import head_board
 from pipelines.zoo.heads import train_head
 from pipelines.zoo.maps import train_map
 from pipelines.zoo.parts import SHIPPED, train_part
@@ -22,7 +23,7 @@ def listed(folder: Path) -> dict[str, str]:
     """Each part that the command lists, and the rest of its row."""
     console = Console(width=200)
     with console.capture() as printed:
-        console.print(zoo_view.parts_table(Namespace(parts=folder)))
+        console.print(zoo.parts_table(folder))
     rows = [line.split("│") for line in printed.get().splitlines() if "│" in line]
     return {row[1].strip(): " ".join(row[2:]) for row in rows}
 
@@ -43,12 +44,12 @@ def test_the_list_says_of_which_parts_there_are_weights(tmp_path: Path) -> None:
 def test_parts_heads_and_maps_are_each_trained_by_their_own() -> None:
     for path, trainer in (("zoo/cifake", train_part), ("heads/types", train_head),
                           ("heads/map", train_map)):  # fmt: skip
-        assert zoo_view.trainer_of(ROOT / "configs" / f"{path}.yaml") is trainer
+        assert zoo.trainer_of(ROOT / "configs" / f"{path}.yaml") is trainer
 
 
 def test_a_file_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
-        zoo_view.trainer_of(Path("nowhere.yaml"))
+        zoo.trainer_of(Path("nowhere.yaml"))
     assert cli.main(["zoo", "train", "nowhere.yaml"]) == 2
     said = capsys.readouterr().err
     assert "nowhere.yaml" in said
@@ -61,7 +62,7 @@ def test_the_table_of_heads_is_printed_and_written(
     def evaluate(*_: object) -> dict[str, dict[str, object]]:
         return {"types": {"title": "kinds", "clips": 7, "map": (0.5, 0.4, 0.6)}}
 
-    monkeypatch.setattr(zoo_view, "evaluate_heads", evaluate)
+    monkeypatch.setattr(head_board, "evaluate_heads", evaluate)
     board = tmp_path / "heads.md"
     assert cli.main(["zoo", "heads", "types", "--board", str(board)]) == 0
     assert board.read_text().startswith("### types: kinds\n")

@@ -1,16 +1,22 @@
-"""Tries everything that avdetect needs on a small example: findings out, one a check."""
+"""`avdetect doctor`: try everything that avdetect needs on a small example."""
 
 from __future__ import annotations
 
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from typing import TYPE_CHECKING
 
-from rich.table import Table
-from rich.text import Text
+from avdetect.commands import doctor_checks
+from avdetect.commands.doctor_checks import UnexpectedError
+from avdetect.commands.options import FAILED, OK
 
-from avdetect import doctor_checks
-from avdetect.doctor_checks import UnexpectedError
+if TYPE_CHECKING:
+    from rich.table import Table
+
+HELP = "check that everything avdetect needs works here"
+DESCRIPTION = "Tries each library on a small example and prints what works, with versions."
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,22 @@ class Finding:
     detail: str
 
 
+def add_arguments(verb: ArgumentParser) -> None:
+    """Add nothing: the verb has no options."""
+
+
+def run(options: Namespace) -> int:
+    """Try everything and print what works."""
+    from rich.console import Console
+
+    from avdetect.terminal.output import quiet_libraries
+
+    with quiet_libraries():
+        findings = examine()
+    Console().print(findings_table(findings))
+    return FAILED if any(f.required and not f.works for f in findings) else OK
+
+
 def examine(checks: Sequence[Check] | None = None) -> list[Finding]:
     """Return a finding for every check, in order; a check that fails stops no other."""
     return [_try(check) for check in (CHECKS if checks is None else checks)]
@@ -41,6 +63,9 @@ def examine(checks: Sequence[Check] | None = None) -> list[Finding]:
 
 def findings_table(findings: Sequence[Finding]) -> Table:
     """Return the findings as a table for a terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table("", "what", "version", "result", box=None, padding=(0, 2, 0, 0))
     for finding in findings:
         if finding.works:

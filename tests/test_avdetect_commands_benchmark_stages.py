@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from avdetect.benchmark import PLAIN, measure, timings_table
+from avdetect.commands.benchmark_stages import PLAIN, measure, timings_table
 
 
 class FakeSession:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from avdetect import cli, scan_view
-from avdetect.scan_view import corpus_progress, summary_table
+from avdetect import cli
+from avdetect.terminal import corpus
+from avdetect.terminal.corpus import corpus_progress, summary_table
 from pipelines.scan.corpus import Beginning
 from pipelines.scan.loop import Progress
 from pipelines.scan.plan import Plan
@@ -46,7 +47,7 @@ def test_a_finished_corpus_says_so():
 
 
 def test_plain_lines_where_nobody_watches(capsys, monkeypatch):
-    monkeypatch.setattr(scan_view, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(corpus, "LINE_SECONDS", 0.0)
     with corpus_progress() as (on_begin, on_progress):
         on_begin(Beginning(Path("out"), already=3, todo=2, plan=PLAN))
         on_progress(Progress(total=2, done=1, failed=0, seconds=6.0))

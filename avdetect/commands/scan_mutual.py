@@ -1,4 +1,4 @@
-"""Options of `avdetect scan --mutual` in; the most peculiar files, and what goes unseen, out."""
+"""`avdetect scan --mutual`: the files that have the least in common with the others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from argparse import Namespace
 from rich.console import Console
 from rich.table import Table
 
-from avdetect.scan_view import corpus_progress
+from avdetect.commands.options import columns_of
+from avdetect.terminal.corpus import corpus_progress
 from avdetect.terminal.output import complain
 from avdetect.terminal.tables import printable
 from pipelines.detection.session import STARTER
@@ -29,7 +30,7 @@ def compare_corpus(options: Namespace) -> bool:
     """
     config = MutualConfig(
         options.mutual, options.weights or STARTER, options.workers, options.fresh,
-        options.address, options.limit,
+        options.address, options.limit, columns_of(options),
     )  # fmt: skip
     with corpus_progress() as (on_begin, on_progress):
         found = scan_mutual(options.source, options.out, config, on_begin, on_progress)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from avdetect import scan_benchmark
-from avdetect.scan_benchmark import ScanTimes, scan_table
+from avdetect.commands import benchmark_scan
+from avdetect.commands.benchmark_scan import ScanTimes, scan_table
 from extractors.media import MediaError
 from pipelines.scan.loop import judged_rows
 from pipelines.scan.tasks import PieceStore
@@ -57,16 +57,16 @@ def test_the_plain_loop_judges_one_video_after_the_other(tmp_path):
 def test_plain_processes_judge_every_clip_once_after_each_has_warmed_up(tmp_path):
     paths = [str(tmp_path / f"{number}.mp4") for number in range(5)]
     model: Any = FakeModel()
-    assert scan_benchmark._time_plainly(model, MODEL, paths, 2) > 0
+    assert benchmark_scan._time_plainly(model, MODEL, paths, 2) > 0
     times = [Path(path).with_suffix(".judged").read_text() for path in paths]
     assert times == ["xxx", "x", "x", "x", "x"]
 
 
 def test_a_plain_process_that_cannot_begin_ends_the_benchmark(tmp_path, monkeypatch):
-    monkeypatch.setattr(scan_benchmark, "PATIENCE", 0.1)
+    monkeypatch.setattr(benchmark_scan, "PATIENCE", 0.1)
     model: Any = FakeModel()
     with pytest.raises(RuntimeError):
-        scan_benchmark._time_plainly(model, {"name": "other"}, [str(tmp_path / "a")], 1)
+        benchmark_scan._time_plainly(model, {"name": "other"}, [str(tmp_path / "a")], 1)
 
 
 def test_overhead_is_what_ray_takes_beyond_as_many_plain_processes():

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from avdetect import cli, doctor, doctor_checks
-from avdetect.doctor import CHECKS, Check, Finding, examine, findings_table
+from avdetect import cli
+from avdetect.commands import doctor, doctor_checks
+from avdetect.commands.doctor import CHECKS, Check, Finding, examine, findings_table
 
 
 def missing() -> str:

@@ -1,0 +1,121 @@
+"""`avdetect datasets`: read, check and split the field's data sets."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avdetect.commands.options import FAILED, OK
+
+if TYPE_CHECKING:
+    Verbs = argparse._SubParsersAction[ArgumentParser]
+
+HELP = "read, check and split the field's data sets"
+DESCRIPTION = (
+    "Reads the field's data sets in their makers' layout into one manifest, "
+    "which `scan`, `evaluate` and `train` take."
+)
+SPLITTINGS = ("person", "within", "cross-forgery", "cross-domain", "both")
+
+
+def add_arguments(verb: ArgumentParser) -> None:
+    """Add the verb's own four commands."""
+    commands = verb.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", required=True
+    )
+    commands.add_parser("list", help="print the data sets that can be read")
+    manifest = commands.add_parser("manifest", help="write a data set's manifest")
+    validate = commands.add_parser(
+        "validate",
+        help="count what is there, missing, unreadable and contradictory",
+        description="Compares a data set's own lists with its files, and opens each. The exit "
+        "code is 1 where something is missing, unreadable or contradictory.",
+    )
+    for command in (manifest, validate):
+        command.add_argument("name", metavar="NAME", help="as `avdetect datasets list` has it")
+        command.add_argument("root", type=Path, metavar="ROOT", help="the folder it lies in")
+    manifest.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .csv to write")
+    validate.add_argument("--quick", action="store_true", help="do not open the files")
+    _add_split(commands)
+
+
+def _add_split(commands: Verbs) -> None:
+    split = commands.add_parser(
+        "split",
+        help="split a manifest so that no person crosses, or by a protocol",
+        description="By person: everyone is in one split alone. By one of DF40's protocols: "
+        "training sees --methods in --domain; the test has other methods (cross-forgery), other "
+        "domains (cross-domain), both, or neither (within).",
+    )
+    split.add_argument("manifest", type=Path, metavar="MANIFEST", help="what `manifest` wrote")
+    split.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .csv to write")
+    split.add_argument("--by", choices=SPLITTINGS, default="person", help="(default person)")
+    split.add_argument(
+        "--shares", nargs=3, type=float, default=(0.7, 0.1, 0.2), metavar="SHARE",
+        help="of clips in train, val and test (default 0.7 0.1 0.2)",
+    )  # fmt: skip
+    split.add_argument("--seed", type=int, default=0, metavar="S", help="(default 0)")
+    split.add_argument("--methods", nargs="+", default=[], metavar="METHOD", help="of training")
+    split.add_argument("--domain", default="", metavar="DOMAIN", help="of training")
+
+
+def run(options: Namespace) -> int:
+    """Do what is asked for and print it; the exit code says whether all is well."""
+    commands = {"list": _list, "manifest": _manifest, "validate": _validate, "split": _split}
+    return OK if commands[options.command](options) else FAILED
+
+
+def _list(options: Namespace) -> bool:
+    from rich.console import Console
+    from rich.table import Table
+
+    from pipelines.data.catalogue import DATASETS
+
+    table = Table("name", "data set", "tracks", "licence", "note", box=None, pad_edge=False)
+    for name, dataset in DATASETS.items():
+        table.add_row(name, dataset.title, dataset.tracks, dataset.licence, dataset.note)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200  # a pipe or a file has no width: leave the lines whole
+    console.print(table)
+    return True
+
+
+def _manifest(options: Namespace) -> bool:
+    from avdetect.terminal.tables import printable
+    from pipelines.data.catalogue import records_of
+    from pipelines.data.manifest import write_records
+
+    count = write_records(options.out, records_of(options.name, options.root), options.root)
+    print(f"{count} records are in {printable(str(options.out))}")
+    return True
+
+
+def _validate(options: Namespace) -> bool:
+    from avdetect.terminal.output import progress
+    from pipelines.data.catalogue import records_of
+    from pipelines.data.checks import check_records
+
+    records = records_of(options.name, options.root)
+    with progress(str(options.root), long=1) as on_step:
+        found = check_records(records, options.root, not options.quick, on_step=on_step)
+    print(json.dumps(found, indent=2, ensure_ascii=False))
+    return not any(found[kind] for kind in ("missing", "unreadable", "inconsistent"))
+
+
+def _split(options: Namespace) -> bool:
+    from avdetect.terminal.tables import printable
+    from pipelines.data.manifest import read_records, write_records
+    from pipelines.data.splits import protocol_records, split_by_person
+
+    records, left_out = list(read_records(options.manifest)), 0
+    if options.by == "person":
+        records, left_out = split_by_person(records, tuple(options.shares), options.seed)
+    else:
+        records = protocol_records(records, options.by, options.methods, options.domain)
+    write_records(options.out, records, options.manifest.parent)
+    print(f"{len(records)} records are in {printable(str(options.out))}, {left_out} left out")
+    return True

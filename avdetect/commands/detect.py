@@ -1,0 +1,90 @@
+"""`avdetect detect`: judge files."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avdetect.commands.options import (
+    FAILED,
+    OK,
+    add_export_options,
+    add_model_options,
+    load_session,
+    origin_of,
+    outputs_of,
+)
+
+if TYPE_CHECKING:
+    from pipelines.progress import OnStep
+
+HELP = "judge videos: real or fake, and which seconds"
+DESCRIPTION = (
+    "Judges each video by its picture, its sound, and whether lips and sound fit. "
+    "Scores run from 0 (real) to 1 (fake). A file that cannot be read stops no other."
+)
+
+
+def add_arguments(verb: ArgumentParser) -> None:
+    """Add the verb's options."""
+    verb.add_argument("videos", nargs="+", metavar="VIDEO", help="a video or sound file")
+    verb.add_argument(
+        "--json",
+        metavar="FILE",
+        help="write results here, a JSON object a line; - prints them instead of the tables",
+    )
+    verb.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="also write a page for each video here, which shows why, where and how sure",
+    )
+    add_export_options(verb)
+    add_model_options(verb)
+
+
+def run(options: Namespace) -> int:
+    """Judge every file; one that cannot be read does not stop the others."""
+    from avdetect.terminal.output import (
+        complain,
+        json_lines,
+        print_verdict,
+        progress,
+        quiet_libraries,
+    )
+    from extractors.media import MediaError
+    from pipelines.detection.verdict import error_dict
+
+    judge = _judge(options)
+    failed = False
+    with json_lines(options.json) as write, quiet_libraries():
+        for video in options.videos:
+            try:
+                if os.path.isdir(video):  # noqa: PTH112  unlike Path's, raises for no name
+                    raise MediaError(f"{video}: is a folder, not a video; name the files in it")
+                with progress(video) as on_step:
+                    result = judge(video, on_step)
+            except MediaError as error:
+                failed = True
+                complain(str(error))
+                write(error_dict(video, error))
+                continue
+            write(result)
+            if options.json != "-":
+                print_verdict(result)
+    return FAILED if failed else OK
+
+
+def _judge(options: Namespace) -> Callable[[str, OnStep], dict[str, Any]]:
+    """Return what makes a file's result, and writes whatever else was asked for."""
+    if not any((options.report, options.burn_in, options.vtt, options.csv, options.labels)):
+        session = load_session(options)
+        return lambda video, on_step: session.detect(video, on_step=on_step).to_dict()
+    from pipelines.report.outputs import judge_and_write
+
+    outputs, origin = outputs_of(options, options.report), origin_of(options)
+    session = load_session(options)
+    return lambda video, on_step: judge_and_write(video, session, outputs, origin, on_step)
