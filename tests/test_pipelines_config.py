@@ -150,12 +150,20 @@ def test_overrides_win_over_the_file_and_the_last_one_over_the_others(tmp_path: 
     )
 
 
-def test_overrides_that_need_each_other_may_come_in_any_order() -> None:
-    for overrides in (
-        ["windows.length=64", "windows.stride=48"],
-        ["windows.stride=150", "windows.length=200"],
-    ):
-        load_config(Tree, None, overrides)
+@pytest.mark.parametrize(
+    ("overrides", "windows"),
+    [
+        (["windows.length=64", "windows.stride=48"], Windows(64, 48)),  # 64 alone: under 96
+        (["windows.stride=150", "windows.length=200"], Windows(200, 150)),  # 150 alone: over 128
+    ],
+)
+def test_overrides_that_need_each_other_may_come_in_any_order(
+    overrides: list[str], windows: Windows
+) -> None:
+    with pytest.raises(ConfigError, match="leaves steps out"):
+        load_config(Tree, None, overrides[:1])
+    for order in (overrides, overrides[::-1]):
+        assert load_config(Tree, None, order) == Tree(windows=windows)
 
 
 def test_overrides_leave_their_input_alone() -> None:

@@ -86,7 +86,7 @@ def test_the_evidence_of_an_expert_lies_in_the_artefact_that_it_has_learnt(
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("expert", PICTURES_AND_SOUND)
-def test_the_shipped_experts_are_shown_the_same_clips(expert: str, mesh: Array) -> None:
+def test_the_shipped_experts_do_not_point_at_what_is_drawn(expert: str, mesh: Array) -> None:
     detector = load_detector(STARTER)
     probe = Probe(expert, detector).eval()
     for artefact in MEANT[expert]:
@@ -95,7 +95,7 @@ def test_the_shipped_experts_are_shown_the_same_clips(expert: str, mesh: Array) 
             for pair in forged_clips(artefact, mesh, CLIPS, seed=1)
         ]
         print(row(expert, artefact, found))
-        assert all(0 <= inside.mass <= 1 for inside in found)
+        assert mean(found, "mass") < 3 * mean(found, "share")  # docs/cue_isolation.md
 
 
 def mean(found: list[Inside], name: str) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 from sklearn.metrics import roc_auc_score
 
 from pipelines.data.samples import WHOLE, Sample
@@ -83,13 +84,13 @@ def test_clips_without_a_score_or_a_group_are_counted() -> None:
     assert fairness([bare], {})["attributes"] == {}
 
 
-def biased_persons(seed: int) -> tuple[list[Sample], dict[str, dict[str, Any]]]:
+def biased_persons(seed: int, clips: int = 15) -> tuple[list[Sample], dict[str, dict[str, Any]]]:
     """Return genuine clips of 60 persons, some easy, some hard, all groups dealt by chance."""
     generator = np.random.default_rng(seed)
     samples, results = [], {}
     for person in range(60):
         hard, group = generator.random() < 0.3, "a" if person % 2 else "b"
-        for clip in range(15):
+        for clip in range(clips):
             path = Path(f"{person}/{clip}.mp4")
             samples.append(
                 Sample(path, "dev", "real", "s", str(person), (), (), (), groups=(("race", group),))
@@ -106,12 +107,21 @@ def test_intervals_are_drawn_over_persons_and_not_over_clips() -> None:
     assert high - low > 2 * by_clips  # clips of one person agree with each other
 
 
-def test_groups_dealt_by_chance_seldom_look_unfair() -> None:
-    values = [
-        fairness(*biased_persons(seed))["attributes"]["race"]["fpr_gap_p"] for seed in range(12)
-    ]
-    assert min(values) > 0.01
-    assert 0.25 < np.mean(values) < 0.75
+def test_groups_dealt_by_chance_look_unfair_as_often_as_their_p_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in ("evaluation.fairness", "metrics.person_bootstrap"):
+        monkeypatch.setattr(f"pipelines.{module}.DRAWS", 99)  # p in whole hundredths
+    corpora = 60
+    values = np.array(
+        [
+            fairness(*biased_persons(seed, clips=6))["attributes"]["race"]["fpr_gap_p"]
+            for seed in range(corpora)
+        ]
+    )
+    for level in (0.1, 0.5):  # without a gap, p is at most a level in that share of corpora
+        low, high = binom.interval(0.999, corpora, level)
+        assert low <= (values <= level + 1e-9).sum() <= high, level
 
 
 def test_light_and_darkness_are_compared_within_each_person() -> None:

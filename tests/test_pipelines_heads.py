@@ -16,7 +16,13 @@ from avdetect import cli
 from extractors.media import SAMPLE_RATE, write_clip
 from fusion.heads.closed import FamilyHead, LaunderingHead, TypeHead
 from fusion.heads.open import OpenFamilyHead
-from pipelines.attribution.attribute import RegisterError, read_register, write_register
+from pipelines.attribution.attribute import (
+    TRACKS,
+    Attribution,
+    RegisterError,
+    read_register,
+    write_register,
+)
 from pipelines.config import ConfigError, load_config
 from pipelines.data.samples import WHOLE, Sample, Spans
 from pipelines.detection.session import load
@@ -186,13 +192,38 @@ def test_real_laundered_and_synthetic_are_counted_apart() -> None:
     assert row["AUC of synthetic against laundered"][0] == 1.0
 
 
-def test_adding_a_generator_changes_nothing_about_the_others(tmp_path: Path) -> None:
-    weights = {"audio": "1"}
-    path = tmp_path / "r.safetensors"
-    write_register(path, {"a": {"audio": torch.rand(4)}}, weights)
-    before = read_register(path, weights)["a"]["audio"]
-    write_register(path, read_register(path, weights) | {"b": {"audio": torch.rand(4)}}, weights)
-    assert torch.equal(read_register(path, weights)["a"]["audio"], before)
+def test_adding_a_generator_changes_nothing_about_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def clip(seed: int) -> dict[str, torch.Tensor]:
+        """What the experts might say of a clip of one step."""
+        rng = torch.Generator().manual_seed(seed)
+        return {n: torch.randn(t.shape, generator=rng) for n, t in nothing_said().items()}
+
+    # A generator's clips differ little from each other.
+    said = {
+        Path(f"{name}{i}"): {
+            key: value + 0.05 * clip(100 * first + i)[key] for key, value in clip(first).items()
+        }
+        for first, name in enumerate("ab", 1)
+        for i in range(3)
+    }
+    monkeypatch.setattr(Attribution, "said", lambda _, path: said[path])
+    register = Attribution(tmp_path / "r.safetensors")
+    register.add("a", [Path("a0"), Path("a1")], ignore)
+    proxies = {track: proxy.clone() for track, proxy in register.own["a"].items()}
+    before = register.likenesses(said[Path("a2")])
+    assert [row.nearest for row in before] == ["a", "a"]
+    register.add("b", [Path("b0"), Path("b1")], ignore)
+    for other in (register, Attribution(tmp_path / "r.safetensors")):
+        assert list(other.own) == ["a", "b"]
+        assert all(torch.equal(other.own["a"][track], proxies[track]) for track in TRACKS)
+        assert [row.nearest for row in other.likenesses(said[Path("b2")])] == ["b", "b"]
+        assert other.likenesses(said[Path("a2")]) == before
+
+
+def ignore(done: int, total: int) -> None:
+    """Take no notice of progress."""
 
 
 def test_no_head_is_asked_for_a_verdict(monkeypatch: pytest.MonkeyPatch, face_clip: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import pytest
 
 from extractors.media import SAMPLE_RATE, SAMPLES_PER_STEP, Clip
+from pipelines.stress.operators.geometry import GEOMETRY
 from pipelines.stress.operators.sound import SOUND
 from pipelines.stress.perturb import (
     CHAIN,
@@ -65,9 +68,26 @@ def test_there_are_36_picture_operators_and_ten_of_sound() -> None:
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-def test_severity_0_is_the_identity(name: str) -> None:
-    given = clips(2)
-    assert [id(clip) for clip in perturbed(given, name, 0)] == [id(clip) for clip in given]
+def test_severity_0_is_the_identity_of_what_severity_5_changes_without_writing_into_it(
+    name: str,
+) -> None:
+    waveform = sound()
+    waveform[: 2 * SAMPLES_PER_STEP] = 0.0  # for the operator that cuts silence off
+    given = [chunk(i, picture()[i : i + 3], waveform, i) for i in (0, 3)]
+    before = [(clip.start, clip.frames.copy(), clip.waveform.copy()) for clip in given]
+    unchanged = list(perturbed(given, name, 0, "clip"))
+    assert all(one is other for one, other in zip(unchanged, given, strict=True))
+    assert not same(list(perturbed(given, name, 5, "clip")), before)
+    assert same(given, before)
+
+
+def same(clips: list[Clip], others: list[tuple[int, np.ndarray, np.ndarray]]) -> bool:
+    return len(clips) == len(others) and all(
+        clip.start == start
+        and np.array_equal(clip.frames, frames)
+        and np.array_equal(clip.waveform, waveform)
+        for clip, (start, frames, waveform) in zip(clips, others, strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", PICTURE)
@@ -148,13 +168,26 @@ def test_a_dropped_frame_shows_the_one_before(monkeypatch: pytest.MonkeyPatch) -
     assert all(kept)
 
 
-def test_geometry_moves_a_dot_where_its_formula_says() -> None:
-    frames = np.zeros((1, 101, 101, 3), np.uint8)
-    frames[0, 50, 50] = 255  # the middle stays under a lens
-    (clip,) = perturbed([Clip(0, frames, None)], "optical_distortion", 5, "x")
-    assert clip.frames is not None
-    assert np.unravel_index(clip.frames[0, ..., 0].argmax(), (101, 101)) == (50, 50)
-    assert clip.frames[0, 50, 50, 0] > 200
+@pytest.mark.parametrize(("bend", "dot"), [(1.0, 498), (-1.0, 462)])
+def test_a_lens_moves_a_dot_where_its_formula_says(bend: float, dot: int) -> None:
+    # At (0.5, 0.5) of [-1, 1]² a lens of ±0.45 shows what lies at 0.5 · (1 ± 0.45 / 4), which of
+    # 641 pixels is 320 + 178 or 320 + 142, exactly; the place itself is 320 + 160.
+    frame = np.zeros((641, 641, 3), np.uint8)
+    frame[dot, dot] = 255
+    lens = GEOMETRY["optical_distortion"](5, cast(np.random.Generator, Drawn(bend)))
+    seen = lens(frame[None])[0, ..., 0]
+    assert np.unravel_index(seen.argmax(), seen.shape) == (480, 480)
+    assert seen[480, 480] >= 250
+
+
+@dataclass
+class Drawn:
+    """A generator that draws a given choice."""
+
+    drawn: float
+
+    def choice(self, _: tuple[float, ...]) -> float:
+        return self.drawn
 
 
 def test_narrow_band_takes_what_is_above_and_leaves_what_is_below() -> None:
