@@ -13,6 +13,7 @@ import yaml
 from torch import Tensor
 
 from extractors.media import STEP_RATE
+from pipelines.config import find_config
 from pipelines.data.manifest import MARK, WHOLE, Spans, read_records
 from temporal.segment import MODALITIES
 
@@ -87,7 +88,7 @@ def read_splits(path: Path) -> Splits:
     Raises:
         ValueError: the file has other keys than the splits' names.
     """
-    data = yaml.safe_load(path.read_text()) or {}
+    data = yaml.safe_load(find_config(path).read_text()) or {}
     try:
         return Splits(**{name: tuple(sources) for name, sources in data.items()})
     except TypeError as error:
