@@ -9,6 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -66,8 +67,23 @@ def to_dict(config: object) -> dict[str, Any]:
     return {f.name: _plain(getattr(config, f.name)) for f in fields(config) if f.init}
 
 
+def find_config(path: str | Path) -> Path:
+    """Return the path if something is there, otherwise the project's own file or folder so named.
+
+    `configs/zoo` is the reader's where there is one, and the package's in any other folder. A path
+    that is neither comes back as it is, for the error to name.
+    """
+    given = Path(path)
+    if given.exists() or given.is_absolute() or given.parts[:1] != ("configs",):
+        return given
+    package = Path(str(resources.files("avdetect")))
+    # A wheel carries the folder inside the package; in a checkout it lies beside it.
+    shipped = (folder / given for folder in (package, package.parent))
+    return next((place for place in shipped if place.exists()), given)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping that a YAML file holds.
+    """Return the mapping that a YAML file holds; `find_config` tells which.
 
     Raises:
         ConfigError: the file cannot be read, is not YAML, or is not a mapping.
@@ -75,7 +91,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.safe_load(find_config(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:

@@ -33,6 +33,13 @@ def pytest_configure() -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("data") and not DATA.is_dir():
         pytest.skip(f"no development clips at {DATA}; AVDETECT_DATA names their folder")
+    if item.get_closest_marker("world"):
+        from pipelines.forge.sound.world import world_available
+
+        if not world_available():
+            if os.environ.get("AVDETECT_NEED_WORLD") == "1":
+                pytest.fail("AVDETECT_NEED_WORLD=1, but there is no pyworld")
+            pytest.skip("no pyworld (the extra `train`)")
     if item.get_closest_marker("gpu"):
         import torch
 

@@ -11,7 +11,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.config import ConfigError, apply_overrides, from_dict, load_config, to_dict
+from pipelines.config import (
+    ConfigError,
+    apply_overrides,
+    find_config,
+    from_dict,
+    load_config,
+    read_yaml,
+    to_dict,
+)
 
 
 @dataclass(frozen=True)
@@ -190,3 +198,35 @@ def test_an_error_in_an_override_names_its_key(tmp_path: Path, override: str, me
     with pytest.raises(ConfigError) as caught:
         load_config(Tree, path, [override])
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "name", ["configs/zoo", "configs/heads/map.yaml", "configs/splits.yaml", "configs/starter.yaml"]
+)
+def test_the_projects_own_configurations_are_found_from_any_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Path(__file__).parents[1] / name
+    monkeypatch.chdir(tmp_path)
+    assert find_config(name).samefile(here)
+    assert here.is_dir() or read_yaml(Path(name)) == yaml.safe_load(here.read_text())
+
+
+def test_the_readers_own_configuration_goes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "configs" / "splits.yaml"
+    own.parent.mkdir()
+    own.write_text("dev: [mine]\n")
+    assert read_yaml(Path("configs/splits.yaml")) == {"dev": ["mine"]}
+
+
+@pytest.mark.parametrize("name", ["splits.yaml", "other/splits.yaml", "configs/absent.yaml"])
+def test_no_other_name_leads_to_the_projects_own_configurations(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_config(name) == Path(name)
+    with pytest.raises(ConfigError, match=rf"^{name}: cannot be read"):
+        read_yaml(Path(name))

@@ -43,13 +43,10 @@ from pipelines.forge.sound.world import (
     change_voice,
     convert_voice,
     move_formants,
-    world_available,
 )
 
 RATE = 16_000
 START, STOP = 9_001, 26_345
-
-needs_world = pytest.mark.skipif(not world_available(), reason="no pyworld")
 
 
 def voice(seconds: float, pitch: float = 120.0, seed: int = 0) -> np.ndarray[Any, Any]:
@@ -133,7 +130,7 @@ def test_exactly_the_samples_of_the_interval_change(
     check_change(speech, forged, start, stop)
 
 
-@needs_world
+@pytest.mark.world
 @pytest.mark.parametrize("name", WORLD_FORGERIES)
 @pytest.mark.parametrize(("start", "stop"), [(START, STOP), (0, 35_200), (0, 3_300)])
 def test_exactly_the_samples_of_the_interval_change_by_world(
@@ -257,7 +254,7 @@ def test_a_vocoder_keeps_the_words_in_place(
     assert np.corrcoef(loudness(said), loudness(speech))[0, 1] > 0.85
 
 
-@needs_world
+@pytest.mark.world
 @pytest.mark.parametrize("strength", [0.0, 1.0])
 def test_world_keeps_the_words_in_place(strength: float, speech: np.ndarray[Any, Any]) -> None:
     rng = np.random.default_rng(0)
@@ -269,14 +266,13 @@ def test_world_keeps_the_words_in_place(strength: float, speech: np.ndarray[Any,
         assert np.corrcoef(loudness(said), loudness(speech))[0, 1] > 0.85
 
 
-@needs_world
+@pytest.mark.world
 def test_a_converted_voice_has_the_donors_pitch(speech: np.ndarray[Any, Any]) -> None:
     said = convert_voice(speech, voice(1.5, 200, 5), np.random.default_rng(0), 0.5)
     pitch = analyse(said).pitch
     assert np.median(pitch[pitch > 0]) == pytest.approx(200, rel=0.12)
 
 
-@needs_world
 def test_without_pyworld_its_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, speech: np.ndarray[Any, Any]
 ) -> None:

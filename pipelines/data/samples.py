@@ -12,7 +12,7 @@ from torch import Tensor
 
 from extractors.errors import InputError
 from extractors.media import STEP_RATE
-from pipelines.config import from_dict, read_yaml
+from pipelines.config import find_config, from_dict, read_yaml
 from pipelines.data.manifest import (
     MARK,
     WHOLE,
@@ -99,7 +99,7 @@ def read_splits(path: Path) -> Splits:
     Raises:
         ConfigError: the file has other keys than the splits' names, or no lists.
     """
-    return from_dict(Splits, read_yaml(path), str(path))
+    return from_dict(Splits, read_yaml(find_config(path)), str(path))
 
 
 def read_manifest(path: Path, splits: Splits, columns: Columns = OUR_NAMES) -> list[Sample]:

@@ -34,9 +34,8 @@ from pipelines.forge.files import (
     write_forged,
     write_json,
 )
-from pipelines.forge.methods import PICTURE, SOUND, WEIGHTS, possible_methods
+from pipelines.forge.methods import PICTURE, SOUND, WEIGHTS, absent_methods, possible_methods
 from pipelines.forge.scene import Donor, Forged, make_scene
-from pipelines.forge.sound.text_to_speech import ENGINES, engines
 from pipelines.forge.sources import find_sources, load_donor, load_source
 
 __all__ = ["ForgeConfig", "Forged", "forge_clip", "forge_directory"]
@@ -100,8 +99,8 @@ def forge_directory(
         )
         for name, path in files.items()
     ]
-    if not engines():
-        logger.warning("none of %s is on PATH: no voice will be synthetic", " and ".join(ENGINES))
+    for method, cause in absent_methods().items():
+        logger.warning("no %s: %s", method, cause)
     rows: dict[str, list[Row]] = {}
     for name, result in _run(tasks, workers):
         rows[name] = result

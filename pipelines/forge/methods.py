@@ -26,7 +26,7 @@ from pipelines.forge.sound.segments import (
     splice_voice,
     synthetic_voice,
 )
-from pipelines.forge.sound.text_to_speech import engines
+from pipelines.forge.sound.text_to_speech import ENGINES, engines
 from pipelines.forge.sound.world import world_available
 
 MIN_SHIFTED = 2 * STEP_RATE  # steps of a clip that can lose up to a quarter of itself
@@ -133,6 +133,14 @@ WEIGHTS = {
 }
 
 
+def absent_methods() -> dict[str, str]:
+    """Return the methods that this machine does not allow, and what each of them lacks."""
+    absent = {} if world_available() else dict.fromkeys(WORLD_METHODS, "pyworld is not installed")
+    if not engines():
+        absent["voice_synthetic"] = f"none of {' and '.join(ENGINES)} is on PATH"
+    return absent
+
+
 def possible_methods(scene: Scene) -> list[str]:
     """Return the names of the methods that a scene's tracks, its donors and this machine allow.
 
@@ -148,12 +156,11 @@ def possible_methods(scene: Scene) -> list[str]:
         and (face or not method.face)
         and (donor_face or not method.donor)
     ]
-    missing = [] if world_available() else list(WORLD_METHODS)
-    missing += [] if engines() else ["voice_synthetic"]
+    absent = absent_methods()
     sounds = [
         name
         for name, method in SOUND.items()
-        if sound and (donor_voice or not method.donor) and name not in missing
+        if sound and (donor_voice or not method.donor) and name not in absent
     ]
     names = [*pictures, *sounds, *(f"{p}+{q}" for p in pictures for q in sounds)]
     if face and scene.waveform is not None and scene.speaks(scene.seen):

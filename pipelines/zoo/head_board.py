@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fusion.heads.closed import FamilyHead, LaunderingHead, TypeHead, mean_proxy
 from fusion.heads.open import OpenFamilyHead
-from pipelines.config import load_config
+from pipelines.config import find_config, load_config
 from pipelines.metrics.attribution import (
     cluster_accuracy,
     mean_interval,
@@ -55,7 +55,7 @@ def evaluate_heads(
     torch.set_num_threads(recipe.threads)
     samples = [s for s in read_samples(recipe.data) if s.split == "dev"]
     rows: dict[str, Row] = {}
-    for name in names or sorted(path.stem for path in HEADS.glob("*.yaml")):
+    for name in names or sorted(path.stem for path in find_config(HEADS).glob("*.yaml")):
         if is_map(HEADS / f"{name}.yaml"):
             rows[name] = evaluate_map(weights / f"{name}.safetensors", samples, recipe, out)
             continue

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from extractors.streams import STREAMS
-from pipelines.config import ConfigError, load_config
+from pipelines.config import ConfigError, find_config, load_config
 from pipelines.data.samples import Sample
 from pipelines.data.stream_cache import StreamCache
 from pipelines.detection.detector import experts_sha256, load_detector
@@ -68,7 +68,7 @@ def read_parts(folder: Path = PARTS) -> dict[str, PartConfig]:
     Raises:
         ConfigError: there are none, or one cannot be used.
     """
-    files = sorted(folder.glob("*.yaml"))
+    files = sorted(find_config(folder).glob("*.yaml"))
     if not files:
         raise ConfigError(f"{folder}: no YAML files of parts")
     return {file.stem: load_config(PartConfig, file) for file in files}
