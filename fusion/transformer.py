@@ -161,20 +161,21 @@ class LagProbe(nn.Module):
     profile is low everywhere and says nothing.
     """
 
-    NEAR, FAR = 2, 5  # steps: genuine recordings are off by up to 80 ms; 200 ms is a forgery
-
-    def __init__(self) -> None:
+    def __init__(self, near: int, far: int) -> None:
+        """Make one that listens to lags up to `near` steps about 0, and from `far` steps on."""
         super().__init__()
+        self.near, self.far = near, far
         self.scale = nn.Parameter(torch.tensor(10.0))
         self.shift = nn.Parameter(torch.tensor(0.0))
 
-    def forward(self, profile: Tensor) -> Tensor:
+    def forward(self, profile: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return logits (N, L) of similarities (N, L, 2 * reach + 1) by lag."""
-        return self.scale * self.contrast(profile) + self.shift
+        return self.scale * lag_contrast(profile, self.near, self.far) + self.shift
 
-    def contrast(self, profile: Tensor) -> Tensor:
-        """Return the best similarity (...) of a profile (..., J) far from lag 0 less that near."""
-        middle = profile.shape[-1] // 2
-        near = profile[..., middle - self.NEAR : middle + self.NEAR + 1].amax(dim=-1)
-        before, after = profile[..., : middle - self.FAR + 1], profile[..., middle + self.FAR :]
-        return torch.maximum(before.amax(dim=-1), after.amax(dim=-1)) - near
+
+def lag_contrast(profile: Tensor, near: int, far: int) -> Tensor:
+    """Return the best similarity (...) of a profile (..., J) far from lag 0 less that near it."""
+    middle = profile.shape[-1] // 2
+    best = profile[..., middle - near : middle + near + 1].amax(dim=-1)
+    before, after = profile[..., : middle - far + 1], profile[..., middle + far :]
+    return torch.maximum(before.amax(dim=-1), after.amax(dim=-1)) - best

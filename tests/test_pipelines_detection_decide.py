@@ -10,7 +10,9 @@ import torch
 
 from extractors.media import MediaInfo
 from pipelines.detection.decide import JudgeConfig, judge
-from pipelines.detection.detector import JUDGES, Detector, DetectorConfig
+from pipelines.detection.detector import Detector
+from pipelines.detection.detector_config import DetectorConfig
+from pipelines.detection.opinions import OPINIONS
 from pipelines.detection.timelines import Timeline
 from temporal.experts import ExpertConfig
 
@@ -28,9 +30,9 @@ def detector() -> Detector:
 
 def opinions(logits: tuple[float, float, float], steps: int) -> torch.Tensor:
     """Of fusion alone, which an untrained detector takes as they are."""
-    made = torch.zeros(steps, len(JUDGES))
+    made = torch.zeros(steps, len(OPINIONS))
     for column, modality in enumerate(("visual", "audio", "sync")):
-        made[:, JUDGES.index((f"fusion of {modality}", modality))] = logits[column]
+        made[:, list(OPINIONS).index(f"fusion of {modality}")] = logits[column]
     return made
 
 
@@ -132,7 +134,7 @@ def test_lips_that_hardly_fit_forbid_the_verdict_real_and_no_other(detector: Det
 
 def test_sharpness_of_a_face_with_few_bits_is_left_out(detector: Detector) -> None:
     sharp = timeline((2, 0, 0), track=0)
-    sharp.opinions[:, JUDGES.index(("sharpness", "visual"))] = 4.0
+    sharp.opinions[:, list(OPINIONS).index("sharpness")] = 4.0
     poor = replace(FILE, video_bit_rate=20_000)  # 0.003 bits a pixel
     rich = replace(FILE, video_bit_rate=2_000_000)
     results = [judge([sharp], detector, JudgeConfig(), file) for file in (poor, rich, FILE)]

@@ -10,14 +10,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipelines.detection.detector import (
-    JUDGES,
-    Detector,
-    DetectorConfig,
-    experts_sha256,
-    load_detector,
-    save_detector,
-)
+from pipelines.detection.detector import Detector, experts_sha256, load_detector, save_detector
+from pipelines.detection.detector_config import DetectorConfig
+from pipelines.detection.opinions import OPINIONS
+from pipelines.storage.weights import WeightsError
 from pipelines.train.calibrate import fit_platt
 from temporal.experts import ExpertConfig
 
@@ -51,7 +47,7 @@ def test_any_streams_give_logits_and_proposals(detector: Detector, given: tuple[
     mask = torch.ones(1, 40, dtype=torch.bool)
     out = detector({name: made[name] for name in given}, mask)
     scales = len(CONFIG.localization.dilations)
-    assert out.opinions.shape == (1, 40, len(JUDGES))
+    assert out.opinions.shape == (1, 40, len(OPINIONS))
     assert detector.step_logits(out.opinions, mask).shape == (1, 40, 3)
     assert out.proposal_logits.shape == (1, 40, scales, 3)
     assert out.reach.shape == (1, 40, scales, 3, 2)
@@ -67,7 +63,7 @@ def test_saved_weights_judge_the_same(detector: Detector, tmp_path: Path) -> Non
 
 
 def test_files_that_are_no_detector_are_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"none\.safetensors"):
+    with pytest.raises(WeightsError, match=r"none\.safetensors"):
         load_detector(tmp_path / "none.safetensors")
     (tmp_path / "text.safetensors").write_text("hello")
     with pytest.raises(ValueError, match=r"text\.safetensors: not a safetensors file"):
@@ -84,7 +80,7 @@ def test_files_that_are_no_detector_are_named(tmp_path: Path) -> None:
 def test_judges_without_their_stream_say_nothing(detector: Detector) -> None:
     made, mask = streams(20), torch.ones(1, 20, dtype=torch.bool)
     opinions = detector({"mel": made["mel"]}, mask).opinions
-    said = {name: bool(opinions[..., i].any()) for i, (name, _) in enumerate(JUDGES)}
+    said = {name: bool(opinions[..., i].any()) for i, name in enumerate(OPINIONS)}
     assert said["mel"]
     assert not said["flow"]
     assert not said["lag"]
@@ -97,7 +93,7 @@ def test_what_an_expert_sees_or_hears_is_judged_once_more(
     detector: Detector, judge: str, modality: str, stream: str
 ) -> None:
     made, mask = streams(20), torch.ones(1, 20, dtype=torch.bool)
-    index = JUDGES.index((judge, modality))
+    index = list(OPINIONS).index(judge)
     assert not detector(made, mask).opinions[..., index].any()  # untrained
     bias = detector.get_buffer(f"{judge}.bias")
     bias.fill_(1.5)
@@ -114,15 +110,15 @@ def test_sharpness_is_judged_of_faces_alone(detector: Detector) -> None:
     made, mask = streams(20), torch.ones(1, 20, dtype=torch.bool)
     face = detector.tokens(made, mask)
     scene = detector.tokens({n: s for n, s in made.items() if n != "size"}, mask)
-    assert face["sharpness"].shape == (1, 20, 1)
+    assert face["sharpness"].shape == (1, 20)
     assert "sharpness" not in scene
 
 
-FUSION_OF_VISUAL = JUDGES.index(("fusion of visual", "visual"))
+FUSION_OF_VISUAL = list(OPINIONS).index("fusion of visual")
 
 
 def test_the_clip_logit_is_the_mean_and_the_peak_second(detector: Detector) -> None:
-    opinions = torch.zeros(1, 100, len(JUDGES))
+    opinions = torch.zeros(1, 100, len(OPINIONS))
     opinions[0, :, FUSION_OF_VISUAL] = -2.0
     opinions[0, 10:35, FUSION_OF_VISUAL] = 6.0  # one second
     mask = torch.ones(1, 100, dtype=torch.bool)
@@ -134,7 +130,7 @@ def test_the_clip_logit_is_the_mean_and_the_peak_second(detector: Detector) -> N
 
 def test_a_step_logit_is_the_clip_and_what_stands_out_in_it() -> None:
     detector = Detector(CONFIG)
-    opinions = torch.zeros(1, 4, len(JUDGES))
+    opinions = torch.zeros(1, 4, len(OPINIONS))
     opinions[0, :, FUSION_OF_VISUAL] = torch.tensor([1.0, 1.0, 1.0, 5.0])  # mean 2
     detector.step_weights[FUSION_OF_VISUAL] = torch.tensor([0.5, 10.0])
     detector.biases[1, 0] = 3.0

@@ -17,7 +17,8 @@ from avdetect.server.schema import Failure, Result
 from extractors.media import MediaError, write_clip
 from pipelines.config import ConfigError
 from pipelines.detection.candidates import CANDIDATES
-from pipelines.detection.detector import Detector, DetectorConfig, save_detector
+from pipelines.detection.detector import Detector, save_detector
+from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.session import DetectorSession, load
 from pipelines.detection.verdict import error_dict
 from temporal.experts import ExpertConfig

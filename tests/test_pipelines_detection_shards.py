@@ -12,7 +12,8 @@ import torch
 from avdetect.example import example_frames, example_waveform
 from extractors.media import MediaInfo, write_clip
 from extractors.streams import StreamConfig
-from pipelines.detection.detector import Detector, DetectorConfig
+from pipelines.detection.detector import Detector
+from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.session import DetectConfig, DetectorSession
 from pipelines.detection.shards import (
     CONTEXT,

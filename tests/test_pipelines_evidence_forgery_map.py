@@ -13,7 +13,8 @@ from extractors.media import write_clip
 from extractors.streams import Streams
 from pipelines.config import ConfigError, from_dict, load_config
 from pipelines.data.samples import Sample
-from pipelines.detection.detector import Detector, DetectorConfig, save_detector
+from pipelines.detection.detector import Detector, save_detector
+from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.session import DetectorSession, load
 from pipelines.evidence.forgery_map import MAP, Locator, load_map, locator_of, stem_of
 from pipelines.evidence.moments import Moment

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipelines.detection.detector import Detector, DetectorConfig
+from pipelines.detection.detector import Detector
+from pipelines.detection.detector_config import DetectorConfig
 from pipelines.evidence.gradcam import expert_maps, grad_cam
 from temporal.experts import ExpertConfig, PictureExpert, pooled
 

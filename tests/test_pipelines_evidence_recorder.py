@@ -14,7 +14,8 @@ import torch
 
 from avdetect.example import example_frames, example_waveform
 from extractors.media import MediaError, MediaInfo, write_clip
-from pipelines.detection.detector import Detector, DetectorConfig, save_detector
+from pipelines.detection.detector import Detector, save_detector
+from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.session import DetectorSession, load
 from pipelines.detection.verdict import Verdict
 from pipelines.evidence.moments import share_off_face

@@ -17,7 +17,8 @@ import torch
 
 from extractors.media import SAMPLE_RATE, MediaConfig, write_clip
 from pipelines.data.samples import WHOLE, Sample
-from pipelines.detection.detector import Detector, DetectorConfig
+from pipelines.detection.detector import Detector
+from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.session import DetectConfig, DetectorSession
 from pipelines.metrics.security import MOST_GREAT, great_clips, great_score, noise_ceiling, pgd
 from pipelines.stress.noise import RATIOS, noise_probe, separation

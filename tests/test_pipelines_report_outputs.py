@@ -10,7 +10,8 @@ import torch
 
 from avdetect import cli
 from extractors.media import probe
-from pipelines.detection.detector import Detector, DetectorConfig, save_detector
+from pipelines.detection.detector import Detector, save_detector
+from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.session import DetectorSession, load
 from pipelines.report.outputs import Outputs, ReportError, judge_and_write, write_about
 from pipelines.report.page import Origin

@@ -58,7 +58,8 @@ scan_corpus(source, Path(out), config, print, lambda progress: None)
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
-    from pipelines.detection.detector import Detector, DetectorConfig, save_detector
+    from pipelines.detection.detector import Detector, save_detector
+    from pipelines.detection.detector_config import DetectorConfig
     from temporal.experts import ExpertConfig
 
     torch.manual_seed(0)

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from extractors.streams import Streams
-from pipelines.detection.detector import Detector, DetectorConfig
+from pipelines.detection.detector import Detector
+from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.session import DetectConfig, DetectorSession, WeightsSpec
 from pipelines.detection.timelines import judge_blocks
 from pipelines.scan import ray_judges as block_judge

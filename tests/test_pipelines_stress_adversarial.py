@@ -11,7 +11,8 @@ import torch
 
 from extractors.media import SAMPLE_RATE, write_clip
 from pipelines.data.samples import WHOLE, Sample, Spans
-from pipelines.detection.detector import Detector, DetectorConfig
+from pipelines.detection.detector import Detector
+from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.session import DetectConfig, DetectorSession
 from pipelines.metrics.security import pgd
 from pipelines.stress.adversarial import BOUNDS, _picture_logit, _sound_logit, attack, windows_of

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from avdetect.example import example_frames, example_waveform
 from extractors.media import write_clip
 from fusion.transformer import LagProfile
-from pipelines.detection.detector import PROBES
 from pipelines.detection.session import load
 from pipelines.train.fit import Run, fit
 from pipelines.train.fusion import segments_of
@@ -146,6 +145,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+STAGES = ("appearance", "flow", "depth", "mel", "pairs", "fusion")
+
+
 def recipe(corpus: Path, out: str) -> Path:
     """Write how to train on the corpus, a few updates a stage."""
     stage = "{updates: 4, batch: 2, length: 50, evaluate_every: 2}"
@@ -157,7 +159,7 @@ def recipe(corpus: Path, out: str) -> Path:
         f"data: {{videos: {corpus / 'manifest.csv'}, splits: {corpus / 'splits.yaml'}, "
         f"cache: {corpus / 'cache'}, workers: 1}}\n"
         f"detector: {{name: tiny, experts: {sizes}}}\n"
-        + "".join(f"{s}: {stage}\n" for s in (*PROBES, "pairs", "fusion"))
+        + "".join(f"{s}: {stage}\n" for s in STAGES)
         + "vocoder: {updates: 4, batch: 2, length: 13, evaluate_every: 2}\n"
         + "sync: {updates: 4, batch: 2, length: 64, evaluate_every: 2}\n"
     )

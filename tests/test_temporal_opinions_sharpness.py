@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pipelines.metrics.classification import auc
-from temporal.opinions.sharpness import FLOOR, RINGS, SharpnessJudge, powers, ring_power, rings
+from temporal.opinions.sharpness import FLOOR, RINGS, SharpnessOpinion, powers, ring_power, rings
 
 
 def grey(luma: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def test_a_wave_is_found_in_the_ring_of_its_frequency(ring: int) -> None:
 
 def test_a_still_picture_has_no_spread_over_time() -> None:
     picture = torch.randint(0, 255, (1, 1, 3, 112, 112), generator=torch.Generator().manual_seed(0))
-    mean, spread = rings(picture.expand(-1, 40, -1, -1, -1)).chunk(2, dim=-1)
+    mean, spread = rings(picture.expand(-1, 40, -1, -1, -1), 12).chunk(2, dim=-1)
     assert torch.allclose(mean, ring_power(picture[0]).expand(1, 40, -1), atol=1e-4)
     assert spread.abs().max() < 0.02
 
@@ -45,7 +45,7 @@ def test_a_step_hears_of_the_second_around_it_alone() -> None:
     pictures = torch.rand(1, 60, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 255
     changed = pictures.clone()
     changed[:, 30] = 0.0
-    different = (rings(pictures) - rings(changed)).abs().amax(dim=(0, 2)) > 1e-6
+    different = (rings(pictures, 12) - rings(changed, 12)).abs().amax(dim=(0, 2)) > 1e-6
     assert different.nonzero().flatten().tolist() == list(range(18, 43))
 
 
@@ -64,8 +64,9 @@ def planted(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def test_the_rule_sees_what_size_hides() -> None:
-    judge = SharpnessJudge()
-    judge.fit(*planted(400, 0))
+    judge = SharpnessOpinion(12)
+    found, size, labels = planted(400, 0)
+    judge.fit(torch.cat([found, size], dim=1), labels, torch.ones(400))
     found, size, labels = planted(200, 1)
     left = (found - powers(size) @ judge.explained) / judge.spread
     assert auc(labels.int().numpy(), (left @ judge.rule).numpy()) > 0.98
@@ -78,13 +79,13 @@ def test_what_size_explains_is_told_exactly() -> None:
     coefficients = torch.randn(3, 2 * RINGS, generator=torch.Generator().manual_seed(2))
     found = powers(size) @ coefficients
     found[labels == 1] -= 0.3
-    judge = SharpnessJudge()
-    judge.fit(found, size, labels)
+    judge = SharpnessOpinion(12)
+    judge.fit(torch.cat([found, size], dim=1), labels, torch.ones(100))
     assert torch.allclose(judge.explained, coefficients, atol=1e-2)
 
 
 def test_an_untrained_judge_has_no_opinion() -> None:
     pictures = torch.randint(0, 255, (1, 5, 3, 112, 112), dtype=torch.uint8)
-    logits = SharpnessJudge()(pictures, torch.full((1, 5, 1), 120.0))
-    assert logits.shape == (1, 5, 1)
+    logits = SharpnessOpinion(12)(pictures, torch.full((1, 5, 1), 120.0))
+    assert logits.shape == (1, 5)
     assert not logits.any()

@@ -13,14 +13,14 @@ from torch.nn.functional import gelu, layer_norm, linear
 
 from avdetect.example import example_waveform
 from extractors.spectrogram import log_mel
-from pipelines.train.whisper import whisper_bands
-from temporal.opinions.whisper import WIDTH, WhisperJudge, WhisperStem, positions
+from temporal.opinions.whisper import WIDTH, WhisperOpinion, WhisperStem, positions
+from temporal.opinions.whisper_file import whisper_bands
 
 
 @pytest.fixture(scope="module")
-def judge() -> WhisperJudge:
+def judge() -> WhisperOpinion:
     torch.manual_seed(0)
-    made = WhisperJudge().eval()
+    made = WhisperOpinion(100).eval()
     made.bands.copy_(whisper_bands())
     return made
 
@@ -31,7 +31,7 @@ def voice() -> Tensor:
 
 
 def test_whispers_spectrogram_is_nearly_that_of_its_authors(
-    judge: WhisperJudge, voice: Tensor
+    judge: WhisperOpinion, voice: Tensor
 ) -> None:
     heard = judge.heard(log_mel(voice)[None])[0].numpy()
     power = librosa.feature.melspectrogram(
@@ -90,10 +90,10 @@ def test_the_block_is_that_of_the_paper() -> None:
     torch.testing.assert_close(stem(mel), x, rtol=1e-4, atol=1e-4)
 
 
-def test_the_spread_is_that_of_the_tokens_around(judge: WhisperJudge, voice: Tensor) -> None:
+def test_the_spread_is_that_of_the_tokens_around(judge: WhisperOpinion, voice: Tensor) -> None:
     mel = log_mel(voice)[None]
     mask = torch.ones(1, 75, dtype=torch.bool)
-    spread = judge.spread(mel, mask)
+    spread = judge.describe(mel, mask)
     x = judge.heard(mel)
     tokens = judge.stem(x - x.mean(dim=2, keepdim=True))[0].double()
     assert tokens.shape == (150, WIDTH)
@@ -101,17 +101,17 @@ def test_the_spread_is_that_of_the_tokens_around(judge: WhisperJudge, voice: Ten
     torch.testing.assert_close(spread[0, 37].double(), expected, rtol=1e-3, atol=1e-4)
 
 
-def test_another_microphone_changes_little(judge: WhisperJudge, voice: Tensor) -> None:
+def test_another_microphone_changes_little(judge: WhisperOpinion, voice: Tensor) -> None:
     """A gain, and a loss of the high notes, next to another voice."""
     mask = torch.ones(1, 75, dtype=torch.bool)
     mel = log_mel(voice)[None]
     dull = mel - torch.linspace(0, 3, 80)[:, None]
     other = log_mel(torch.randn(75 * 640, generator=torch.Generator().manual_seed(0)) * 0.1)[None]
-    same, retold, noise = (judge.spread(m, mask)[0, 37] for m in (mel, dull, other))
+    same, retold, noise = (judge.describe(m, mask)[0, 37] for m in (mel, dull, other))
     assert float((retold - same).norm()) < 0.5 * float((noise - same).norm())
 
 
-def test_a_judge_that_learned_nothing_says_nothing(judge: WhisperJudge, voice: Tensor) -> None:
+def test_a_judge_that_learned_nothing_says_nothing(judge: WhisperOpinion, voice: Tensor) -> None:
     mask = torch.ones(1, 75, dtype=torch.bool)
     assert not judge(log_mel(voice)[None], mask).any()
     assert not any(p.requires_grad for p in judge.parameters())

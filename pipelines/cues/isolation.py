@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from extractors.clip import Array
 from pipelines.cues.drawn_clips import Drawing, KnownClip, draw, genuine, streams_of
 from pipelines.cues.drawn_forgeries import ARTEFACTS, CARRIERS
-from pipelines.detection.detector import Detector, DetectorConfig, load_detector
+from pipelines.detection.detector import Detector, load_detector
+from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.session import STARTER
 from pipelines.metrics.classification import auc
 from pipelines.train.experts import Probe
@@ -197,7 +198,7 @@ def _probe_judge(probe: nn.Module) -> Judge:
 def _sync_judge(detector: Detector) -> Judge:
     def judge(streams: dict[str, Tensor]) -> Tensor:
         mask = torch.ones(streams["mel"].shape[:2], dtype=torch.bool)
-        logits = detector.lag_probe(detector.tokens(streams, mask)["lag"])
+        logits = detector.network("lag")(detector.tokens(streams, mask)["lag"])
         edge = CONTEXT["lips"] + detector.lag.reach
         return logits[:, edge:-edge].mean(dim=1)
 

@@ -1,4 +1,4 @@
-"""A picture's bit rate in, how far the sharpness of its faces can be believed out.
+"""How far the sharpness of a face can be believed at a picture's bit rate.
 
 A codec that has few bits to spend leaves out fine detail first, in genuine faces as well: what it
 took away says nothing of a generator.
@@ -6,14 +6,14 @@ took away says nothing of a generator.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import log
 
 from extractors.media import MediaInfo
-from pipelines.detection.detector import JUDGES
+from pipelines.detection.opinions import Opinion
 from pipelines.detection.timelines import Timeline
 
-SHARPNESS = JUDGES.index(("sharpness", "visual"))
 CELLS = 112  # a side of the face: as many as the appearance crop has pixels
 # How many bits of H.264 one of theirs is worth at the same quality: De Cock et al. 2016 (A
 # large-scale video codec comparison), rounded; others are counted as they are.
@@ -44,8 +44,13 @@ def believed(bits: float | None, face_size: float, limits: tuple[float, float]) 
     return min(max(share, 0.0), 1.0)
 
 
-def faded(timeline: Timeline, share: float) -> Timeline:
-    """Return the timeline of a face with so much of what its sharpness says."""
+def faded(timeline: Timeline, rows: Sequence[Opinion], share: float) -> Timeline:
+    """Return the timeline of a face with so much of what opinions on fine detail say.
+
+    rows: the rows of the timeline's opinions (T, J).
+    """
     opinions = timeline.opinions.clone()
-    opinions[:, SHARPNESS] *= share
+    for index, opinion in enumerate(rows):
+        if opinion.fades:
+            opinions[:, index] *= share
     return replace(timeline, opinions=opinions)

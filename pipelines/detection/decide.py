@@ -151,7 +151,7 @@ def _picture_logits(
             "of how sharp faces are"
         )
     return [
-        clip_logit(faded(t, share), VISUAL, detector, None) * (2 + share) / 3
+        clip_logit(faded(t, detector.opinions, share), VISUAL, detector, None) * (2 + share) / 3
         for t, share in zip(pictures, shares, strict=True)
     ]
 

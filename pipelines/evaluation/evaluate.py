@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from extractors.errors import InputError
-from pipelines.data.samples import OnStep, Sample, Splits, read_forged, read_manifest, read_splits
+from pipelines.data.samples import OnStep, Sample, Splits, read_manifest, read_splits
+from pipelines.data.truth import read_forged
 from pipelines.detection.session import DetectorSession, WeightsSpec
 from pipelines.evaluation.audit import audit
 from pipelines.evaluation.comparison import compare

@@ -14,8 +14,8 @@ from extractors.media import MediaInfo
 from extractors.streams import Streams
 from pipelines.detection.decide import JudgeConfig, judge
 from pipelines.detection.detector import Detector
+from pipelines.detection.opinions import streams_behind
 from pipelines.detection.timelines import BATCH, Timeline, join_timelines
-from temporal.experts import EXPERTS
 from temporal.windows import Windows, stitch_windows
 
 # What is hidden at a time, by the streams that it stands for.
@@ -49,7 +49,7 @@ class Removals:
             if left == said.streams:
                 self._pieces[name].append(said)
             elif left:
-                kept = {n: t for n, t in tokens.items() if _needs(n) <= left}
+                kept = {n: t for n, t in tokens.items() if streams_behind(n) <= left}
                 opinions = stitch_windows(self._opinions(kept, windows.mask), windows).cpu()
                 self._pieces[name].append(replace(said, streams=left, opinions=opinions))
 
@@ -82,9 +82,3 @@ class Removals:
                 change = None if None in pair else round(pair[0] - pair[1], 4)
                 rows.append({"evidence": name, "without": scores, "change": change})
         return rows
-
-
-def _needs(expert: str) -> frozenset[str]:
-    """Return the streams that an expert's tokens, or the lags between two, are made of."""
-    parts = {"lag": ("lips", "voice"), "sharpness": ("appearance",)}.get(expert, (expert,))
-    return frozenset(stream for part in parts for stream in EXPERTS[part])

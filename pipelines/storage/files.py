@@ -1,17 +1,29 @@
-"""A file's content in, the file whole or absent out."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 
 def write_whole(path: Path, content: Any) -> None:
-    """Write a file in one go: no reader ever sees half of it, whatever happens in between."""
+    """Write bytes in one go: no reader ever sees half of them, whatever happens in between."""
+    write_by(path, lambda partial: partial.write_bytes(content))
+
+
+def write_by(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside `path`, which takes its place once it is on the disk.
+
+    What `write` leaves behind when it fails is removed.
+    """
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        write(partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

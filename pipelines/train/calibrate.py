@@ -1,4 +1,4 @@
-"""Clips that took no part in training in, calibrated scores out (Platt 1999)."""
+"""The weights of the opinions, and calibrated scores (Platt 1999), from clips held out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipelines.detection.detector import JUDGES, Detector, clip_means, clip_peaks
+from pipelines.detection.detector import Detector, clip_means, clip_peaks
+from pipelines.detection.opinions import Level
 from pipelines.train.clips import TrainClip
 from pipelines.train.fit import Run
 from pipelines.train.losses import UNKNOWN
@@ -17,12 +18,10 @@ from temporal.segment import MODALITIES
 
 SMALLEST = 0.05  # scale
 FEWEST = 8  # clips of either class without which a scale cannot be fitted
-# Who judges a clip as a whole, not its steps.
-WHOLE = {"visual": ("sharpness", "steadiness"), "audio": ("whisper",)}
 
 
 def calibrate(detector: Detector, clips: dict[str, list[TrainClip]], run: Run) -> None:
-    """Fit how much each judge counts, then scale and shift of each modality's logit.
+    """Fit how much each opinion counts, then scale and shift of each modality's logit.
 
     Both classes weigh alike: a score of 0.5 is what a clip gets that either class would give.
     """
@@ -43,14 +42,14 @@ def calibrate(detector: Detector, clips: dict[str, list[TrainClip]], run: Run) -
 
 
 def fit_weights(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> None:
-    """Fit the weights of the judges' opinions, each modality for itself (stacking, Wolpert 1992).
+    """Fit the weights of the opinions, each modality for itself (stacking, Wolpert 1992).
 
     On clips that taught no expert: one that learned its training clips by heart is loud, and
     would drown a modest one that holds on people and generators never seen.
     """
     for column, modality in enumerate(MODALITIES):
-        whole = WHOLE.get(modality, ())
-        mine = [i for i, (name, m) in enumerate(JUDGES) if m == modality and name not in whole]
+        own = _rows(detector, modality, "step")
+        mine = list(own.values())
         known = [_known(c, mine, column) for c in clips if bool(c.judged[column])]
         known = [(opinions, truth) for opinions, truth in known if len(truth)]
         labels = torch.tensor([float(truth.max()) for _, truth in known])
@@ -59,7 +58,7 @@ def fit_weights(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> No
         masks = [torch.ones(1, len(truth), dtype=torch.bool) for _, truth in known]
         given = [(opinions[None], mask) for (opinions, _), mask in zip(known, masks, strict=True)]
         means = torch.cat([clip_means(*pair) for pair in given])  # (N, K)
-        peaks = torch.cat([clip_peaks(*pair) for pair in given])
+        peaks = torch.cat([clip_peaks(*pair, detector.config.peak_steps) for pair in given])
         clip = _stacked(means, peaks - means, labels, torch.ones(len(labels)))
         steps = torch.tensor([len(truth) for _, truth in known])
         every = means.repeat_interleave(steps, dim=0)  # (sum of T, K)
@@ -72,26 +71,35 @@ def fit_weights(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> No
         detector.clip_weights[mine], detector.biases[0, column] = clip
         detector.step_weights[mine], detector.biases[1, column] = step
         for kind, (weights, _) in (("clips", clip), ("steps", step)):
-            named = zip((JUDGES[i][0] for i in mine), weights.tolist(), strict=True)
+            named = zip(own, weights.tolist(), strict=True)
             run.log(weights=modality, of=kind, fake=int(labels.sum()), real=int((1 - labels).sum()),
                     **{name: [round(v, 3) for v in pair] for name, pair in named})  # fmt: skip
-    for modality in WHOLE:
+    for modality in MODALITIES:
         _weigh_whole(detector, clips, modality, run)
 
 
+def _rows(detector: Detector, modality: str, level: Level) -> dict[str, int]:
+    """Return the rows of the weights of a modality's opinions of one level, by name."""
+    return {
+        opinion.name: index
+        for index, opinion in enumerate(detector.opinions)
+        if (opinion.modality, opinion.level) == (modality, level)
+    }
+
+
 def _weigh_whole(detector: Detector, clips: Sequence[JudgedClip], modality: str, run: Run) -> None:
-    """Give each who judges a modality of a clip as a whole as much say as all who judge its steps.
+    """Give each opinion on clips as a whole as much say as all those on a modality's steps.
 
     As much: its weighted opinions of the clips spread as widely. Sharpness cannot be fitted as the
     others are: held-out sources have either genuine or generated faces, and it tells these apart
     for what they are. Whisper, fitted along with them, drowned them.
     """
     column = MODALITIES.index(modality)
-    indices = {name: JUDGES.index((name, modality)) for name in WHOLE[modality]}
+    indices = _rows(detector, modality, "clip")
     for index in indices.values():
         detector.clip_weights[index] = detector.step_weights[index] = 0.0
     seen = [c.opinions[None] for c in clips if bool(c.judged[column])]
-    if not seen:
+    if not (seen and indices):
         return
     masks = [torch.ones(x.shape[:2], dtype=torch.bool) for x in seen]
     pairs = list(zip(seen, masks, strict=True))

@@ -1,13 +1,15 @@
-"""Clips in, experts out: each learns alone; lips and voice learn what belongs together."""
+"""The training of experts, each by itself, and of whatever else gives step logits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from pipelines.detection.detector import Detector
+from pipelines.detection.opinions import Opinion
 from pipelines.metrics.classification import auc
 from pipelines.train.batches import Batch, balanced_weights, draw_batches
 from pipelines.train.clips import LONGEST, TrainClip
@@ -40,13 +42,28 @@ class Probe(nn.Module):
     def __init__(self, name: str, detector: Detector) -> None:
         super().__init__()
         self.name, self.expert = name, detector.experts[name]
-        self.linear = detector.probes[name]
+        self.linear = detector.network(name)
 
     def forward(self, streams: dict[str, Tensor]) -> Tensor:
         """Return step logits (B, L)."""
         given = [normalise(stream, streams[stream]) for stream in EXPERTS[self.name]]
-        logits: Tensor = self.linear(self.expert(*given))[..., 0]
+        logits: Tensor = self.linear(self.expert(*given))
         return logits
+
+
+class OpinionOfStreams(nn.Module):
+    """The network of an opinion that reads streams: step logits (B, L) of its modality."""
+
+    def __init__(self, opinion: Opinion, detector: Detector) -> None:
+        super().__init__()
+        self.reads, self.network = opinion.reads, detector.network(opinion.name)
+
+    def forward(self, streams: dict[str, Tensor]) -> Tensor:
+        """Return step logits (B, L)."""
+        given = [streams[name] for name in self.reads]
+        mask = torch.ones(given[0].shape[:2], dtype=torch.bool, device=given[0].device)
+        logits: Tensor = self.network(*given, mask)
+        return logits if logits.dim() == 2 else logits[:, None].expand(mask.shape)
 
 
 def train_expert(

@@ -18,12 +18,12 @@ from pipelines.train.losses import UNKNOWN, clip_loss, focal_loss, reach_loss, s
 from pipelines.train.stage import StageConfig
 from pipelines.train.token_clips import (
     AUDIO,
-    SOUND,
     SYNC,
     VISUAL,
     TokenClip,
     clip_logits,
     clip_targets,
+    hears,
     modality_aucs,
     moved,
     token_clips,
@@ -117,8 +117,8 @@ def pad(chunks: Sequence[tuple[dict[str, Tensor], Tensor]]) -> TokenBatch:
 def _without_some(batch: TokenBatch, rng: np.random.Generator) -> TokenBatch:
     """Return the batch, at times with one track taken away, as files come without one."""
     draw = rng.random()
-    sees = {name: t for name, t in batch.tokens.items() if name not in SOUND}
-    hears = {name: t for name, t in batch.tokens.items() if name in SOUND}
+    sees = {name: t for name, t in batch.tokens.items() if not hears(name)}
+    hears = {name: t for name, t in batch.tokens.items() if hears(name)}
     if not (sees and hears) or draw > 0.4:
         return batch
     targets = batch.targets.clone()

@@ -1,127 +1,140 @@
-"""Closed-form fits of the opinions on sharpness, steadiness and speech."""
+"""The training of opinions, by how their row of the table says that they are fitted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from pipelines.config import ConfigError
 from pipelines.data.manifest import WHOLE
 from pipelines.detection.detector import Detector
+from pipelines.detection.opinions import Opinion, streams_behind
 from pipelines.train.batches import balanced_weights
 from pipelines.train.clips import TrainClip
+from pipelines.train.experts import OpinionOfStreams, train_expert, train_steps
 from pipelines.train.fit import Run
-from temporal.experts import normalise
-from temporal.opinions.discriminant import Discriminant
-from temporal.opinions.sharpness import rings
-from temporal.opinions.speech import variation
-from temporal.opinions.steadiness import changes
+from pipelines.train.recipe import TrainConfig
+from temporal.opinions.discriminant import ClosedFormOpinion
 
-LONGEST_CLIP = {"flow": 150, "mel": 100}  # steps of a clip that count
+LONGEST_CLIP = {"visual": 150, "audio": 100, "sync": 150}  # steps of a clip that count
+SHORTEST = 10  # steps
 
 
-SHORTEST = 10
+@runtime_checkable
+class Borrower(Protocol):
+    """The network of an opinion that holds layers of a published one."""
+
+    def borrow(self, path: Path) -> None:
+        """Take them over from the file in which they are published."""
 
 
-def train_steadiness(detector: Detector, clips: Sequence[TrainClip], run: Run) -> None:
-    """Fit the judge of steadiness on genuine faces and on those that generators drew throughout.
+def train_opinions(
+    detector: Detector,
+    clips: dict[str, list[TrainClip]],
+    config: TrainConfig,
+    run: Run,
+    closed_form: bool,
+) -> None:
+    """Teach every opinion of the detector that has a stage and something to learn.
 
-    After the flow expert has learned: it sees its tokens.
+    closed_form: those that are fitted in closed form, once the experts have learned; else those
+        that learn by gradients, on their own or with their expert.
     """
-    expert = detector.experts["flow"].eval()
+    for opinion in detector.opinions:
+        if opinion.name not in config.stages or opinion.fit is None:
+            continue
+        if (opinion.fit == "in closed form") != closed_form:
+            continue
+        if opinion.fit == "with its expert":
+            train_expert(
+                opinion.name, opinion.modality, detector, clips, config.stage(opinion.name), run
+            )
+        elif opinion.fit == "by gradient":
+            probe = OpinionOfStreams(opinion, detector)
+            train_steps(
+                opinion.name, probe, opinion.reads, opinion.modality,
+                (clips["train"], clips["val"]), config.stage(opinion.name), run,
+            )  # fmt: skip
+        else:
+            fit_in_closed_form(opinion, detector, clips["train"], config.published, run)
 
-    def change(clip: TrainClip) -> Tensor:
-        flow, seen = begin(clip, "flow", run)
-        return changes(expert(normalise("flow", flow)), seen)
 
-    if not run.finished("steadiness", detector.steadiness):
-        chosen = whole_clips(clips, "flow", "visual")
-        fit_judge("steadiness", detector.steadiness, change, chosen, "visual", run)
+@torch.no_grad()
+def fit_in_closed_form(
+    opinion: Opinion,
+    detector: Detector,
+    clips: Sequence[TrainClip],
+    published: dict[str, str],
+    run: Run,
+) -> None:
+    """Fit an opinion on what describes a clip's steps: the mean over the clip.
 
+    Sources and generators weigh as they are drawn when an expert is taught. One that borrows from
+    a published network is left as it is where the recipe does not name that network's file.
 
-def train_speech(detector: Detector, clips: Sequence[TrainClip], run: Run) -> None:
-    """Fit the judge of speech on genuine sound and on what synthesisers made throughout.
-
-    After the sound expert has learned: it listens to its tokens.
+    Raises:
+        ConfigError: the opinion's network is not one that is fitted in closed form.
+        AvdetectError: the published network cannot be read.
     """
-    expert = detector.experts["mel"].eval()
+    network = detector.network(opinion.name)
+    if not isinstance(network, ClosedFormOpinion):
+        raise ConfigError(f"the opinion {opinion.name} cannot be fitted in closed form")
+    borrows = isinstance(network, Borrower)
+    if (borrows and opinion.name not in published) or run.finished(opinion.name, network):
+        return
+    if isinstance(network, Borrower):
+        network.borrow(Path(published[opinion.name]))
+    chosen = whole_clips(clips, opinion)
+    network.prepare(_inputs(opinion, detector, clip, run) for clip in chosen)
+    labels = torch.tensor([float(getattr(c.sample, opinion.modality) == WHOLE) for c in chosen])
+    run.log(stage=opinion.name, fake=int(labels.sum()), real=int((1 - labels).sum()))
+    if 0 < labels.sum() < len(labels):
+        found = [
+            network.describe(*_inputs(opinion, detector, clip, run))[0].mean(dim=0).cpu()
+            for clip in chosen
+        ]
+        network.cpu().fit(torch.stack(found), labels, balanced_weights(chosen, opinion.modality))
+        network.to(run.device)
+    run.finish(opinion.name, network)
 
-    def vary(clip: TrainClip) -> Tensor:
-        mel, heard = begin(clip, "mel", run)
-        return variation(expert(normalise("mel", mel)), heard)
 
-    if not run.finished("speech", detector.speech):
-        chosen = whole_clips(clips, "mel", "audio")
-        fit_judge("speech", detector.speech, vary, chosen, "audio", run)
-
-
-def whole_clips(clips: Sequence[TrainClip], stream: str, modality: str) -> list[TrainClip]:
+def whole_clips(clips: Sequence[TrainClip], opinion: Opinion) -> list[TrainClip]:
     """Return the clips whose modality is genuine or synthetic throughout, and long enough.
 
-    Forgeries of our own making are left out: most are short stretches, of which these judges know
-    nothing.
+    Forgeries of our own making are left out: most are short stretches, of which these opinions
+    know nothing, and they keep the sharpness of what they are made of.
     """
     return [
         c
         for c in clips
-        if stream in c.names
-        and getattr(c.sample, modality) in ((), WHOLE)
+        if set(_streams(opinion)) <= c.names
+        and getattr(c.sample, opinion.modality) in ((), WHOLE)
         and not c.sample.method.startswith("forged")
         and c.steps >= SHORTEST
     ]
 
 
-def begin(clip: TrainClip, stream: str, run: Run) -> tuple[Tensor, Tensor]:
-    """Return a stream (1, L, ...) of a clip's first seconds, and a mask (1, L) of its steps."""
-    steps = min(clip.steps, LONGEST_CLIP[stream])
-    given = clip.chunk(0, steps, (stream,), None)[stream][None].to(run.device)
-    return given, torch.ones(1, steps, dtype=torch.bool, device=run.device)
+def _streams(opinion: Opinion) -> tuple[str, ...]:
+    """Return the streams that an opinion reads, or that the tokens which it reads are made of."""
+    if opinion.source == "streams":
+        return opinion.reads
+    return tuple(sorted(frozenset().union(*map(streams_behind, opinion.reads))))
 
 
-@torch.no_grad()
-def fit_judge(
-    stage: str,
-    judge: Discriminant,
-    describe: Callable[[TrainClip], Tensor],
-    chosen: Sequence[TrainClip],
-    modality: str,
-    run: Run,
-) -> None:
-    """Fit a judge on what describes a clip's steps (1, L, F): the mean over the clip.
-
-    Sources and generators weigh as they are drawn when an expert is taught.
-    """
-    labels = torch.tensor([float(getattr(c.sample, modality) == WHOLE) for c in chosen])
-    run.log(stage=stage, fake=int(labels.sum()), real=int((1 - labels).sum()))
-    if 0 < labels.sum() < len(labels):
-        found = torch.stack([describe(clip)[0].mean(dim=0).cpu() for clip in chosen])
-        judge.fit(found, labels, balanced_weights(chosen, modality))
-    run.finish(stage, judge)
-
-
-LONGEST = 150  # steps of a clip that count
-STREAMS = ("appearance", "size")
-
-
-def train_sharpness(detector: Detector, clips: Sequence[TrainClip], run: Run) -> None:
-    """Fit the sharpness judge on genuine clips and on those that generators drew throughout.
-
-    Forgeries of our own making keep the sharpness of what they are made of.
-    """
-    judge = detector.sharpness
-    if run.finished("sharpness", judge):
-        return
-    chosen = [c for c in clips if set(STREAMS) <= c.names and c.sample.visual in ((), WHOLE)]
-    chosen = [c for c in chosen if not c.sample.method.startswith("forged")]
-    labels = torch.tensor([float(c.sample.visual == WHOLE) for c in chosen])
-    found, sizes = [], []
-    for clip in chosen:
-        streams = clip.pictures(0, min(clip.steps, LONGEST), STREAMS)
-        found.append(rings(streams["appearance"][None].to(run.device))[0].mean(dim=0).cpu())
-        sizes.append(streams["size"][0])
-    run.log(stage="sharpness", fake=int(labels.sum()), real=int((1 - labels).sum()))
-    if 0 < labels.sum() < len(labels):
-        judge.to("cpu").fit(torch.stack(found), torch.stack(sizes), labels)
-    detector.to(run.device)
-    run.finish("sharpness", judge)
+def _inputs(opinion: Opinion, detector: Detector, clip: TrainClip, run: Run) -> tuple[Tensor, ...]:
+    """Return what an opinion reads of a clip's first seconds (1, L, ...), and the mask (1, L)."""
+    steps = min(clip.steps, LONGEST_CLIP[opinion.modality])
+    streams = {
+        name: stream[None].to(run.device)
+        for name, stream in clip.chunk(0, steps, _streams(opinion), None).items()
+    }
+    given = streams
+    if opinion.source == "tokens":
+        detector.experts.eval()
+        given = {name: detector.expert_tokens(name, streams) for name in opinion.reads}
+    mask = torch.ones(1, steps, dtype=torch.bool, device=run.device)
+    return (*(given[name] for name in opinion.reads), mask)

@@ -11,7 +11,8 @@ from pipelines.data.manifest import WHOLE
 from pipelines.data.samples import Sample, read_manifest, read_splits
 from pipelines.data.stream_cache import StreamCache
 from pipelines.data.truth import read_forged
-from pipelines.detection.detector import PROBES, DetectorConfig
+from pipelines.detection.detector_config import DetectorConfig
+from pipelines.detection.opinions import OPINIONS
 from pipelines.train.clips import TrainClip, train_clip
 from pipelines.train.fit import Run
 from pipelines.train.stage import StageConfig
@@ -41,11 +42,15 @@ class TrainConfig:
     device: str = "cpu"
     precision: str = "bfloat16"  # of the forward passes, or float32
     stem: str | None = None  # safetensors of torchvision's MobileNetV2 (ImageNet) to start from
-    whisper: str | None = None  # CTranslate2's model.bin of Whisper base; None: it has no say
-    stages: tuple[str, ...] = (
-        *PROBES, "pairs", "sync", "sharpness", "steadiness", "speech", "whisper", "fusion",
-        "calibrate",
-    )  # fmt: skip
+    # Files of published networks that opinions borrow layers from, by the opinion's name; without
+    # it, the opinion has no say. `whisper`: CTranslate2's model.bin of Whisper base.
+    published: dict[str, str] = field(default_factory=dict)
+    stages: tuple[str, ...] = field(
+        default_factory=lambda: (
+            *(name for name, opinion in OPINIONS.items() if opinion.fit is not None),
+            *("pairs", "sync", "fusion", "calibrate"),
+        )
+    )
     data: DataConfig = field(default_factory=DataConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     appearance: StageConfig = field(default_factory=StageConfig)
@@ -56,6 +61,12 @@ class TrainConfig:
     pairs: StageConfig = field(default_factory=lambda: StageConfig(400, 12, 50, rate=3e-4))
     sync: StageConfig = field(default_factory=lambda: StageConfig(batch=24, length=64))
     fusion: StageConfig = field(default_factory=lambda: StageConfig(batch=32, length=128))
+    opinions: dict[str, StageConfig] = field(default_factory=dict)  # of all other stages
+
+    def stage(self, name: str) -> StageConfig:
+        """Return how the stage of an expert or opinion learns."""
+        known: StageConfig = getattr(self, name, None) or self.opinions.get(name, StageConfig())
+        return known
 
 
 def load_clips(

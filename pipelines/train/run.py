@@ -1,10 +1,12 @@
-"""Clips with truth in, a trained detector out, in stages that two cores can carry.
+"""The training of a detector from clips with truth, in stages that two cores can carry.
 
-1. Each expert learns alone to tell forged from genuine steps of its own stream.
+1. Each expert learns alone to tell forged from genuine steps of its own stream, and so does every
+   opinion that learns by gradients (`pipelines.detection.opinions`).
 2. The sound expert goes on learning from genuine speech beside the same by a neural vocoder.
 3. Lips and voice learn what belongs together, from genuine clips alone.
-4. How sharp genuine faces of a size are, how steadily they move, how genuine voices vary, and how
-   generated ones differ, is fitted; for voices also in what Whisper's first layers hear.
+4. Opinions are fitted in closed form: how sharp genuine faces of a size are, how steadily they
+   move, how genuine voices vary (also in what Whisper's first layers hear), and how generated ones
+   differ.
 5. Fusion and localization learn on the experts' cached tokens.
 6. The scores are calibrated on clips that took no part.
 
@@ -23,20 +25,18 @@ from safetensors.torch import load_file
 
 from extractors.errors import InputError
 from pipelines.config import load_config
-from pipelines.detection.detector import PROBES, Detector, save_detector
+from pipelines.detection.detector import Detector, save_detector
 from pipelines.train.calibrate import calibrate
-from pipelines.train.experts import train_expert
 from pipelines.train.fill_cache import fill_cache
 from pipelines.train.fit import Run
 from pipelines.train.fusion import train_fusion
-from pipelines.train.opinions import train_sharpness, train_speech, train_steadiness
+from pipelines.train.opinions import train_opinions
 from pipelines.train.pairs import train_pairs
 from pipelines.train.ray_train import train_together
 from pipelines.train.recipe import TrainConfig, load_clips, read_samples
 from pipelines.train.sync import train_sync
 from pipelines.train.team import Team
 from pipelines.train.vocoder import train_vocoder
-from pipelines.train.whisper import train_whisper
 
 logger = logging.getLogger(__name__)
 
@@ -82,22 +82,13 @@ def train_stages(config: TrainConfig, failed: dict[Path, str], team: Team) -> No
     detector = Detector(config.detector).to(config.device)
     if config.stem:
         load_stem(detector, Path(config.stem))
-    for name, modality in PROBES.items():
-        if name in config.stages:
-            train_expert(name, modality, detector, clips, getattr(config, name), run)
+    train_opinions(detector, clips, config, run, closed_form=False)
     if "pairs" in config.stages:
         vocoder = train_vocoder(clips, config.vocoder, run)
         train_pairs(detector, vocoder, clips, config.pairs, run)
     if "sync" in config.stages:
         train_sync(detector, clips, config.sync, run)
-    if "sharpness" in config.stages:
-        train_sharpness(detector, clips["train"], run)
-    if "steadiness" in config.stages:
-        train_steadiness(detector, clips["train"], run)
-    if "speech" in config.stages:
-        train_speech(detector, clips["train"], run)
-    if "whisper" in config.stages and config.whisper:
-        train_whisper(detector, clips["train"], Path(config.whisper), run)
+    train_opinions(detector, clips, config, run, closed_form=True)
     if "fusion" in config.stages:
         train_fusion(detector, clips, config.fusion, run)
     if not team.leads:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fusion.transformer import LagProfile
+from fusion.transformer import LagProfile, lag_contrast
 from pipelines.data.manifest import WHOLE
 from pipelines.detection.detector import Detector
 from pipelines.metrics.classification import auc
@@ -37,8 +37,9 @@ class SyncNetwork(nn.Module):
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
+        config = detector.config
         self.lips, self.voice = detector.experts["lips"], detector.experts["voice"]
-        self.lag, self.contrast = detector.lag, detector.lag_probe.contrast
+        self.lag, self.near, self.far = detector.lag, config.lag_near, config.lag_far
         self.sharpness = nn.Parameter(torch.tensor(2.0))  # log of the softmax' inverse temperature
 
     def forward(self, streams: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -128,6 +129,6 @@ def sync_auc(module: SyncNetwork, clips: Sequence[TrainClip], run: Run) -> float
         profile = torch.stack([(inner * other).sum(dim=1).mean() for other in shifted])
         for off in OFFSETS:
             around = profile[widest + off - reach : widest + off + reach + 1]
-            scores.append(float(module.contrast(around)))
+            scores.append(float(lag_contrast(around, module.near, module.far)))
             labels.append(int(off != 0))
     return auc(labels, scores)

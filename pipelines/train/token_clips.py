@@ -1,4 +1,4 @@
-"""Clips in, what experts and judges say of each out: as in use, but of many clips."""
+"""What experts and opinions say of many clips, as they do in use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from extractors.media import STEP_RATE
 from extractors.spectrogram import loudness, speech_steps
-from pipelines.detection.detector import JUDGES, Detector
+from pipelines.detection.detector import Detector
+from pipelines.detection.opinions import streams_behind
 from pipelines.metrics.classification import auc
 from pipelines.train.clips import PICTURES, TrainClip
 from pipelines.train.fit import Run
@@ -19,7 +20,6 @@ from pipelines.train.losses import UNKNOWN
 from temporal.segment import MODALITIES
 
 VISUAL, AUDIO, SYNC = range(len(MODALITIES))
-SOUND = ("mel", "voice", "whisper")  # what hears
 LONGEST = 250  # steps of a clip whose tokens are kept
 
 
@@ -41,7 +41,7 @@ class TokenClip:
 
 @dataclass(frozen=True, eq=False)
 class JudgedClip:
-    """What the judges say of a clip as it is judged in use: its sound by itself."""
+    """The opinions on a clip as it is judged in use: its sound by itself."""
 
     opinions: Tensor  # (T, J) float32
     targets: Tensor  # (T, 3): 1 forged, 0 genuine, -1 unknown
@@ -77,6 +77,11 @@ def token_clips(
     return done
 
 
+def hears(token: str) -> bool:
+    """Return whether a token is of the sound alone."""
+    return streams_behind(token) == {"mel"}
+
+
 def moved(
     clip: TokenClip, first: int, last: int, move: int, rng: np.random.Generator | None
 ) -> tuple[dict[str, Tensor], Tensor]:
@@ -92,7 +97,7 @@ def moved(
         begin = int(rng.integers(0, end - size))
         end = begin + size
         targets[begin:end, AUDIO] = UNKNOWN
-    for name in SOUND:
+    for name in filter(hears, clip.tokens):
         tokens[name][begin:end] = clip.tokens[name][first + begin + move : first + end + move]
     heard = targets[begin:end, SYNC] != UNKNOWN
     targets[begin:end, SYNC] = torch.where(heard, 1.0, UNKNOWN)
@@ -104,17 +109,17 @@ def judged_clips(
     detector: Detector, clips: Sequence[TokenClip], run: Run, move: bool = True
 ) -> list[JudgedClip]:
     """Return opinions on clips; if asked for, those in sync come twice, the second time moved."""
-    hears = detector.belongs[:, AUDIO] > 0
+    of_sound = detector.belongs[:, AUDIO] > 0
     done = []
     for tokens, targets, speech, kind in as_judged(clips, move):
         given = {n: t[None].float().to(run.device) for n, t in tokens.items()}
         mask = torch.ones(1, len(targets), dtype=torch.bool, device=run.device)
-        opinions = torch.zeros(len(targets), len(JUDGES), device=run.device)
+        opinions = torch.zeros(len(targets), len(detector.opinions), device=run.device)
         if kind != "sound":
             opinions = detector.fuse(with_lag(detector, given, mask), mask).opinions[0].float()
         if kind != "face":
-            heard = {n: t for n, t in given.items() if n in SOUND}
-            opinions[:, hears] = detector.fuse(heard, mask).opinions[0][:, hears].float()
+            heard = {n: t for n, t in given.items() if hears(n)}
+            opinions[:, of_sound] = detector.fuse(heard, mask).opinions[0][:, of_sound].float()
         enough = bool(speech.sum() >= STEP_RATE)
         judged = torch.tensor([kind != "sound", kind != "face", kind == "both" and enough])
         done.append(JudgedClip(opinions.cpu(), targets, speech, judged))

@@ -20,7 +20,7 @@ from pipelines.detection.detector import Detector, experts_sha256, load_detector
 from pipelines.detection.session import STARTER
 from pipelines.train.recipe import TrainConfig
 from pipelines.train.stage import StageConfig
-from pipelines.zoo.part_clips import OPINIONS, Listener, SaidClip, part_clips
+from pipelines.zoo.part_clips import PROBED, Listener, SaidClip, part_clips
 from temporal.experts import EXPERTS, fold_norms
 from temporal.segment import MODALITIES
 
@@ -135,16 +135,16 @@ def capped(samples: Iterable[Sample], most: int) -> list[Sample]:
 def vector_of(config: HeadConfig, said: Mapping[str, Tensor]) -> Tensor:
     """Return the clip vector (W,) of what the experts that a head reads say of a clip."""
     tokens = said["tokens"][:, [list(EXPERTS).index(name) for name in config.experts]]
-    heard = [OPINIONS.index(name) for name in config.experts if name in OPINIONS]
+    heard = [PROBED.index(name) for name in config.experts if name in PROBED]
     if {"lips", "voice"} <= set(config.experts):
-        heard.append(OPINIONS.index("lag"))
+        heard.append(PROBED.index("lag"))
     return clip_vector(tokens, said["opinions"][:, heard])
 
 
 def judged(config: HeadConfig, said: Mapping[str, Tensor]) -> bool:
     """Return whether the experts had anything of the head's modality to judge."""
     first = {"visual": ("appearance",), "audio": ("mel",), "any": ("appearance", "mel")}
-    places = [OPINIONS.index(name) for name in first[config.modality]]
+    places = [PROBED.index(name) for name in first[config.modality]]
     return not bool(said["opinions"][:, places].isnan().any(dim=0).all())
 
 

@@ -28,7 +28,7 @@ from pipelines.train.fit import Run, fit
 from pipelines.train.recipe import TrainConfig, read_samples
 from pipelines.train.stage import StageConfig
 from pipelines.zoo.head_clips import HeadClips, HeadConfig, capped, head_clips, vector_of
-from pipelines.zoo.part_clips import OPINIONS
+from pipelines.zoo.part_clips import PROBED
 from temporal.experts import EXPERTS, ExpertConfig
 
 FORMAT = "avdetect head 1"
@@ -221,4 +221,4 @@ def load_head(weights: Path) -> tuple[Head, HeadConfig]:
 def nothing_said() -> dict[str, Tensor]:
     """Return what is said of a clip of one step with nothing to judge."""
     dim = ExpertConfig().dim
-    return {"tokens": torch.zeros(1, len(EXPERTS), dim), "opinions": torch.zeros(1, len(OPINIONS))}
+    return {"tokens": torch.zeros(1, len(EXPERTS), dim), "opinions": torch.zeros(1, len(PROBED))}

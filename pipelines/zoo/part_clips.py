@@ -16,12 +16,13 @@ from extractors.media import MediaError, file_sha256
 from extractors.spectrogram import loudness, speech_steps
 from pipelines.data.samples import Sample
 from pipelines.data.stream_cache import StreamCache
-from pipelines.detection.detector import PROBES, Detector
+from pipelines.detection.detector import Detector
 from pipelines.train.clips import LONGEST, PICTURES, TrainClip, train_clip
 from pipelines.zoo.native_clips import NATIVE, native_clip
 from temporal.experts import EXPERTS
 
-OPINIONS = (*PROBES, "lag")  # whose step logits `opinions` holds, in this order
+# Whose step logits `opinions` holds, in this order: weights of parts and heads depend on it.
+PROBED = ("appearance", "flow", "depth", "mel", "lag")
 SAID = ("opinions", "tokens", "lag")  # what a part may read besides the streams
 
 
@@ -91,7 +92,7 @@ def said_of(
 ) -> dict[str, Tensor]:
     """Return what the experts say of a clip's first steps, NaN where there is nothing.
 
-    `opinions` (T, 5): step logits in the order of `OPINIONS`; `tokens` (T, 6, D) in that of
+    `opinions` (T, 5): step logits in the order of `PROBED`; `tokens` (T, 6, D) in that of
     `EXPERTS`; `lag` (T, 2 * reach + 1): how well lips and voice fit at each lag.
     """
     steps = min(clip.steps, longest)
@@ -100,15 +101,15 @@ def said_of(
     given = {name: stream[None] for name, stream in streams.items()}
     with torch.autocast("cpu", precision, enabled=precision != torch.float32):
         tokens = {name: t.float() for name, t in detector.tokens(given, mask).items()}
-    said = {name: detector.probes[name](tokens[name])[..., 0] for name in PROBES if name in tokens}
-    if "lag" in tokens:
+    said = {name: detector.network(name)(tokens[name], mask) for name in PROBED if name in tokens}
+    if "lag" in said:
         spoken = speech_steps(loudness(streams["mel"]))
-        said["lag"] = detector.lag_probe(tokens["lag"]).masked_fill(~spoken, torch.nan)
+        said["lag"] = said["lag"].masked_fill(~spoken, torch.nan)
     dim, lags = detector.config.experts.dim, 2 * detector.config.fusion.reach + 1
     nothing = torch.full((1, steps), torch.nan)
     absent = nothing[..., None].expand(-1, -1, dim)
     return {
-        "opinions": torch.stack([said.get(name, nothing) for name in OPINIONS], dim=-1)[0],
+        "opinions": torch.stack([said.get(name, nothing) for name in PROBED], dim=-1)[0],
         "tokens": torch.stack([tokens.get(name, absent) for name in EXPERTS], dim=-2)[0],
         "lag": tokens.get("lag", nothing[..., None].expand(-1, -1, lags))[0],
     }

@@ -1,6 +1,9 @@
-"""A linear discriminant in closed form, and the moving mean that the opinions share."""
+"""Opinions that are fitted in closed form, and the moving mean that they share."""
 
 from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +18,29 @@ def around(x: Tensor, reach: int) -> Tensor:
     return pooled.transpose(1, 2)
 
 
-class Discriminant(nn.Module):
-    """A linear discriminant (Fisher 1936) that tells forged from genuine numbers.
+class ClosedFormOpinion(nn.Module):
+    """An opinion that learns from one description a clip, without gradients.
 
-    Its own numbers are no parameters: `fit` finds them in closed form, and gradients of other
-    parts leave them alone.
+    Its own numbers are no parameters: `fit` finds them, and gradients of other parts leave them
+    alone. An opinion that holds layers of a published network has a method `borrow` besides.
     """
+
+    # what it reads (N, L, ...), the mask (N, L) -> numbers (N, L, F) on each step
+    describe: Callable[..., Tensor]
+
+    def prepare(self, clips: Iterable[tuple[Tensor, ...]]) -> None:
+        """See what the training clips hold, before they are described.
+
+        clips: what the opinion reads of each, (1, L, ...).
+        """
+
+    @abstractmethod
+    def fit(self, found: Tensor, labels: Tensor, weights: Tensor) -> None:
+        """Learn from clips: their numbers (N, F), labels (N,), 1 fake, and weights (N,) >= 0."""
+
+
+class Discriminant(ClosedFormOpinion):
+    """A linear discriminant (Fisher 1936) that tells forged from genuine numbers."""
 
     rule: Tensor  # (F,)
     bias: Tensor  # ()
@@ -34,6 +54,11 @@ class Discriminant(nn.Module):
         self.shrinkage = shrinkage
         self.register_buffer("rule", torch.zeros(size))
         self.register_buffer("bias", torch.zeros(()))
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return step logits (N, L) of what it reads (N, L, ...) and of a mask (N, L)."""
+        with torch.autocast(inputs[0].device.type, enabled=False):
+            return self.logits(self.describe(*inputs))
 
     def logits(self, found: Tensor) -> Tensor:
         """Return logits (...) of numbers (..., F)."""

@@ -1,4 +1,4 @@
-"""Face crops and the face's size in, an opinion a step out: is it as sharp as its size promises?
+"""The opinion on whether a face is as sharp as its size promises.
 
 Generators draw a face at a resolution of their own, whatever size it has on screen, and a codec
 keeps what a camera saw elsewhere. How sharp a genuine face is depends on its size above all: what
@@ -8,49 +8,53 @@ size explains is taken away, and with it most of what tells one source of clips 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from temporal.opinions.discriminant import around
+from temporal.opinions.discriminant import ClosedFormOpinion, around
 
 RINGS = 14  # of spatial frequency, from 0 to beyond that of pixel by pixel
-AROUND = 12  # steps to either side whose mean and spread a step is judged by
 FLOOR = 0.05  # power per pixel, grey levels squared: below it is rounding
 LUMA = (0.299, 0.587, 0.114)  # BT.601
 
 
-class SharpnessJudge(nn.Module):
-    """A linear rule on the rings' log power, less what the face's size explains of it.
-
-    Its numbers are no parameters: `fit` finds them in closed form or by convex search, and
-    gradients of other parts leave them alone.
-    """
+class SharpnessOpinion(ClosedFormOpinion):
+    """A linear rule on the rings' log power, less what the face's size explains of it."""
 
     explained: Tensor  # (3, 2R) the rings of genuine faces by 1, log size and its square
     spread: Tensor  # (2R,) of what is left
     rule: Tensor  # (2R,)
     bias: Tensor  # ()
 
-    def __init__(self) -> None:
+    def __init__(self, reach: int) -> None:
+        """Make one that says nothing yet.
+
+        reach: steps to either side whose mean and spread a step is judged by.
+        """
         super().__init__()
+        self.reach = reach
         self.register_buffer("explained", torch.zeros(3, 2 * RINGS))
         self.register_buffer("spread", torch.ones(2 * RINGS))
         self.register_buffer("rule", torch.zeros(2 * RINGS))
         self.register_buffer("bias", torch.zeros(()))
 
-    def forward(self, pictures: Tensor, size: Tensor) -> Tensor:
-        """Return step logits (N, L, 1) of crops (N, L, 3, H, W) of 0 to 255 and sizes (N, L, 1)."""
+    def forward(self, pictures: Tensor, size: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return step logits (N, L) of crops (N, L, 3, H, W) of 0 to 255 and sizes (N, L, 1)."""
         with torch.autocast(pictures.device.type, enabled=False):
-            left = rings(pictures) - powers(size) @ self.explained
-            return (left / self.spread @ self.rule + self.bias)[..., None]
+            left = rings(pictures, self.reach) - powers(size) @ self.explained
+            return left / self.spread @ self.rule + self.bias
 
-    def fit(self, found: Tensor, size: Tensor, labels: Tensor) -> None:
-        """Learn from clips: mean rings (N, 2R), face sizes (N, 1) and labels (N,), 1 fake.
+    def describe(self, pictures: Tensor, size: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the rings and the face's size (N, L, 2R + 1)."""
+        return torch.cat([rings(pictures, self.reach), size], dim=-1)
+
+    def fit(self, found: Tensor, labels: Tensor, weights: Tensor) -> None:
+        """Learn from clips: mean rings and face sizes (N, 2R + 1) and labels (N,), 1 fake.
 
         Least squares on the genuine ones, then logistic regression by which both classes weigh
-        alike.
+        alike; clips of a class do so too, whatever the weights.
         """
-        x, basis, genuine = found.double(), powers(size.double()), labels == 0
+        x, basis, genuine = found[:, :-1].double(), powers(found[:, -1:].double()), labels == 0
         self.explained.copy_(torch.linalg.lstsq(basis[genuine], x[genuine]).solution)
         x = x - basis @ self.explained.double()
         self.spread.copy_(x.std(dim=0).clamp(min=1e-6))
@@ -59,14 +63,15 @@ class SharpnessJudge(nn.Module):
         self.bias.copy_(bias)
 
 
-def rings(pictures: Tensor) -> Tensor:
+def rings(pictures: Tensor, reach: int) -> Tensor:
     """Return the mean and spread (N, L, 2R) around each step of the rings' log power.
 
     Args:
         pictures: (N, L, 3, H, W), 0 to 255.
+        reach: steps to either side that count.
     """
     power = torch.stack([ring_power(part) for part in pictures])  # one window at a time
-    mean, square = (around(x, AROUND) for x in (power, power.square()))
+    mean, square = (around(x, reach) for x in (power, power.square()))
     return torch.cat([mean, (square - mean.square()).clamp(min=0).sqrt()], dim=-1)
 
 

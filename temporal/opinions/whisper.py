@@ -1,4 +1,4 @@
-"""Log-mel power in, an opinion a step out: does what a speech recogniser hears vary as in a voice?
+"""The opinion on whether what a speech recogniser hears varies as in a voice.
 
 Whisper (Radford et al. 2023) learned from 680,000 hours of sound what speech is. Its first layers
 are taken as they are: nothing of them learns from forgeries, so nothing learns their sources.
@@ -7,6 +7,8 @@ are taken as they are: nothing of them learns from forgeries, so nothing learns 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +16,6 @@ from torch.nn.functional import gelu
 
 from extractors.spectrogram import BANDS, FLOOR
 from temporal.opinions.discriminant import Discriminant, around
-from temporal.opinions.speech import REACH
 
 WIDTH = 512  # of a token of Whisper base
 TOKENS = 2  # a step
@@ -41,7 +42,7 @@ class WhisperStem(nn.Module):
         return tokens
 
 
-class WhisperJudge(Discriminant):
+class WhisperOpinion(Discriminant):
     """A linear discriminant on how far Whisper's tokens spread around a step.
 
     Their means say more of the words and the speaker, and held less well on unseen synthesisers.
@@ -52,28 +53,46 @@ class WhisperJudge(Discriminant):
     # for its own: the microphone, the room and the codec tell sources apart
     level: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, reach: int) -> None:
+        """Make one that says nothing yet.
+
+        reach: steps to either side whose tokens a step is judged by; fewer at an edge.
+        """
         super().__init__(WIDTH, shrinkage=10.0)
+        self.reach = reach
         self.stem = WhisperStem()
         self.register_buffer("bands", torch.eye(BANDS))
         self.register_buffer("level", torch.zeros(BANDS))
 
-    def forward(self, mel: Tensor, mask: Tensor) -> Tensor:
-        """Return step logits (N, L) of log-mel power (N, L, 80, 4), its steps in mask (N, L)."""
-        spread = self.spread(mel, mask)
-        with torch.autocast(mel.device.type, enabled=False):
-            return self.logits(spread)
+    def borrow(self, path: Path) -> None:
+        """Take Whisper's first layers from CTranslate2's file of Whisper base.
 
-    def spread(self, mel: Tensor, mask: Tensor) -> Tensor:
+        Raises:
+            WhisperFileError: there is no such file, or it does not hold Whisper base.
+        """
+        from temporal.opinions.whisper_file import WhisperFileError, read_whisper, whisper_bands
+
+        try:
+            self.stem.load_state_dict(read_whisper(path))
+        except RuntimeError as error:
+            raise WhisperFileError(f"{path}: not the weights of Whisper base") from error
+        self.bands.copy_(whisper_bands())
+
+    def prepare(self, clips: Iterable[tuple[Tensor, ...]]) -> None:
+        """Find the mean level that every recording is given for its own."""
+        levels = [self.heard(mel).mean(dim=(0, 2)) for mel, *_ in clips]
+        self.level.copy_(torch.stack(levels).mean(dim=0))
+
+    def describe(self, mel: Tensor, mask: Tensor) -> Tensor:
         """Return how far tokens spread (N, L, 512) around each step of log-mel power."""
         x = self.heard(mel)
         x = x - x.mean(dim=2, keepdim=True) + self.level[:, None]
         with torch.autocast(mel.device.type, enabled=False):
             tokens = self.stem(x).unflatten(1, (-1, TOKENS))  # (N, L, 2, 512)
             there = mask[..., None].to(tokens.dtype)
-            share = around(there, REACH).clamp(min=1e-6)
+            share = around(there, self.reach).clamp(min=1e-6)
             of_step = (tokens.mean(dim=2), tokens.square().mean(dim=2))
-            mean, square = (around(x * there, REACH) / share for x in of_step)
+            mean, square = (around(x * there, self.reach) / share for x in of_step)
             return (square - mean.square()).clamp(min=0).sqrt()
 
     def heard(self, mel: Tensor) -> Tensor:

@@ -12,11 +12,14 @@ from torch import Tensor
 
 from pipelines.data.manifest import WHOLE
 from pipelines.data.samples import Sample
-from pipelines.detection.detector import Detector, DetectorConfig, load_detector, save_detector
+from pipelines.detection.detector import Detector, load_detector, save_detector
+from pipelines.detection.detector_config import DetectorConfig
+from pipelines.detection.opinions import OPINIONS
 from pipelines.train.clips import TrainClip
 from pipelines.train.fit import Run
-from pipelines.train.whisper import LAYERS, read_whisper, train_whisper
-from temporal.opinions.whisper import WhisperStem
+from pipelines.train.opinions import fit_in_closed_form
+from temporal.opinions.whisper import WhisperOpinion, WhisperStem
+from temporal.opinions.whisper_file import LAYERS, read_whisper
 
 
 def write_model(path: Path, variables: dict[str, Tensor], spec: str = "WhisperSpec") -> Path:
@@ -81,9 +84,8 @@ def test_other_models_and_other_sizes_are_refused(tmp_path: Path) -> None:
     tiny = {name: tensor[..., :384] for name, tensor in whole_model(WhisperStem()).items()
             if tensor.ndim}  # fmt: skip
     path = write_model(tmp_path / "tiny.bin", tiny)
-    run = Run(tmp_path / "run", 0, "cpu", "float32")
     with pytest.raises(ValueError, match=r"tiny\.bin: not the weights of Whisper base"):
-        train_whisper(Detector(DetectorConfig()), [], path, run)
+        WhisperOpinion(100).borrow(path)
 
 
 def test_voices_that_vary_less_are_told_from_those_that_vary_more(tmp_path: Path) -> None:
@@ -92,18 +94,18 @@ def test_voices_that_vary_less_are_told_from_those_that_vary_more(tmp_path: Path
     path = write_model(tmp_path / "model.bin", whole_model(WhisperStem()))
     detector = Detector(DetectorConfig()).eval()
     run = Run(tmp_path / "run", 0, "cpu", "float32")
-    train_whisper(detector, [noise_clip(seed) for seed in range(16)], path, run)
+    clips = [noise_clip(seed) for seed in range(16)]
+    fit_in_closed_form(OPINIONS["whisper"], detector, clips, {"whisper": str(path)}, run)
     mask = torch.ones(1, 50, dtype=torch.bool)
     said = [
-        float(detector.whisper(noise_clip(seed).mel(0, 50, None)[None], mask).mean())
+        float(detector.network("whisper")(noise_clip(seed).mel(0, 50, None)[None], mask).mean())
         for seed in range(100, 108)
     ]
     assert min(said[1::2]) > max(said[::2])
     save_detector(tmp_path / "w.safetensors", detector, {})
     again = load_detector(tmp_path / "w.safetensors")
-    assert all(torch.equal(a, b) for a, b in zip(
-        again.whisper.state_dict().values(), detector.whisper.state_dict().values(), strict=True
-    ))  # fmt: skip
+    kept, made = (d.network("whisper").state_dict().values() for d in (again, detector))
+    assert all(torch.equal(a, b) for a, b in zip(kept, made, strict=True))
 
 
 def noise_clip(seed: int) -> TrainClip:

@@ -1,4 +1,4 @@
-"""The fit of the opinion on what Whisper hears, and the reader of Whisper's own weights file.
+"""The layers of Whisper that an opinion borrows, from CTranslate2's file of the whole model.
 
 CTranslate2's `model.bin` is the form in which most programs carry Whisper (faster-whisper does):
 names, shapes and numbers one after the other, nothing that is run.
@@ -7,7 +7,6 @@ names, shapes and numbers one after the other, nothing that is run.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,35 +16,13 @@ from scipy.optimize import nnls
 from torch import Tensor
 from torchaudio.functional import melscale_fbanks
 
-from extractors.errors import InputError
+from extractors.errors import AvdetectError
 from extractors.media import SAMPLE_RATE
 from extractors.spectrogram import BANDS, WINDOW
-from pipelines.detection.detector import Detector
-from pipelines.train.clips import TrainClip
-from pipelines.train.fit import Run
-from pipelines.train.opinions import begin, fit_judge, whole_clips
 
 
-@torch.no_grad()
-def train_whisper(detector: Detector, clips: Sequence[TrainClip], path: Path, run: Run) -> None:
-    """Take Whisper's first layers from a file and fit what judges how their tokens spread.
-
-    Raises:
-        InputError: the file does not hold Whisper base.
-        FileNotFoundError: there is no such file.
-    """
-    judge = detector.whisper
-    if run.finished("whisper", judge):
-        return
-    try:
-        judge.stem.load_state_dict(read_whisper(path))
-    except RuntimeError as error:
-        raise InputError(f"{path}: not the weights of Whisper base") from error
-    judge.bands.copy_(whisper_bands())
-    chosen = whole_clips(clips, "mel", "audio")
-    levels = [judge.heard(begin(clip, "mel", run)[0]).mean(dim=(0, 2)) for clip in chosen]
-    judge.level.copy_(torch.stack(levels).mean(dim=0))
-    fit_judge("whisper", judge, lambda c: judge.spread(*begin(c, "mel", run)), chosen, "audio", run)
+class WhisperFileError(AvdetectError, ValueError):
+    """The file is not one of Whisper's weights that can be read here."""
 
 
 def whisper_bands() -> Tensor:
@@ -81,22 +58,26 @@ def read_whisper(path: Path) -> dict[str, Tensor]:
     """Return the state of a `WhisperStem`, float16, from the file of a whole model.
 
     Raises:
-        InputError: the file is not one of CTranslate2's Whisper models in float16 or float32.
-        FileNotFoundError: there is no such file.
+        WhisperFileError: there is no such file, or it is not one of CTranslate2's Whisper models in
+            float16 or float32.
     """
     state = {}
-    with path.open("rb") as file:
+    try:
+        opened = path.open("rb")
+    except OSError as error:
+        raise WhisperFileError(f"{path}: cannot be read ({error.strerror})") from error
+    with opened as file:
         try:
             version, kind = _number(file, "I"), _name(file)
             if version != VERSION or kind != "WhisperSpec":
-                raise InputError(f"it holds {kind!r}, version {version}")
+                raise ValueError(f"it holds {kind!r}, version {version}")
             _number(file, "I")  # the revision of the names
             for _ in range(_number(file, "I")):
                 name, tensor = _variable(file)
                 if name is not None:
                     state[name] = tensor
         except (ValueError, KeyError, struct.error) as error:
-            raise InputError(
+            raise WhisperFileError(
                 f"{path}: not CTranslate2's file of a Whisper model: {error}"
             ) from error
     return state

@@ -1,0 +1,125 @@
+"""The table of opinions: the sources of evidence that a detector weighs.
+
+An opinion is a logit for every step (or one for a window, which counts for all its steps), above 0
+for a forgery of its modality. The detector asks every opinion of its `DetectorConfig.opinions`,
+calibration fits how much each counts, and training fits their networks: all three run over this
+table and name no opinion.
+
+To add one:
+
+1. Write its network in a file of its own, such as `temporal/opinions/speech.py`. `forward` takes
+   what `reads` names, then the mask (N, L) of the steps that count, and returns logits (N, L) or
+   (N,). One that is fitted in closed form is a `ClosedFormOpinion`; one that holds layers of a
+   published network takes them over in `borrow`.
+2. Add its row below.
+
+A recipe then has it by its name in `detector.opinions`, and teaches it in the stage of its name.
+Weights that were trained without it stay as they are: their config does not name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from fusion.transformer import LagProbe
+from pipelines.detection.detector_config import DetectorConfig
+from temporal.experts import EXPERTS
+from temporal.opinions.probe import StepProbe
+from temporal.opinions.sharpness import SharpnessOpinion
+from temporal.opinions.speech import SpeechOpinion
+from temporal.opinions.steadiness import SteadinessOpinion
+from temporal.opinions.whisper import WhisperOpinion
+from temporal.segment import MODALITIES
+
+Level = Literal["step", "clip"]
+Source = Literal["streams", "tokens", "fusion"]
+Fit = Literal["with its expert", "by gradient", "in closed form"]
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """One source of evidence."""
+
+    name: str
+    modality: str  # visual, audio or sync: what it speaks of
+    # Whether it tells forged steps from genuine ones of the same clip (`step`), or is evidence on
+    # the clip as a whole (`clip`), which calibration weighs by itself.
+    level: Level
+    source: Source  # what it reads: streams as extracted, tokens of experts, or what fusion says
+    reads: tuple[str, ...] = ()  # names of streams (and `size`) or of tokens (and `lag`)
+    alone: bool = False  # has an opinion only where nothing else is there to be read
+    fades: bool = False  # rests on fine detail, which hard compression takes away
+    network: Callable[[DetectorConfig], nn.Module] | None = None
+    fit: Fit | None = None  # None: it has nothing to learn, or learns with fusion
+    at: str = ""  # where the weights file has its network; empty: under its name
+
+    def applies(self, names: Collection[str]) -> bool:
+        """Return whether it has an opinion where there are streams or tokens of these names."""
+        return set(self.reads) == set(names) if self.alone else set(self.reads) <= set(names)
+
+
+def _probe(expert: str, modality: str) -> Opinion:
+    """Return what an expert says by itself."""
+    return Opinion(
+        expert, modality, "step", "tokens", (expert,), fit="with its expert",
+        network=lambda config: StepProbe(config.experts.dim), at=f"probes.{expert}",
+    )  # fmt: skip
+
+
+def _fusion(modality: str) -> Opinion:
+    """Return what fusion says of all tokens together."""
+    return Opinion(f"fusion of {modality}", modality, "step", "fusion")
+
+
+OPINIONS: dict[str, Opinion] = {
+    opinion.name: opinion
+    for opinion in (
+        _probe("appearance", "visual"),
+        _probe("flow", "visual"),
+        _probe("depth", "visual"),
+        _probe("mel", "audio"),
+        # whether lips and voice fit
+        Opinion("lag", "sync", "step", "tokens", ("lag",), at="lag_probe",
+                network=lambda config: LagProbe(config.lag_near, config.lag_far)),
+        # whether the face is as sharp as its size promises
+        Opinion("sharpness", "visual", "clip", "streams", ("appearance", "size"), fades=True,
+                network=lambda config: SharpnessOpinion(config.sharpness_reach),
+                fit="in closed form"),
+        # whether it moves as steadily as faces do
+        Opinion("steadiness", "visual", "clip", "tokens", ("flow",), fit="in closed form",
+                network=lambda config: SteadinessOpinion(config.experts.dim, config.opinion_reach)),
+        # whether the voice varies as voices do, in the sound expert's tokens ...
+        Opinion("speech", "audio", "step", "tokens", ("mel",), fit="in closed form",
+                network=lambda config: SpeechOpinion(config.experts.dim, config.opinion_reach)),
+        # ... and in those of Whisper
+        Opinion("whisper", "audio", "clip", "streams", ("mel",), alone=True, fit="in closed form",
+                network=lambda config: WhisperOpinion(config.opinion_reach)),
+        *map(_fusion, MODALITIES),
+    )
+}  # fmt: skip
+
+
+def opinions_of(config: DetectorConfig) -> tuple[Opinion, ...]:
+    """Return the rows that a config names, in its order.
+
+    Raises:
+        ValueError: it names one that is not in the table, or one twice.
+    """
+    unknown = [name for name in config.opinions if name not in OPINIONS]
+    if unknown or len(set(config.opinions)) < len(config.opinions):
+        raise ValueError(
+            f"opinions must be different ones of {list(OPINIONS)}, got {list(config.opinions)}"
+        )
+    return tuple(OPINIONS[name] for name in config.opinions)
+
+
+def streams_behind(token: str) -> frozenset[str]:
+    """Return the streams that a token of `Detector.tokens` is made of."""
+    if token in OPINIONS and OPINIONS[token].source == "streams":
+        return frozenset(OPINIONS[token].reads) - {"size"}
+    experts = ("lips", "voice") if token == "lag" else (token,)
+    return frozenset(stream for expert in experts for stream in EXPERTS[expert])
