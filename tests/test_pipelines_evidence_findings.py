@@ -13,6 +13,22 @@ from pipelines.evidence.measurements import MEASURES
 RESULT = {"verdict": "fake", "visual_score": 0.9, "audio_score": 0.1, "sync_score": None}
 
 
+@pytest.fixture
+def ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reliable visual measurement, one that is larger in genuine clips, and a useless one."""
+    known = {
+        "landmark_jitter": {"low": 1.0, "high": 5.0, "auc": 0.8, "auc_interval": [0.7, 0.9]},
+        "flow_residual": {"low": 0.2, "high": 0.6, "auc": 0.85, "auc_interval": [0.8, 0.9]},
+        "blink_rate": {"low": 0.0, "high": 30.0, "auc": 0.55, "auc_interval": [0.4, 0.7]},
+    }
+    clips = {"fitted_genuine": 90, "fitted_fakes": 70, "genuine": 50, "fakes": 40}
+    full = {
+        name: row | clips | {"larger_in_fakes": name != "flow_residual"}
+        for name, row in known.items()
+    }
+    monkeypatch.setattr("pipelines.evidence.findings.known_ranges", lambda: full)
+
+
 @pytest.mark.usefixtures("ranges")
 def test_only_reliable_measurements_that_fired_make_sentences() -> None:
     rows = [
