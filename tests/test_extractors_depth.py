@@ -1,4 +1,4 @@
-"""Flow and depth by networks of the user's own, given by a path."""
+"""Depth: planted surfaces, and a network of the user's own."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
-from torchvision.models.optical_flow import raft_small
 
-from extractors.depth import DepthNetwork
-from extractors.flow import FlowExtractor, raft_flow
+from extractors.depth import DepthNetwork, mesh_depth
+from extractors.faces import mesh_triangles
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import StreamConfig
+
+
+def test_depth_shows_the_nearer_of_two_surfaces() -> None:
+    triangle = mesh_triangles()[0]
+    landmarks = np.zeros((1, 478, 3), np.float32)
+    landmarks[..., 2] = 50.0  # everything else is a point far away
+    landmarks[0, triangle] = [(-6, -6, -20), (6, -6, -20), (0, 6, -20)]
+    square = np.array([[0, 0, 112, 0]], np.float32)
+    depth = mesh_depth(landmarks, square)[0]
+    assert depth[27, 28] > 0  # inside the near triangle
+    assert depth[2, 2] == 0  # off the face
 
 
 def varint(value: int) -> bytes:
@@ -72,27 +80,6 @@ def test_a_file_that_is_no_depth_network_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not a network")
     with pytest.raises(ValueError, match=r"depth\.onnx: no ONNX depth network"):
         DepthNetwork(path)
-
-
-def test_raft_gives_flow_in_the_streams_shape_and_unit(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    path = tmp_path / "raft.safetensors"
-    save_file(raft_small(weights=None).state_dict(), path)
-    crops = np.random.default_rng(0).integers(0, 255, (2, 112, 112, 3), dtype=np.uint8)
-    pair_flow = raft_flow(path, "cpu")
-    flow = FlowExtractor(pair_flow)(crops)
-    assert flow.shape == (2, 2, 56, 56)
-    assert np.abs(flow[0]).max() == pytest.approx(
-        np.abs(pair_flow(crops[0], crops[0])).max() * 25 / 112, rel=0.5
-    )
-    assert np.isfinite(flow).all()
-
-
-def test_a_file_that_is_no_raft_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "raft.safetensors"
-    save_file({"x": torch.zeros(1)}, path)
-    with pytest.raises(ValueError, match=r"raft\.safetensors: not the weights"):
-        raft_flow(path, "cpu")
 
 
 def test_the_extractor_uses_the_networks_that_are_configured(depth_weights: Path) -> None:
