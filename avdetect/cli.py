@@ -16,6 +16,7 @@ from avdetect.usage import FAILED, INTERRUPTED, OK, USAGE, UsageError, load_sess
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from pipelines.detection.result import Result
     from pipelines.progress import OnStep
     from pipelines.report.outputs import Outputs
     from pipelines.report.page import Origin
@@ -81,7 +82,7 @@ def detect(options: Namespace) -> int:
     return FAILED if failed else OK
 
 
-def _judge(options: Namespace) -> Callable[[str, OnStep], dict[str, Any]]:
+def _judge(options: Namespace) -> Callable[[str, OnStep], Result]:
     """Return what makes a file's result, and writes whatever else was asked for."""
     if not any((options.report, options.burn_in, options.vtt, options.csv, options.labels)):
         session = load_session(options)

@@ -75,8 +75,8 @@ def fit_weights(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> No
             named = zip((JUDGES[i][0] for i in mine), weights.tolist(), strict=True)
             run.log(weights=modality, of=kind, fake=int(labels.sum()), real=int((1 - labels).sum()),
                     **{name: [round(v, 3) for v in pair] for name, pair in named})  # fmt: skip
-    for modality in WHOLE:
-        _weigh_whole(detector, clips, modality, run)
+    for track in WHOLE:
+        _weigh_whole(detector, clips, track, run)
 
 
 def _weigh_whole(detector: Detector, clips: Sequence[JudgedClip], modality: str, run: Run) -> None:
