@@ -1,4 +1,4 @@
-"""avdetect: a video in, a verdict with the manipulated segments out.
+"""avdetect tells whether a video was manipulated: how likely, which track, and which seconds.
 
 >>> import avdetect
 >>> verdict = avdetect.detect("clip.mp4")  # doctest: +SKIP
@@ -14,20 +14,24 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from extractors.errors import AvdetectError
     from extractors.media import MediaError
+    from pipelines.detection.result import Result
     from pipelines.detection.session import DetectorSession
     from pipelines.detection.verdict import Verdict
     from temporal.segment import Segment
 
 __version__ = "0.1.0"
 __all__ = [
-    "DetectorSession", "MediaError", "Segment", "Verdict", "__version__", "detect", "load",
-    "save_report",
+    "AvdetectError", "DetectorSession", "MediaError", "Result", "Segment", "Verdict",
+    "__version__", "detect", "load", "save_report",
 ]  # fmt: skip
 
 _HOME = {
+    "AvdetectError": "extractors.errors",
     "DetectorSession": "pipelines.detection.session",
     "MediaError": "extractors.media",
+    "Result": "pipelines.detection.result",
     "Segment": "temporal.segment",
     "Verdict": "pipelines.detection.verdict",
 }
@@ -36,8 +40,12 @@ _HOME = {
 def detect(path: str | PathLike[str]) -> Verdict:
     """Return the verdict on one file by the weights in the package, loaded at the first call.
 
+    To judge in other processes, submit this function to a pool; a verdict is a few kilobytes. Where
+    avdetect was used before in this one, the pool's processes must be spawned, not forked.
+
     Raises:
         MediaError: the file cannot be read.
+        ForkError: this process was forked off one that had avdetect loaded.
     """
     return _starter().detect(path)
 
@@ -52,7 +60,12 @@ def load(
     Args:
         weights: a file that training saved; None for the weights in the package.
         device: `cpu` or `cuda`.
-        overrides: changes to the weights' configuration, such as `localization.threshold=0.6`.
+        overrides: changes to the configuration, as `avdetect detect --set` takes them, such as
+            `judge.uncertain=[0.3, 0.7]` or `localization.min_score=0.05` (see `DetectConfig`).
+
+    Raises:
+        FileNotFoundError: there are no such weights.
+        ValueError: the file holds no detector, or an override names no setting (ConfigError).
     """
     from pathlib import Path
 
@@ -65,13 +78,16 @@ def save_report(
     verdict: Verdict,
     page: str | PathLike[str],
     weights: str | PathLike[str] | None = None,
+    overrides: Sequence[str] = (),
 ) -> None:
     """Write the page of a verdict; its file is judged once more, for the evidence.
 
     Args:
-        verdict: by the weights that are named; their digest is compared.
+        verdict: of any process; the weights that made it are loaded again and their SHA-256 is
+            compared with `verdict.model`.
         page: the HTML file to write.
         weights: as in `load`; None for the weights in the package.
+        overrides: as in `load`, where the verdict was made with any.
 
     Raises:
         ReportError: the file has changed since, or other weights made the verdict.
@@ -82,7 +98,9 @@ def save_report(
 
     from pipelines.report.outputs import save_report as write_page
 
-    write_page(verdict, Path(page), _starter() if weights is None else load(weights))
+    own = weights is None and not overrides
+    session = _starter() if own else load(weights, overrides=overrides)
+    write_page(verdict, Path(page), session)
 
 
 @cache

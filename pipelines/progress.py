@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
+
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from extractors.media import Clip, MediaInfo
 
 OnStep = Callable[[int, int], None]
 Item = TypeVar("Item")
+
+
+class Elapsed(TypedDict):
+    """Seconds that judging took."""
+
+    decode: float
+    extract: float  # decoding not counted
+    judge: float
+    total: float
 
 
 def reported(chunks: Iterable[Clip], info: MediaInfo, on_step: OnStep | None) -> Iterator[Clip]:
@@ -48,12 +59,22 @@ class Stopwatch:
                 self._spent[stage] += time.perf_counter() - begin
             yield item
 
-    def elapsed(self, before: Mapping[str, float] | None = None) -> dict[str, float]:
-        """Return seconds of decode, extract, judge and total; extraction waits for decoding.
-
-        before: seconds that were spent earlier and are added.
-        """
+    def elapsed(self) -> Elapsed:
+        """Return the seconds of each stage; extraction waits for decoding."""
         total = time.perf_counter() - self._start
         decode, both = self._spent["decode"], self._spent["extract"]
-        times = {"decode": decode, "extract": both - decode, "judge": total - both, "total": total}
-        return {stage: round(t + (before or {}).get(stage, 0.0), 3) for stage, t in times.items()}
+        return {
+            "decode": round(decode, 3), "extract": round(both - decode, 3),
+            "judge": round(total - both, 3), "total": round(total, 3),
+        }  # fmt: skip
+
+
+def added(times: Iterable[Elapsed]) -> Elapsed:
+    """Return the seconds of all of them together."""
+    every = list(times)
+    return {
+        "decode": round(sum(t["decode"] for t in every), 3),
+        "extract": round(sum(t["extract"] for t in every), 3),
+        "judge": round(sum(t["judge"] for t in every), 3),
+        "total": round(sum(t["total"] for t in every), 3),
+    }

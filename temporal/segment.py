@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-MODALITIES = ("visual", "audio", "sync")
+Modality = Literal["visual", "audio", "sync"]
+MODALITIES: tuple[Modality, Modality, Modality] = ("visual", "audio", "sync")
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of one modality that was manipulated."""
+    """A stretch of one modality that was manipulated.
 
-    start: float  # seconds
-    end: float  # seconds
-    score: float  # in [0, 1]
-    modality: str  # one of MODALITIES
+    Attributes:
+        start: seconds from the file's beginning, 0 or more.
+        end: seconds, after the start.
+        score: probability that it was manipulated, 0 to 1.
+        modality: `visual`, `audio` or `sync` (lips and sound that do not belong together).
+    """
+
+    start: float
+    end: float
+    score: float
+    modality: Modality
 
     def __post_init__(self) -> None:
         if self.modality not in MODALITIES:

@@ -13,12 +13,12 @@ import torch
 from pydantic import TypeAdapter
 
 from avdetect.example import example_frames, example_waveform
-from avdetect.server.schema import Failure, Result
 from extractors.media import MediaError, write_clip
 from pipelines.config import ConfigError
 from pipelines.detection.candidates import CANDIDATES
 from pipelines.detection.detector import Detector, save_detector
 from pipelines.detection.detector_config import DetectorConfig
+from pipelines.detection.result import Failure, Result
 from pipelines.detection.session import DetectorSession, load
 from pipelines.detection.verdict import error_dict
 from temporal.experts import ExpertConfig

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -87,6 +88,27 @@ def test_the_command_writes_the_page_of_a_result(
     errors = capsys.readouterr().err
     assert errors.count("\n") == 1
     assert "r.jsonl: holds no result of" in errors
+
+
+def test_set_reaches_the_meters_of_the_page(weights: Path, face_clip: Path, tmp_path: Path) -> None:
+    chosen = ["--weights", str(weights), "--set", "judge.uncertain=[0.123, 0.987]"]
+    assert cli.main(["detect", str(face_clip), "--report", str(tmp_path), *chosen]) == 0
+    (page,) = tmp_path.glob("*.html")
+    assert 'low="0.123" high="0.987"' in page.read_text()
+
+
+def test_a_stored_result_keeps_its_own_thresholds_and_an_older_one_takes_the_sessions(
+    session: DetectorSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr("pipelines.report.outputs.explain", lambda *_: (None, None))
+    monkeypatch.setattr("pipelines.report.outputs.write_report", lambda row, *_: shown.append(row))
+    old: Any = {"model": session.model, "path": "a.mp4", "sha256": "1" * 64}
+    for result in ({**old, "uncertain": [0.1, 0.2]}, old):
+        write_about(result, Path("a.mp4"), tmp_path / "p.html", session, Outputs(), ORIGIN)
+    assert [row["uncertain"] for row in shown] == [
+        [0.1, 0.2], list(session.config.judge.uncertain),
+    ]  # fmt: skip
 
 
 def test_a_folder_that_cannot_be_made_is_known_before_any_work(

@@ -36,7 +36,7 @@ def result_of(**changes: Any) -> dict[str, Any]:
     return {
         "schema": 1, "path": "clips/a.mp4", "sha256": "ab" * 32, "status": "ok", "error": None,
         "verdict": "fake", "score": 0.9, "visual_score": 0.9, "audio_score": 0.2,
-        "sync_score": None,
+        "sync_score": None, "uncertain": [0.35, 0.64],
         "segments": [{"start": 1.0, "end": 2.0, "score": 0.8, "modality": "visual"}],
         "timeline": {"rate": 25.0, "visual": curve, "audio": [0.2] * STEPS, "sync": [None] * STEPS},
         "streams": {"appearance": True, "mel": True},
@@ -114,6 +114,12 @@ def test_the_page_says_the_verdict_its_meaning_and_what_was_not_judged(tmp_path:
     assert "80 % of what the network for movement of the face goes by lies off the face" in words
     assert "movement of the face 0.70" in words  # what was hidden, and the score without it
     assert "avdetect detect" in words
+
+
+def test_the_meters_change_colour_where_the_result_becomes_inconclusive(tmp_path: Path) -> None:
+    page = page_of(tmp_path, result_of(uncertain=[0.2, 0.75]))
+    meters = [attributes for tag, attributes in page.tags if tag == "meter"]
+    assert [(m["low"], m["high"]) for m in meters] == [("0.2", "0.75")] * 2
 
 
 def test_the_page_asks_no_network_and_runs_only_its_own_scripts(tmp_path: Path) -> None:

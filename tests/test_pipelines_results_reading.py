@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipelines.evaluation.evaluate import evaluate_files
+from pipelines.results import row_schema
 from pipelines.results.reading import models, read_results, results_of
-from pipelines.results.result_set import ResultSet
+from pipelines.results.result_set import ResultError, ResultSet
 from pipelines.results.row_schema import flat_row
 
 MODEL = {"name": "tiny", "version": "1", "sha256": "ab"}
@@ -73,6 +75,46 @@ def test_a_scan_is_measured_as_its_lines_are(tmp_path: Path) -> None:
     assert found[0]["detection"] == found[1]["detection"]
     assert found[0]["localization"] == found[1]["localization"]
     assert found[0]["detection"]["score"]["auc"] == 1.0
+
+
+def claiming(name: str, *claims: tuple[float, float, float]) -> dict[str, Any]:
+    """Return a result that reports nothing; its candidates are (score, start, end)."""
+    ranked = [{"start": a, "end": b, "score": s, "modality": "visual"} for s, a, b in claims]
+    return {**result(f"/x/{name}.mp4", 0.5), "segments": [], "candidates": ranked}
+
+
+CLAIMS = [claiming("a", (0.9, 0.1, 0.5)), claiming("b", (0.8, 0.2, 1.0)), claiming("c")]
+FORGED = (
+    "path,label,visual_segments\n"
+    'a.mp4,fake,"[[0.1, 0.5]]"\nb.mp4,fake,"[[0.2, 1.0]]"\nc.mp4,real,[]\n'
+)
+
+
+def test_candidates_of_a_scan_are_ranked_as_those_of_its_lines(tmp_path: Path) -> None:
+    (tmp_path / "truth.csv").write_text(FORGED)
+    for place in (as_lines(tmp_path, CLAIMS), as_set(tmp_path, CLAIMS)):
+        measured = evaluate_files(place, tmp_path / "truth.csv")["localization"]
+        assert measured["AP@0.5"] == 1.0
+        assert "without_candidates" not in measured
+        assert [len(row["candidates"]) for row in read_results(place).values()] == [1, 1, 0]
+
+
+def test_a_scan_of_an_older_avdetect_is_read_and_what_it_lacks_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "truth.csv").write_text(FORGED)
+    with monkeypatch.context() as past:
+        for name in ("candidates", "uncertain"):
+            past.delitem(row_schema.FIELDS, name)
+        old = as_set(tmp_path, [*CLAIMS[:2], FAILED])
+    measured = evaluate_files(old, tmp_path / "truth.csv")["localization"]
+    assert (measured["AP@0.5"], measured["without_candidates"]) == (0.0, 2)
+    assert "scan: 2 results have no candidates" in caplog.text
+    with ResultSet(old, {"model": MODEL, "timelines": True}) as results:  # goes on as it began
+        results.add(flat_row(CLAIMS[2], {}))
+    assert set(read_results(old)) == {"/x/a.mp4", "/x/b.mp4", "/x/c.mp4"}
+    with pytest.raises(ResultError, match=r"has no column person \(string\)"):
+        ResultSet(old, {"model": MODEL, "timelines": True}, [("person", pa.string())])
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders() -> None:

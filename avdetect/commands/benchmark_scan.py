@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.queues import Queue
@@ -83,7 +83,7 @@ def measure_scan(model: WeightsSpec, seconds: int, clips: int, workers: int) -> 
 
 
 def _time_plainly(
-    model: WeightsSpec, known: dict[str, str], paths: list[str], workers: int
+    model: WeightsSpec, known: Mapping[str, object], paths: list[str], workers: int
 ) -> float:
     """Return the seconds that plain processes take, once each of them has judged a clip."""
     todo: Queue[str | None] = SPAWN.Queue()
@@ -108,7 +108,7 @@ def _time_plainly(
 
 def _work(
     model: WeightsSpec,
-    known: dict[str, str],
+    known: Mapping[str, object],
     first: str,
     loaded: Barrier,
     todo: Queue[str | None],

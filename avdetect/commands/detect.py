@@ -6,7 +6,7 @@ import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from avdetect.commands.options import (
     FAILED,
@@ -19,6 +19,7 @@ from avdetect.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from pipelines.detection.result import Result
     from pipelines.progress import OnStep
 
 HELP = "judge videos: real or fake, and which seconds"
@@ -78,7 +79,7 @@ def run(options: Namespace) -> int:
     return FAILED if failed else OK
 
 
-def _judge(options: Namespace) -> Callable[[str, OnStep], dict[str, Any]]:
+def _judge(options: Namespace) -> Callable[[str, OnStep], Result]:
     """Return what makes a file's result, and writes whatever else was asked for."""
     if not any((options.report, options.burn_in, options.vtt, options.csv, options.labels)):
         session = load_session(options)

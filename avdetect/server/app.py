@@ -13,7 +13,7 @@ import secrets
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
@@ -24,8 +24,9 @@ from avdetect import __version__
 from avdetect.server.guard import Guard, is_loopback
 from avdetect.server.history import Job
 from avdetect.server.queue import Judge, Queue
-from avdetect.server.schema import ALWAYS, CLIP, MISSING, REFUSED, Failure, Faults, Result, in_json
+from avdetect.server.schema import ALWAYS, CLIP, MISSING, REFUSED, Faults, in_json
 from extractors.media import MediaError, probe
+from pipelines.detection.result import Failure, Result
 from pipelines.evidence.recorder import explain
 from pipelines.report.page import TEMPLATES as PAGE_TEMPLATES
 from pipelines.report.page import Origin, write_report
@@ -56,11 +57,11 @@ class Limits:
 def judge_of(session: DetectorSession, origin: Origin, limits: Limits) -> Judge:
     """Return what judges an upload and writes its page."""
 
-    def judge(upload: Path, name: str, page: Path, on_step: OnStep) -> dict[str, Any]:
+    def judge(upload: Path, name: str, page: Path, on_step: OnStep) -> Result:
         if probe(upload).duration > 60 * limits.minutes:
             raise MediaError(f"{name} is longer than the {limits.minutes:g} minutes allowed here")
         verdict, evidence = explain(upload, session, on_step)
-        result = verdict.to_dict() | {"path": name}
+        result: Result = {**verdict.to_dict(), "path": name}
         on_step(1, 1)  # the page, too, is written within the limit only
         write_report(result, upload, page, evidence, origin)
         return result

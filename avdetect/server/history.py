@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -55,7 +56,7 @@ def write_job(folder: Path, job: Job) -> None:
     write_whole(folder / job.id / "job.json", asdict(job))
 
 
-def write_whole(path: Path, values: dict[str, Any]) -> None:
+def write_whole(path: Path, values: Mapping[str, Any]) -> None:
     """Write JSON into a file that is never seen half written."""
     half = path.with_suffix(".half")
     half.write_text(json.dumps(values, allow_nan=False), encoding="utf-8")

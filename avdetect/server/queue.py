@@ -12,16 +12,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Any
 
 from avdetect.server.history import Job, read_jobs, shown_name, write_job, write_whole
 from extractors.errors import AvdetectError
 from extractors.media import MediaError
+from pipelines.detection.result import Failure, Result
 from pipelines.detection.verdict import error_dict
 from pipelines.progress import OnStep
 from pipelines.storage.local_copy import hold
 
-Judge = Callable[[Path, str, Path, OnStep], dict[str, Any]]  # upload, its name, page, on_step
+Judge = Callable[[Path, str, Path, OnStep], Result]  # upload, its name, page, on_step
 
 
 TRIES = 3  # a clip over which the server ended so often is not tried again
@@ -184,6 +184,7 @@ class Queue:
         folder = self.folder / job.id
         try:
             on_step = self._watch(job)
+            result: Result | Failure
             result = self._judge(folder / "upload", job.name, folder / "page.html", on_step)
         except MediaError as error:
             words = str(error).replace(str(folder / "upload"), job.name)
@@ -212,13 +213,13 @@ class Queue:
 
         return on_step
 
-    def _finish(self, job: Job, result: dict[str, Any]) -> None:
+    def _finish(self, job: Job, result: Result | Failure) -> None:
         """Keep a result; the clip itself is no longer needed."""
         if self.get(job.id) is None:
             raise RemovedError(job.id)
         if result["status"] == "ok":
-            told = {"verdict": result["verdict"], "score": result["score"]}
-            job = replace(job, state="done", progress=1.0, **told)
+            verdict, score = result["verdict"], result["score"]
+            job = replace(job, state="done", progress=1.0, verdict=verdict, score=score)
         else:
             job = replace(job, state="failed", error=result["error"]["message"])
         write_whole(self.folder / job.id / "result.json", result)

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -20,6 +19,7 @@ from pipelines.report.wording import VERDICTS, clock
 from pipelines.scan.corpus import Beginning
 from pipelines.scan.loop import Progress
 from pipelines.scan.plan import Plan
+from pipelines.scan.summary import Summary
 
 LINE_SECONDS = 30.0  # between two lines, where nobody watches
 
@@ -73,7 +73,7 @@ def plan_text(plan: Plan) -> Text:
     return Text(str(plan))
 
 
-def summary_table(summary: dict[str, Any]) -> RenderableType:
+def summary_table(summary: Summary) -> RenderableType:
     """Return how many were judged as what, how many failed of what, and how fast it went."""
     table = Table.grid(padding=(0, 2))
     table.add_row("videos", str(summary["videos"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from errno import EEXIST
 from functools import partial
@@ -17,8 +17,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from avdetect.terminal.tables import printable, verdict_table
+from pipelines.detection.result import Result
 
-WriteRow = Callable[[dict[str, Any]], None]
+WriteRow = Callable[[Mapping[str, Any]], None]
 
 
 LONG = 750  # steps (30 s) from which on a bar is worth showing
@@ -51,7 +52,7 @@ def _closing(file: TextIO) -> Iterator[WriteRow]:
         yield partial(_write_row, file)
 
 
-def _write_row(file: TextIO, row: dict[str, Any]) -> None:
+def _write_row(file: TextIO, row: Mapping[str, Any]) -> None:
     file.write(json.dumps(row, allow_nan=False) + "\n")
     file.flush()
 
@@ -102,7 +103,7 @@ def progress(name: str, long: int = LONG) -> Iterator[Callable[[int, int], None]
         bar.stop()
 
 
-def print_verdict(result: dict[str, Any]) -> None:
+def print_verdict(result: Result) -> None:
     """Print a file's result as a table."""
     console = Console(highlight=False)
     if not console.is_terminal:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.detection.result import PlainSegment, Result, modality_score
 from pipelines.report.wording import MODALITIES, VERDICTS, clock, why_not
 
 STYLES = {"real": "bold green", "fake": "bold red", "inconclusive": "bold yellow"}
 MAX_SEGMENTS = 20  # a longer list belongs in the JSON
 
 
-def verdict_table(result: dict[str, Any]) -> RenderableType:
+def verdict_table(result: Result) -> RenderableType:
     """Return one file's verdict, scores and segments, and what could not be judged and why."""
     verdict = result["verdict"]
     words = (VERDICTS[verdict], STYLES[verdict])
@@ -31,17 +31,17 @@ def verdict_table(result: dict[str, Any]) -> RenderableType:
     return Group(head, *(Padding(part, (0, 0, 0, 2), expand=False) for part in parts))
 
 
-def _score_table(result: dict[str, Any]) -> Table:
+def _score_table(result: Result) -> Table:
     """Return a row a modality: its score, or why it has none."""
     table = Table.grid(padding=(0, 2))
     for modality, words in MODALITIES.items():
-        score = result[f"{modality}_score"]
+        score = modality_score(result, modality)
         why = Text(f"not judged: {why_not(modality, result)}", style="dim")
         table.add_row(words, why if score is None else _bar(score))
     return table
 
 
-def _segment_table(segments: list[dict[str, Any]]) -> Table:
+def _segment_table(segments: list[PlainSegment]) -> Table:
     """Return a row a segment, the likeliest first."""
     table = Table("from", "to", "score", "manipulated", box=None, padding=(0, 2, 0, 0))
     ranked = sorted(segments, key=lambda segment: -segment["score"])
@@ -57,7 +57,7 @@ def _segment_table(segments: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _judged(result: dict[str, Any]) -> Iterator[str]:
+def _judged(result: Result) -> Iterator[str]:
     """Yield lines that say what the verdict rests on."""
     media = result["media"]
     faces = len(result["faces"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from extractors.media import STEP_RATE, MediaInfo
 from extractors.spectrogram import speech_steps
 from pipelines.detection.compression import believed, bits_a_pixel, faded
 from pipelines.detection.detector import Detector
+from pipelines.detection.result import Decision, Face
 from pipelines.detection.timelines import Timeline, clip_logit, step_probabilities
 from temporal.segment import MODALITIES
 
@@ -46,12 +46,12 @@ class JudgeConfig:
 class Judgement:
     """The scores of a file and what they were drawn from."""
 
-    verdict: str  # real, fake or inconclusive
+    verdict: Decision
     scores: dict[str, float | None]  # score, visual_score, audio_score, sync_score
     timeline: npt.NDArray[np.float32]  # (T, 3), NaN: not judged
     curves: tuple[Tensor, Tensor, Tensor]  # (T, 3), (T, K, 3), (T, K, 3, 2): for the decoding
     streams: frozenset[str]
-    faces: list[dict[str, Any]]
+    faces: list[Face]
     warnings: list[str]
 
 
@@ -218,7 +218,7 @@ def _curves(
     return probs, proposals, reach
 
 
-def _verdict(scores: dict[str, float | None], config: JudgeConfig, warnings: list[str]) -> str:
+def _verdict(scores: dict[str, float | None], config: JudgeConfig, warnings: list[str]) -> Decision:
     score, sync = scores["score"], scores["sync_score"]
     apart = sync is not None and sync >= config.apart
     if apart:
@@ -238,16 +238,14 @@ def _verdict(scores: dict[str, float | None], config: JudgeConfig, warnings: lis
     return "inconclusive" if apart else "real"
 
 
-def _faces(
-    pictures: list[Timeline], logits: list[float], detector: Detector
-) -> list[dict[str, Any]]:
+def _faces(pictures: list[Timeline], logits: list[float], detector: Detector) -> list[Face]:
     scale, shift = detector.calibration[VISUAL].tolist()
     return [
         {
             "track": t.track,
             "start": t.start / STEP_RATE,
             "end": t.stop / STEP_RATE,
-            "score": round(1 / (1 + np.exp(-(logit * scale + shift))), 4),
+            "score": round(float(1 / (1 + np.exp(-(logit * scale + shift)))), 4),
         }
         for t, logit in zip(pictures, logits, strict=True)
         if t.track is not None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 
 from extractors.clip import Array
+from extractors.errors import AvdetectError
 from extractors.faces import FaceConfig
 from extractors.media import STEP_RATE, Clip, MediaConfig, MediaInfo, file_sha256, open_media
 from extractors.stream_extractor import StreamExtractor
@@ -19,6 +21,7 @@ from pipelines.config import with_overrides
 from pipelines.detection.candidates import best_candidates
 from pipelines.detection.decide import JudgeConfig, judge
 from pipelines.detection.detector import Detector, load_detector
+from pipelines.detection.result import ModelInfo
 from pipelines.detection.shards import (
     LongVideoError,
     Piece,
@@ -30,14 +33,11 @@ from pipelines.detection.shards import (
 )
 from pipelines.detection.timelines import Observer, Timeline, judge_blocks
 from pipelines.detection.verdict import Verdict
-from pipelines.progress import OnStep, Stopwatch, reported
+from pipelines.progress import OnStep, Stopwatch, added, reported
 from temporal.experts import fold_norms
 from temporal.localization import LocalizationConfig, decode_segments
 from temporal.segment import MODALITIES
 from temporal.windows import WindowConfig, Windows
-
-if TYPE_CHECKING:
-    from pipelines.progress import OnStep
 
 Change = Callable[[Iterable[Clip]], Iterable[Clip]]  # what is read -> what is judged
 STARTER = Path(__file__).resolve().parents[2] / "avdetect" / "weights" / "starter.safetensors"
@@ -78,16 +78,37 @@ class Witness(Protocol):
         """See a block of streams, the experts' tokens of it, and what the detector says of it."""
 
 
-class DetectorSession:
-    """A detector and its extractors, loaded once, for one file after the other."""
+class ForkError(AvdetectError):
+    """The session was loaded before this process was forked off, which its libraries do not bear.
 
-    def __init__(self, detector: Detector, config: DetectConfig, model: dict[str, str]) -> None:
+    MediaPipe would abort or wait for ever. `multiprocessing.get_context("spawn")` begins processes
+    that each load a session of their own.
+    """
+
+
+class DetectorSession:
+    """A detector and its extractors, loaded once by `avdetect.load`, for one file after the other.
+
+    `detect`, `device` and `model` are what programs rely on; the rest serves `pipelines` and may
+    change. A session is for one thread at a time and for the process that loaded it.
+
+    Attributes:
+        model: `name`, `version` and `sha256` of the weights.
+    """
+
+    def __init__(self, detector: Detector, config: DetectConfig, model: ModelInfo) -> None:
         self.detector, self.config, self.model = detector, config, model
         self.shard: int | None = None  # steps of a shard; None: no video is too long for `detect`
         self.extractor = StreamExtractor(config.streams, config.faces)
-        self.precision = precision_of(config.precision, detector.calibration.device)
+        self.precision = precision_of(config.precision, self.device)
+        self._process = os.getpid()
         # what turns blocks into timelines: here, or in the judging stage of a scan
         self.judge_blocks: Callable[[Iterable[Streams]], list[Timeline]] = self._judge_here
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the networks run on; files are decoded and faces found on the CPU."""
+        return self.detector.calibration.device
 
     def detect(
         self,
@@ -107,7 +128,13 @@ class DetectorSession:
         Raises:
             MediaError: the file cannot be read.
             LongVideoError: it is to be judged in shards.
+            ForkError: another process loaded this session.
         """
+        if os.getpid() != self._process:
+            raise ForkError(
+                f"{path} cannot be judged in a process forked off after avdetect was loaded: begin "
+                "processes by multiprocessing.get_context('spawn')"
+            )
         return self._verdict(path, [self._piece(path, None, on_step, change, witness)])
 
     def judge_shard(
@@ -166,6 +193,7 @@ class DetectorSession:
             sha256=str(whole.sha256),
             verdict=judgement.verdict,
             **judgement.scores,
+            uncertain=config.judge.uncertain,
             segments=[s for s in segments if s.score >= least[s.modality]],
             candidates=best_candidates(segments, judgement.timeline, config.localization.sigma),
             timeline=judgement.timeline,
@@ -174,7 +202,7 @@ class DetectorSession:
             media=replace(whole.info, path=str(path)),
             warnings=[*whole.warnings, *judgement.warnings],
             model=self.model,
-            elapsed=clock.elapsed(whole.elapsed),
+            elapsed=added([whole.elapsed, clock.elapsed()]),
         )
 
 
@@ -192,7 +220,7 @@ def load(
     fold_norms(detector.experts)
     config = DetectConfig(localization=detector.config.localization)
     config = with_overrides(config, overrides)
-    model = {
+    model: ModelInfo = {
         "name": detector.config.name,
         "version": detector.config.version,
         "sha256": file_sha256(path),

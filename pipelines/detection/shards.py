@@ -18,6 +18,7 @@ from torch import Tensor
 
 from extractors.media import MediaInfo
 from pipelines.detection.timelines import Timeline, join_timelines
+from pipelines.progress import Elapsed, added
 
 NEAR = 0.5  # face sizes between two places of what is taken for one face at the same step
 
@@ -32,7 +33,7 @@ class Piece:
     sha256: str | None  # of the file's bytes; the first shard alone has it
     timelines: list[Timeline]
     warnings: list[str]
-    elapsed: dict[str, float]  # seconds: decode, extract, judge, total
+    elapsed: Elapsed
 
 
 def join_pieces(pieces: Iterable[Piece]) -> Piece:
@@ -53,9 +54,7 @@ def join_pieces(pieces: Iterable[Piece]) -> Piece:
         sha256=first.sha256,
         timelines=join_timelines(_one_number_a_face(used)),
         warnings=list(dict.fromkeys(w for piece in used for w in piece.warnings)),
-        elapsed={
-            stage: round(sum(piece.elapsed[stage] for piece in used), 3) for stage in first.elapsed
-        },
+        elapsed=added(piece.elapsed for piece in used),
     )
 
 

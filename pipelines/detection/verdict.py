@@ -1,68 +1,118 @@
-"""What avdetect says of one file: the scores, the segments, and what they rest on."""
+"""The verdict on one file: its scores, its segments, and what they rest on."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from os import PathLike
-from typing import Any
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
-from extractors.media import MediaInfo
-from temporal.segment import MODALITIES, Segment
+from extractors.media import STEP_RATE, MediaInfo
+from pipelines.detection.result import (
+    SCHEMA,
+    Curve,
+    Decision,
+    Face,
+    Failure,
+    ModelInfo,
+    PlainMedia,
+    PlainSegment,
+    Result,
+)
+from pipelines.progress import Elapsed
+from temporal.segment import Segment
 
-SCHEMA = 1
 
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Verdict:
-    """What avdetect says of one file. Scores are probabilities; None: could not be judged."""
+    """The verdict on one file. It holds values alone, so it can be pickled and kept.
+
+    Scores are calibrated probabilities from 0 to 1 that something is manipulated; None where there
+    was too little to judge, and `warnings` say why.
+
+    Attributes:
+        path: the file as it was named.
+        sha256: digest of the file's bytes, 64 hexadecimal digits.
+        verdict: `real`, `fake` or `inconclusive`.
+        score: that picture or sound is manipulated.
+        visual_score: that the picture is.
+        audio_score: that the sound by itself is.
+        sync_score: that lips and sound do not belong together; no part of `score`.
+        uncertain: the two scores between which the verdict is inconclusive.
+        segments: stretches that look manipulated, best first.
+        candidates: the best hundred stretches of all tracks in one ranking, reported or not, for
+            metrics that rank them (see `best_candidates`).
+        timeline: (T, 3) float32, the scores of picture, sound and their agreement every 40 ms,
+            0 to 1; NaN where a track was not judged.
+        streams: each kind of evidence, and whether there was any to be judged.
+        faces: of each face that was judged its `track` number, `start` and `end` in seconds, and
+            `score`.
+        media: length, size, rates and codecs of the file.
+        warnings: sentences on what could not be judged, or is to be taken with care.
+        model: `name`, `version` and `sha256` of the weights.
+        elapsed: seconds of `decode`, `extract`, `judge`, and their `total`.
+    """
 
     path: str
     sha256: str
-    verdict: str  # real, fake or inconclusive
-    score: float | None  # that any part is manipulated
+    verdict: Decision
+    score: float | None
     visual_score: float | None
     audio_score: float | None
     sync_score: float | None
-    segments: list[Segment]  # best first
-    candidates: list[Segment]  # reported or not, for metrics that rank them: see `best_candidates`
-    timeline: npt.NDArray[np.float32]  # (T, 3) visual | audio | sync, 25 a second; NaN: not judged
-    streams: dict[str, bool]  # which were there to be judged
-    faces: list[dict[str, Any]]  # track, start, end (seconds) and score of each face
+    uncertain: tuple[float, float]
+    segments: list[Segment]
+    candidates: list[Segment]
+    timeline: npt.NDArray[np.float32]
+    streams: dict[str, bool]
+    faces: list[Face]
     media: MediaInfo
     warnings: list[str]
-    model: dict[str, str]
-    elapsed: dict[str, float]  # seconds: decode, extract, judge, total
+    model: ModelInfo
+    elapsed: Elapsed
 
-    def to_dict(self) -> dict[str, Any]:
+    def __repr__(self) -> str:
+        """Return the verdict in one line, without the file's folders."""
+        score = "no score" if self.score is None else f"score {self.score:.2f}"
+        count = f"{len(self.segments)} segment{'' if len(self.segments) == 1 else 's'}"
+        return f"<Verdict {self.verdict}, {score}, {Path(self.path).name!r}, {count}>"
+
+    def to_dict(self) -> Result:
         """Return the result as plain values, ready for JSON: schema 1."""
         media = asdict(self.media)
         media.pop("path")
-        curves = {
-            name: [None if np.isnan(v) else round(float(v), 4) for v in self.timeline[:, i]]
-            for i, name in enumerate(MODALITIES)
-        }
+        visual, audio, sync = map(_curve, self.timeline.T)
         return {
             "schema": SCHEMA, "path": self.path, "sha256": self.sha256, "status": "ok",
             "error": None, "verdict": self.verdict, "score": self.score,
             "visual_score": self.visual_score, "audio_score": self.audio_score,
-            "sync_score": self.sync_score, "segments": [asdict(s) for s in self.segments],
-            "candidates": [_rounded(s) for s in self.candidates],
-            "timeline": {"rate": 25.0, **curves}, "streams": self.streams, "faces": self.faces,
-            "media": media, "warnings": self.warnings, "model": self.model,
-            "elapsed": self.elapsed,
+            "sync_score": self.sync_score, "uncertain": list(self.uncertain),
+            "segments": [_plain(s) for s in self.segments],
+            "candidates": [_plain(s, digits=4) for s in self.candidates],  # there are many
+            "timeline": {"rate": float(STEP_RATE), "visual": visual, "audio": audio, "sync": sync},
+            "streams": self.streams, "faces": self.faces, "media": cast("PlainMedia", media),
+            "warnings": self.warnings, "model": self.model, "elapsed": self.elapsed,
         }  # fmt: skip
 
 
-def _rounded(segment: Segment) -> dict[str, Any]:
-    """Return a candidate as plain values, short: there are many."""
-    return {name: round(v, 4) if isinstance(v, float) else v for name, v in asdict(segment).items()}
+def _curve(scores: npt.NDArray[np.float32]) -> Curve:
+    return [None if np.isnan(score) else round(float(score), 4) for score in scores]
 
 
-def error_dict(path: str | PathLike[str], error: Exception) -> dict[str, Any]:
-    """Return the result of a file that cannot be judged, as plain values: schema 1."""
+def _plain(segment: Segment, digits: int | None = None) -> PlainSegment:
+    """Return a segment as plain values, of so many digits after the point."""
+    start, end, score = (
+        value if digits is None else round(value, digits)
+        for value in (segment.start, segment.end, segment.score)
+    )
+    return {"start": start, "end": end, "score": score, "modality": segment.modality}
+
+
+def error_dict(path: str | PathLike[str], error: Exception) -> Failure:
+    """Return the result of a file that cannot be judged."""
     return {
         "schema": SCHEMA, "path": str(path), "status": "error",
         "error": {"type": type(error).__name__, "message": str(error)},

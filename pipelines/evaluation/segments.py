@@ -10,7 +10,7 @@ from pipelines.data.samples import Sample
 from pipelines.data.segment_truth import read_segments
 from pipelines.metrics.segment_matching import Array
 from pipelines.metrics.segments import Protocol, localization
-from pipelines.results.reading import segment_table
+from pipelines.results.reading import segment_table, without_candidates
 from pipelines.results.segment_files import matched, proposal_table, read_proposals, read_reported
 from temporal.segment import MODALITIES
 
@@ -37,7 +37,8 @@ def segment_metrics(
 
     A forged clip that could not be judged counts as one without proposals: what it hides is
     missed. A genuine one has no length and is left out, as are clips of which nobody says which
-    seconds are forged. `judged` of `given` tells how many have a result.
+    seconds are forged. `judged` of `given` tells how many have a result, `without_candidates` of
+    how many only the reported segments could be ranked.
     """
     known = [(s, spans) for s in samples if (spans := _spans(s)) is not None]
     judged = [(s, spans) for s, spans in known if _status(results, s) == "ok"]
@@ -59,7 +60,9 @@ def segment_metrics(
     found = localization(
         rows, truth, cast("Protocol", protocol), durations=durations, reported=reported
     )
-    return {"given": len(known), "judged": len(judged), **found.to_dict()}
+    row = {"given": len(known), "judged": len(judged), **found.to_dict()}
+    lacking = without_candidates(results[str(sample.path)] for sample, _ in judged)
+    return row | ({"without_candidates": lacking} if lacking else {})
 
 
 def _spans(sample: Sample) -> list[tuple[float, float]] | None:

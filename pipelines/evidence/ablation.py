@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from extractors.streams import Streams
 from pipelines.detection.decide import JudgeConfig, judge
 from pipelines.detection.detector import Detector
 from pipelines.detection.opinions import streams_behind
+from pipelines.detection.result import Result
 from pipelines.detection.timelines import BATCH, Timeline, join_timelines
 from temporal.windows import Windows, stitch_windows
 
@@ -66,7 +66,7 @@ class Removals:
             parts.append(out.opinions.float())
         return torch.cat(parts)
 
-    def contributions(self, result: Mapping[str, Any], config: JudgeConfig) -> list[dict[str, Any]]:
+    def contributions(self, result: Result, config: JudgeConfig) -> list[dict[str, Any]]:
         """Return each kind of evidence in the result and the scores without it.
 
         `change` is the score less the one without: above 0 it speaks for a manipulation. None
@@ -78,7 +78,7 @@ class Removals:
             if any(result["streams"][stream] for stream in hidden):
                 timelines = join_timelines(self._pieces[name])
                 scores = judge(timelines, self.detector, config, info).scores
-                pair = result["score"], scores["score"]
-                change = None if None in pair else round(pair[0] - pair[1], 4)
+                full, less = result["score"], scores["score"]
+                change = None if full is None or less is None else round(full - less, 4)
                 rows.append({"evidence": name, "without": scores, "change": change})
         return rows

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pipelines.detection.result import Result, modality_score
 from pipelines.evidence.measurements import MEASURES, Measurements
 
 RANGES = Path(__file__).with_name("measurements.json")
@@ -84,7 +85,7 @@ def _sentence(row: Mapping[str, Any]) -> str:
     )
 
 
-def agreement(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+def agreement(result: Result, rows: Sequence[Mapping[str, Any]]) -> str:
     """Return whether the measurements bear the verdict out, in a sentence or two.
 
     A measurement can only support the suspicion of the track that it is about.
@@ -105,7 +106,7 @@ def agreement(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
         )
     if result["verdict"] != "fake":
         return f"{share} outside the range of genuine clips."
-    suspected = [row for row in reliable if (result[f"{row['modality']}_score"] or 0) >= 0.5]
+    suspected = [row for row in reliable if (modality_score(result, row["modality"]) or 0) >= 0.5]
     if not suspected:
         return (
             "No reliable measurement speaks of the track that the networks suspect: the verdict "

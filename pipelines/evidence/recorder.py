@@ -7,7 +7,6 @@ few numbers for every step.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from torch import Tensor
 from extractors.clip import Array
 from extractors.media import Clip, MediaInfo
 from extractors.streams import Streams
+from pipelines.detection.result import Result
 from pipelines.detection.timelines import Timeline
 from pipelines.evidence.ablation import Removals
 from pipelines.evidence.findings import measured
@@ -131,7 +131,7 @@ class Recorder:
             )
             self._spectrogram.add(columns.numpy())
 
-    def evidence(self, result: Mapping[str, Any], on_step: OnStep | None = None) -> Evidence:
+    def evidence(self, result: Result, on_step: OnStep | None = None) -> Evidence:
         """Return everything that was kept, once the file is judged.
 
         `on_step` is told before every heat map that all steps are read: it may end the work.

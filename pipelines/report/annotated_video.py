@@ -17,6 +17,7 @@ import numpy.typing as npt
 from extractors.clip import Array
 from extractors.encoding import ClipWriter
 from extractors.media import open_media
+from pipelines.detection.result import Result
 from pipelines.report.lanes import fused
 from pipelines.report.wording import MODALITIES, clock
 
@@ -27,7 +28,7 @@ WHITE, BLACK, RED = (255, 255, 255), (0, 0, 0), (214, 39, 40)
 
 
 def burn_in(
-    result: Mapping[str, Any],
+    result: Result,
     video: str | PathLike[str],
     boxes: Mapping[int, tuple[int, Array]],
     out: Path,
@@ -64,7 +65,7 @@ def burn_in(
 def annotated(
     frame: Pixels,
     step: int,
-    result: Mapping[str, Any],
+    result: Result,
     boxes: Mapping[int, tuple[int, Array]],
     curve: npt.NDArray[np.floating[Any]],
 ) -> Pixels:
@@ -111,7 +112,7 @@ def _draw_bar(strip: Pixels, step: int, curve: npt.NDArray[np.floating[Any]], th
     strip[:, max(at - thick, 0) : at + thick] = WHITE
 
 
-def _lines(step: int, result: Mapping[str, Any]) -> list[str]:
+def _lines(step: int, result: Result) -> list[str]:
     """Return what is written into a step's frame."""
     time = (step + 0.5) / result["timeline"]["rate"]
     lines = [clock(time)]

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from pipelines.detection.result import PlainSegment, Result
 from pipelines.report.wording import MODALITIES
-
-Result = Mapping[str, Any]
 
 
 def webvtt(result: Result) -> str:
@@ -48,11 +45,11 @@ def write_export(kind: str, result: Result, folder: Path, stem: str) -> Path:
     return path
 
 
-def _in_order(result: Result) -> list[dict[str, Any]]:
+def _in_order(result: Result) -> list[PlainSegment]:
     return sorted(result["segments"], key=lambda s: (s["start"], s["end"], s["modality"]))
 
 
-def _words(segment: Mapping[str, Any]) -> str:
+def _words(segment: PlainSegment) -> str:
     return f"{MODALITIES[segment['modality']]} manipulated, score {segment['score']:.2f}"
 
 

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from extractors.media import STEP_RATE
+from pipelines.detection.result import PlainTimeline
+from temporal.segment import MODALITIES
 
 POINTS = 1500  # of a curve, at most
 Floats = npt.NDArray[np.floating[Any]]
@@ -103,10 +105,10 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def fused(timeline: Mapping[str, Any]) -> Floats:
+def fused(timeline: PlainTimeline) -> Floats:
     """Return the highest score (T,) of the modalities that were judged at each step; NaN: none."""
     curves = np.array(
-        [[np.nan if v is None else v for v in timeline[m]] for m in ("visual", "audio", "sync")],
+        [[np.nan if v is None else v for v in timeline[m]] for m in MODALITIES],
         dtype=float,
     )
     highest = np.full(curves.shape[1], np.nan)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from extractors.errors import AvdetectError
 from extractors.media import file_sha256
+from pipelines.detection.result import Result
 from pipelines.evidence.recorder import Evidence, explain
 from pipelines.report.annotated_video import burn_in
 from pipelines.report.exports import EXPORTS, write_export
@@ -51,7 +51,7 @@ def judge_and_write(
     outputs: Outputs,
     origin: Origin,
     on_step: OnStep | None = None,
-) -> dict[str, Any]:
+) -> Result:
     """Return the result of a file, once what was asked for is written.
 
     Evidence is gathered only for a page or an annotated video: without, this is a detection.
@@ -75,7 +75,7 @@ def judge_and_write(
 
 
 def write_about(
-    result: Mapping[str, Any],
+    result: Result,
     video: Path,
     page: Path,
     session: DetectorSession,
@@ -93,9 +93,11 @@ def write_about(
     made_by = result["model"]["sha256"]
     if made_by != session.model["sha256"]:
         raise ReportError(
-            f"the result of {video} was made by other weights, of SHA-256 {made_by}; name them "
-            f"with --weights"
+            f"the result of {video} was made by other weights, of SHA-256 {made_by}; give "
+            "their file as the weights"
         )
+    if "uncertain" not in result:  # an older avdetect's
+        result = {**result, "uncertain": list(session.config.judge.uncertain)}
     stem = page_stem(result)
     write_exports(result, outputs, stem)
     evidence = explain(video, session, on_step)[1]
@@ -117,7 +119,7 @@ def save_report(verdict: Verdict, page: Path, session: DetectorSession) -> None:
     write_about(verdict.to_dict(), Path(verdict.path), page, session, Outputs(), origin)
 
 
-def write_exports(result: Mapping[str, Any], outputs: Outputs, stem: str) -> None:
+def write_exports(result: Result, outputs: Outputs, stem: str) -> None:
     """Write the result's segments in the formats that were asked for."""
     for kind in EXPORTS:
         folder: Path | None = getattr(outputs, kind)
@@ -126,7 +128,7 @@ def write_exports(result: Mapping[str, Any], outputs: Outputs, stem: str) -> Non
 
 
 def write_annotated(
-    result: Mapping[str, Any],
+    result: Result,
     video: str | PathLike[str],
     evidence: Evidence,
     outputs: Outputs,
@@ -141,7 +143,7 @@ class ReportError(AvdetectError):
     """There is no such result to write a page of. The message is one sentence."""
 
 
-def page_stem(result: Mapping[str, Any]) -> str:
+def page_stem(result: Result) -> str:
     """Return a name for what is written of a result: the video's, made harmless, and its hash.
 
     >>> page_stem({"path": "x/../a b<i>.mp4", "sha256": "0123456789abcdef"})
@@ -151,7 +153,7 @@ def page_stem(result: Mapping[str, Any]) -> str:
     return f"{stem}-{result['sha256'][:8]}"
 
 
-def read_result(path: Path, video: Path) -> dict[str, Any]:
+def read_result(path: Path, video: Path) -> Result:
     """Return the last result in a file of JSON lines, or of one object, that is of this video.
 
     Raises:
@@ -173,14 +175,14 @@ def read_result(path: Path, video: Path) -> dict[str, Any]:
     return mine[-1]
 
 
-def _rows(text: str) -> list[dict[str, Any]]:
+def _rows(text: str) -> list[Result]:
     """Return the results among a text's JSON, one object or one a line."""
-    rows = []
+    rows: list[Result] = []
     for part in (text, *text.splitlines()):
         try:
             row = json.loads(part)
         except (ValueError, RecursionError):
             continue
         if isinstance(row, dict) and row.get("schema") == 1 and row.get("status") == "ok":
-            rows.append(row)
+            rows.append(cast("Result", row))
     return rows

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from extractors.media import MediaError, read_facts
-from pipelines.detection.decide import JudgeConfig
+from pipelines.detection.result import Result, modality_score
 from pipelines.evidence.findings import agreement, sentences
 from pipelines.evidence.recorder import Evidence
 from pipelines.report.lanes import data_uri, fused, lane, spectrogram, ticks
@@ -44,7 +44,7 @@ class Origin:
 
 
 def write_report(
-    result: Mapping[str, Any],
+    result: Result,
     video: str | PathLike[str],
     out: Path,
     evidence: Evidence,
@@ -82,7 +82,7 @@ def _template() -> Template:
 
 
 def page_values(
-    result: Mapping[str, Any], video: str | PathLike[str], evidence: Evidence, origin: Origin
+    result: Result, video: str | PathLike[str], evidence: Evidence, origin: Origin
 ) -> dict[str, Any]:
     """Return everything that the template shows."""
     numbers = evidence.numbers()
@@ -94,7 +94,7 @@ def page_values(
         "modalities": MODALITIES,
         "kinds": EVIDENCE,
         "judged": _judged(result),
-        "uncertain": JudgeConfig().uncertain,
+        "uncertain": result["uncertain"],
         "faces": sorted(result["faces"], key=lambda face: -face["score"])[:FACES],
         "priors": _priors(result["score"]),
         "duration": duration,
@@ -128,11 +128,11 @@ def page_values(
     }
 
 
-def _judged(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _judged(result: Result) -> list[dict[str, Any]]:
     """Return a row a modality: its score, or why it has none."""
     rows = []
     for modality, words in MODALITIES.items():
-        score = result[f"{modality}_score"]
+        score = modality_score(result, modality)
         why = why_not(modality, result) if score is None else None
         rows.append({"modality": modality, "words": words, "score": score, "why": why})
     return rows
@@ -152,19 +152,19 @@ def _priors(score: float | None) -> list[dict[str, float]]:
     return rows
 
 
-def _lanes(result: Mapping[str, Any], evidence: Evidence, duration: float) -> list[dict[str, Any]]:
+def _lanes(result: Result, evidence: Evidence, duration: float) -> list[dict[str, Any]]:
     """Return the lanes of the page, each with its text alternative and its segments.
 
     A track that was not judged has none, and one that was alone is its own highest.
     """
-    curves = {
+    curves: dict[str, Any] = {
         m: np.array([np.nan if v is None else v for v in result["timeline"][m]], float)
         for m in MODALITIES
     }
     curves = {m: curve for m, curve in curves.items() if _any(curve)}
     if len(curves) > 1:
         curves["fused"] = fused(result["timeline"])
-    titles = {**MODALITIES, "fused": "highest of these"}
+    titles = {str(m): words for m, words in MODALITIES.items()} | {"fused": "highest of these"}
     lanes = [
         {
             "name": name, "title": titles[name], "kind": "score", "words": _in_words(curve),
@@ -222,7 +222,7 @@ def _off_face(shares: Mapping[str, float]) -> list[str]:
     ]
 
 
-def _boxes(result: Mapping[str, Any], evidence: Evidence) -> list[dict[str, Any]]:
+def _boxes(result: Result, evidence: Evidence) -> list[dict[str, Any]]:
     """Return the boxes of the faces that were judged, thinned for long files."""
     scores = {face["track"]: face["score"] for face in result["faces"]}
     total = sum(len(squares) for track, (_, squares) in evidence.boxes.items() if track in scores)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from pipelines.detection.result import Decision, Result
+from temporal.segment import Modality
 
-VERDICTS = {
+VERDICTS: dict[Decision, str] = {
     "real": "no manipulation found",
     "fake": "manipulated",
     "inconclusive": "inconclusive",
 }
-MODALITIES = {
+MODALITIES: dict[Modality, str] = {
     "visual": "picture",
     "audio": "sound",
     "sync": "lips and sound together",
@@ -26,7 +26,7 @@ EVIDENCE = {
 }
 
 
-def why_not(modality: str, result: Mapping[str, Any]) -> str:
+def why_not(modality: Modality, result: Result) -> str:
     """Return why a modality has no score, as far as the result tells."""
     media = result["media"]
     if modality != "audio" and media["video_codec"] is None:

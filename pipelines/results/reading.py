@@ -6,6 +6,7 @@ Of each result only what an evaluation needs stays in memory.
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,12 +19,12 @@ from extractors.errors import InputError
 from temporal.segment import MODALITIES
 
 Row = dict[str, Any]
+log = logging.getLogger(__name__)
 
 
 SCORES = ("score", *(f"{m}_score" for m in MODALITIES))
 KEPT = (
-    "path", "status", "verdict", *SCORES, "segments", "media",
-    "model", "elapsed",
+    "path", "status", "verdict", *SCORES, "segments", "candidates", "media", "model", "elapsed",
 )  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def read_results(path: Path, timelines: bool = False) -> dict[str, Row]:
             NaN where a modality was not judged.
 
     `seconds` is how long judging took, where the result tells; `candidates`, where it has any, are
-    rows (score, start, end).
+    rows (score, start, end). Results without, as scans once kept, are told of in a warning.
 
     Raises:
         InputError: a line is no result, two are of one path, a score is no probability, or the
@@ -59,7 +60,18 @@ def read_results(path: Path, timelines: bool = False) -> dict[str, Row]:
             row["model"] = models.setdefault(json.dumps(row["model"], sort_keys=True), row["model"])
         row["seconds"] = (row.pop("elapsed", None) or {}).get("total")
         results[row["path"]] = row
+    if lacking := without_candidates(results.values()):
+        log.warning(
+            "%s: %d results have no candidates; where segments are ranked, what they report stands "
+            "in, and AP and AR are lower than the detector's",
+            path, lacking,
+        )  # fmt: skip
     return results
+
+
+def without_candidates(results: Iterable[Mapping[str, Any]]) -> int:
+    """Return how many clips were judged and have no ranking of candidates."""
+    return sum(row.get("status") == "ok" and "candidates" not in row for row in results)
 
 
 def _probability(score: object) -> bool:
@@ -105,6 +117,9 @@ def _rows(path: Path, timelines: bool) -> Iterator[tuple[str, Row]]:
     for part in [path] if path.is_file() else _parts(path):
         curves = _curves(part.parent.parent / "timelines" / part.name) if timelines else {}
         for row in _parquet_rows(part, KEPT):
+            found = row.pop("candidates", None)
+            if found is not None:
+                row["candidates"] = segment_table(found)
             if timelines and row["path"] in curves:
                 row["timeline"] = curves[row["path"]]
             yield str(part), row

@@ -29,11 +29,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from extractors.errors import AvdetectError
+from pipelines.detection.result import SCHEMA
 from pipelines.results.journal import Journal, journal_rows
 from pipelines.results.row_schema import (
     CURVES,
     FIELDS,
-    SCHEMA,
     TIMELINE_SCHEMA,
     Row,
     readable,
@@ -158,13 +158,17 @@ class ResultSet:
     def _claim(
         self, identity: dict[str, Any], extra: Sequence[tuple[str, pa.DataType]]
     ) -> pa.Schema:
-        """Return the set's schema: of a new set what is asked for, of an old one its own."""
+        """Return the set's schema: of a new set what is asked for, of an old one its own.
+
+        One that an older avdetect began goes on without the columns of results that came later.
+        """
         path = self.folder / "set.json"
         schema_file = self.folder / ".schema"
         wanted = result_schema(extra)
         if schema_file.exists():
             own = pa.ipc.read_schema(pa.py_buffer(schema_file.read_bytes()))
-            new = [f"{f.name} ({f.type})" for f in wanted if f not in own]
+            needed = [f for f in wanted if f.name in own.names or f.name not in FIELDS]
+            new = [f"{f.name} ({f.type})" for f in needed if f not in own]
             if new:
                 raise ResultError(
                     f"{self.folder}: has no column {', '.join(new)}, which the manifest brings; "

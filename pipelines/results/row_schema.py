@@ -1,56 +1,72 @@
-"""A video's result in, a row out, and what a row of `results/` and `timelines/` is: schema 1."""
+"""The columns of a scan's Parquet files: the fields of schema 1, and what the scan adds."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
+import types
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
+from typing_extensions import TypedDict, is_typeddict
+
+from pipelines.detection.result import SCHEMA, Cause, Result
+from temporal.segment import MODALITIES
 
 Row = dict[str, Any]
 
 
-SCHEMA = 1
-MODALITIES = ("visual", "audio", "sync")
+class ScanFacts(TypedDict):
+    """What a scan knows of a video beside its result."""
+
+    seconds: float  # that a worker was busy with it, fetching included
+    tries: int  # 2: a worker was lost over it once
+    judged_at: datetime
 
 
-_SPAN = [("start", pa.float64()), ("end", pa.float64()), ("score", pa.float64())]
-FIELDS: dict[str, pa.DataType] = {
-    "path": pa.string(),  # as the source names it: the key
-    "status": pa.string(),  # ok or error
-    "error_type": pa.string(),  # null where status is ok; the rest is null where it is error
-    "error_message": pa.string(),
-    "sha256": pa.string(),  # of the file's bytes
-    "verdict": pa.string(),  # real, fake or inconclusive
-    "score": pa.float64(),  # scores: probability of fake; null: could not be judged
-    "visual_score": pa.float64(),
-    "audio_score": pa.float64(),
-    "sync_score": pa.float64(),
-    "segments": pa.list_(pa.struct([*_SPAN, ("modality", pa.string())])),  # seconds, best first
-    "streams": pa.list_(pa.string()),  # what there was to be judged
-    "faces": pa.list_(pa.struct([("track", pa.int64()), *_SPAN])),
-    "media": pa.struct(
-        [
-            ("duration", pa.float64()),
-            ("width", pa.int64()),
-            ("height", pa.int64()),
-            ("fps", pa.float64()),
-            ("video_codec", pa.string()),
-            ("audio_codec", pa.string()),
-            ("sample_rate", pa.int64()),
-            ("video_bit_rate", pa.int64()),
-        ]
-    ),
-    "warnings": pa.list_(pa.string()),
-    "model": pa.struct([(name, pa.string()) for name in ("name", "version", "sha256")]),
-    "elapsed": pa.struct(
-        [(name, pa.float64()) for name in ("decode", "extract", "judge", "total")]
-    ),
-    "seconds": pa.float64(),  # that a worker was busy with it, fetching included
-    "tries": pa.int64(),  # 2: a worker was lost over it once
-    "judged_at": pa.timestamp("ms", tz="UTC"),
-}
+def arrow_type(hint: Any) -> pa.DataType:
+    """Return the Arrow type of a field of schema 1; any column may be null.
+
+    >>> str(arrow_type(list[float | None]))
+    'list<item: double>'
+    """
+    if is_typeddict(hint):
+        return pa.struct([(n, arrow_type(field)) for n, field in get_type_hints(hint).items()])
+    if hint in _PLAIN:
+        return _PLAIN[hint]
+    origin, inner = get_origin(hint), [a for a in get_args(hint) if a is not type(None)]
+    if origin is list:
+        return pa.list_(arrow_type(inner[0]))
+    if origin is Literal:
+        return arrow_type(type(inner[0]))
+    if origin in (Union, types.UnionType) and len(inner) == 1:
+        return arrow_type(inner[0])
+    raise TypeError(f"schema 1 has no columns of {hint}")
+
+
+_PLAIN = {
+    str: pa.string(), int: pa.int64(), float: pa.float64(),
+    datetime: pa.timestamp("ms", tz="UTC"),
+}  # fmt: skip
+
+
+def _columns() -> dict[str, pa.DataType]:
+    """Return the columns of a result: `path` is the key, `status` is ok or error.
+
+    Where it is error, `error_type` and `error_message` say why, and what is of the clip is null.
+    """
+    fields = get_type_hints(Result)
+    first = {name: arrow_type(fields.pop(name)) for name in ("path", "status")}
+    causes = {f"error_{n}": arrow_type(hint) for n, hint in get_type_hints(Cause).items()}
+    fields |= {"streams": list[str]}  # the names of those that there were
+    elsewhere = {"schema", "error", "timeline"}  # in the metadata, above, and in a file of its own
+    rest = {n: arrow_type(hint) for n, hint in fields.items() if n not in elsewhere}
+    facts = {n: arrow_type(hint) for n, hint in get_type_hints(ScanFacts).items()}
+    return {**first, **causes, **rest, **facts}
+
+
+FIELDS = _columns()
 CURVES: dict[str, pa.DataType] = {
     "rate": pa.float64(),  # steps a second
     **{modality: pa.list_(pa.float32()) for modality in MODALITIES},  # null: not judged
@@ -72,8 +88,8 @@ def column_name(name: str) -> str:
     return f"manifest_{name}" if name in FIELDS or name in CURVES else name
 
 
-def flat_row(result: dict[str, Any], extra: dict[str, Any]) -> Row:
-    """Return a result of schema 1 (see `Verdict.to_dict`) as a row."""
+def flat_row(result: Mapping[str, Any], extra: Mapping[str, Any]) -> Row:
+    """Return a `Result` or `Failure`, with the scan's facts, as a row."""
     row = {name: result.get(name) for name in FIELDS}
     row["path"] = readable(result["path"])
     row |= result.get("timeline") or {}

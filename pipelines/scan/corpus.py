@@ -21,7 +21,7 @@ from pipelines.scan.cores import alone
 from pipelines.scan.loop import OnProgress, Progress, run, todo
 from pipelines.scan.plan import Plan, Resources, plan_scan
 from pipelines.scan.ray_pool import RayPool
-from pipelines.scan.summary import summarise, write_summary
+from pipelines.scan.summary import Summary, summarise, write_summary
 from pipelines.storage.sources import extra_columns, videos_of
 from pipelines.storage.tables import OUR_NAMES, Columns
 
@@ -56,7 +56,7 @@ OnBegin = Callable[[Beginning], None]
 
 def scan_corpus(
     source: str, out: Path, config: ScanConfig, on_begin: OnBegin, on_progress: OnProgress
-) -> dict[str, Any]:
+) -> Summary:
     """Return the summary of the result set, when every video of the source has its row there.
 
     Raises:
@@ -134,7 +134,7 @@ def _pool(config: ScanConfig, model: dict[str, str], plan: Plan) -> RayPool:
 
 def identity_of(model: WeightsSpec, timelines: bool) -> dict[str, Any]:
     """Return what results depend on: those of another model or configuration are not mixed in."""
-    from pipelines.detection.verdict import SCHEMA
+    from pipelines.detection.result import SCHEMA
 
     session = replace(model, device="cpu").load()  # the GPUs may be the workers' alone
     config = to_dict(session.config)

@@ -6,7 +6,7 @@ and judges them together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -76,7 +76,7 @@ BLOCKS_AHEAD = 2  # blocks of a worker that are on their way to be judged: bound
 
 
 def start_judges(
-    load: Callable[[], DetectorSession], model: dict[str, str], plan: Plan
+    load: Callable[[], DetectorSession], model: Mapping[str, object], plan: Plan
 ) -> list[Any]:
     """Return the processes that judge for a plan's workers; one that dies comes back."""
     import ray

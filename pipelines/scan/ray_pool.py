@@ -13,7 +13,7 @@ Only this module and its `jobs_` neighbours know Ray.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,7 @@ class RayPool:
     def __init__(
         self,
         load_judge: Callable[[], Judge],
-        model: dict[str, str],
+        model: Mapping[str, object],
         plan: Plan,
         limit: float = 300.0,
         load_session: Callable[[], DetectorSession] | None = None,

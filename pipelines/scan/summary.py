@@ -5,19 +5,43 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+from pipelines.detection.result import SCHEMA, Decision
 from pipelines.results.result_set import ResultSet
-from pipelines.results.row_schema import SCHEMA
 from pipelines.scan.loop import Progress
 from pipelines.storage.files import write_whole
 
 MAX_CAUSES = 20  # of failure that are told apart; the rest is counted together
 
 
-def summarise(results: ResultSet, progress: Progress) -> dict[str, Any]:
+class RunSummary(TypedDict):
+    """What one run of a scan did."""
+
+    videos: int
+    failed: int
+    seconds: float
+    videos_per_hour: float
+
+
+class Summary(TypedDict):
+    """What a result set says as a whole."""
+
+    schema: int
+    results: str  # the folder of its Parquet files
+    videos: int  # judged and failed
+    judged: int
+    failed: int
+    verdicts: dict[Decision, int]
+    causes: dict[str, int]  # of failure, the commonest first
+    media_seconds: float  # of what was judged
+    worker_seconds: float  # that workers were busy
+    run: RunSummary  # the last one
+
+
+def summarise(results: ResultSet, progress: Progress) -> Summary:
     """Return counts over the whole set, and the throughput of this run."""
-    verdicts: Counter[str] = Counter()
+    verdicts: Counter[Decision] = Counter()
     causes: Counter[str] = Counter()
     media_seconds = worker_seconds = 0.0
     columns = ["path", "status", "error_type", "error_message", "verdict", "seconds", "media"]
@@ -60,6 +84,6 @@ def cause_of(row: dict[str, Any]) -> str:
     return f"{row['error_type']}: {message}"
 
 
-def write_summary(folder: Path, summary: dict[str, Any]) -> None:
+def write_summary(folder: Path, summary: Summary) -> None:
     """Write the summary beside the results, whole or not at all."""
     write_whole(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 class Judged(Protocol):
     """A verdict, as far as a scan needs it."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Mapping[str, Any]:
         """Return the result as plain values: schema 1."""
 
 
 class Judge(Protocol):
     """What gives the verdicts: a `DetectorSession`, or a stand-in."""
 
-    model: dict[str, str]
+    @property
+    def model(self) -> Mapping[str, object]:
+        """Name, version and digest of the weights."""
 
     def detect(self, path: str | PathLike[str], on_step: OnStep | None = None) -> Judged:
         """Return the verdict on one file, or raise MediaError or LongVideoError."""
@@ -45,7 +47,7 @@ class Judge(Protocol):
 class Worker:
     """Judges one video at a time, in one thread, and can be asked how far it is."""
 
-    def __init__(self, load_judge: Callable[[], Judge], expected: dict[str, str]) -> None:
+    def __init__(self, load_judge: Callable[[], Judge], expected: Mapping[str, object]) -> None:
         """Load what judges.
 
         Raises:
@@ -76,7 +78,7 @@ class Worker:
         begin, self._signs = time.perf_counter(), 0
         try:
             if pieces:
-                result = self._judge.join(path, pieces).to_dict()
+                result = dict(self._judge.join(path, pieces).to_dict())
             else:
                 result = self._judged(path, span)
         except MediaError as error:
@@ -91,7 +93,7 @@ class Worker:
         with local_copy(path, self._scratch, self._sign) as file:
             try:
                 if span is None:
-                    return self._judge.detect(file, self._sign).to_dict()
+                    return dict(self._judge.detect(file, self._sign).to_dict())
                 return {"status": "piece", "piece": self._judge.judge_shard(file, span, self._sign)}
             except MediaError as error:
                 raise MediaError(str(error).replace(str(file), path)) from error

@@ -177,7 +177,7 @@ def clip_targets(targets: Tensor) -> Tensor:
 def modality_aucs(detector: Detector, clips: Sequence[TokenClip], run: Run) -> dict[str, float]:
     """Return the clip AUC of each modality for which both classes are there."""
     logits, truths = scored(detector, clips, run)
-    aucs = {}
+    aucs: dict[str, float] = {}
     for column, modality in enumerate(MODALITIES):
         known = (truths[:, column] != UNKNOWN) & ~logits[:, column].isnan()
         labels = truths[known, column].numpy()
