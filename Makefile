@@ -1,6 +1,7 @@
 # On a bare Debian 12 with Python 3.11 and make, each target does all that it needs:
 #   make detect VIDEO=clip.mp4    judge a file (without VIDEO: an example that it draws)
 #   make test                     run the tests
+#   make docs                     run the notebook, build the documentation into site/
 PYTHON ?= python3.11
 VENV   ?= .venv
 EXTRAS ?=
@@ -10,7 +11,7 @@ BIN   := $(VENV)/bin
 READY := $(VENV)/.ready-$(or $(EXTRAS),base)
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: install detect test fuzz lint types benchmark lock
+.PHONY: install detect test test-extras test-wheel fuzz lint types docs benchmark lock
 .DELETE_ON_ERROR:
 
 install: $(READY)
@@ -36,6 +37,15 @@ examples/example.mp4: avdetect/example.py | $(READY)
 # two processes, each of whole files: their fixtures are made once
 test: $(READY)
 	$(PYTEST) -n 2 --dist loadfile
+	$(PYTEST) --doctest-modules avdetect extractors fusion temporal pipelines
+
+# those that need pyworld, which is built from source: a C++ compiler and Python's headers
+test-extras:
+	$(MAKE) install EXTRAS=train
+	AVDETECT_NEED_WORLD=1 $(PYTEST) -m world
+
+test-wheel: $(READY)
+	$(PYTEST) -m wheel
 
 fuzz: $(READY)
 	$(PYTEST) -m slow
@@ -48,10 +58,21 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
+docs: $(VENV)/.ready-docs
+	$(BIN)/jupyter-execute examples/timelines.ipynb
+	$(BIN)/mkdocs build
+
+$(VENV)/.ready-docs: $(READY)
+	$(BIN)/uv pip install --python $(BIN)/python --constraints requirements.lock --group docs
+	@touch $@
+
 benchmark: $(READY)
 	$(BIN)/avdetect benchmark
 
-# Resolves the pins anew; the lines kept name packages and versions, no place they came from.
+# Resolves the pins anew: requirements.lock for developing, of it requirements.txt for plain pip. The
+# lines kept name packages and versions, no place they came from.
+COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --no-annotate \
+	--no-header --no-emit-index-url --no-emit-find-links
 lock: $(READY)
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --group dev --extra train \
-	  --upgrade --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file requirements.lock
+	$(COMPILE) --group dev --group docs --extra train --upgrade --output-file requirements.lock
+	$(COMPILE) --constraints requirements.lock --upgrade --output-file requirements.txt
