@@ -10,7 +10,7 @@ from rich.table import Table
 from avdetect.scan_view import corpus_progress
 from avdetect.terminal.output import complain
 from avdetect.terminal.tables import printable
-from pipelines.detection.session import STARTER
+from pipelines.detection.starter import STARTER
 from pipelines.mutual.scan import MutualConfig, scan_mutual
 from temporal.mutual import guard
 

@@ -20,6 +20,7 @@ from pipelines.attribution.attribute import RegisterError, read_register, write_
 from pipelines.config import ConfigError, load_config
 from pipelines.data.samples import WHOLE, Sample, Spans
 from pipelines.detection.session import load
+from pipelines.storage.weights import WeightsError
 from pipelines.zoo.head_board import (
     heads_table,
     measured_families,
@@ -99,9 +100,9 @@ def test_a_head_is_kept_whole_and_refuses_other_files(tmp_path: Path) -> None:
     assert described == config
     vectors = torch.randn(4, len(vector_of(config, nothing_said())))
     assert torch.equal(again(vectors), head(vectors))
-    with pytest.raises(ConfigError, match="not the weights of a head"):
+    with pytest.raises(WeightsError, match="not the weights of an avdetect head"):
         load_head(SHIPPED / "cifake.safetensors")
-    with pytest.raises(ConfigError, match="not the weights of a head"):
+    with pytest.raises(WeightsError, match="no weights at"):
         load_head(tmp_path / "none.safetensors")
     with pytest.raises(ConfigError, match="settings"):
         build_head(HeadConfig("t", "types", LABELS, settings={"depth": 1}), 4)
@@ -115,7 +116,7 @@ def test_a_head_of_other_detector_weights_says_how_to_train_it_again(
     with monkeypatch.context() as patched:
         patched.setattr("pipelines.zoo.heads.experts_sha256", lambda path: "other")
         save_head(tmp_path / "h.safetensors", head, config, 3)
-    with pytest.raises(ConfigError, match="train it again: avdetect zoo train configs/heads/h"):
+    with pytest.raises(WeightsError, match="train it again: avdetect zoo train configs/heads/h"):
         load_head(tmp_path / "h.safetensors")
 
 
@@ -240,7 +241,7 @@ def test_a_register_is_kept_whole_and_refuses_other_weights_and_files(tmp_path: 
     save_file({"x": torch.ones(1)}, tmp_path / "other.safetensors")
     (tmp_path / "text").write_text("no register")
     for wrong in ("other.safetensors", "text"):
-        with pytest.raises(RegisterError, match=wrong):
+        with pytest.raises(WeightsError, match=wrong):
             read_register(tmp_path / wrong, weights)
 
 

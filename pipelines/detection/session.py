@@ -28,6 +28,7 @@ from pipelines.detection.shards import (
     unpack,
     with_context,
 )
+from pipelines.detection.starter import STARTER
 from pipelines.detection.timelines import Observer, Timeline, judge_blocks
 from pipelines.detection.verdict import Verdict
 from pipelines.progress import OnStep, Stopwatch, reported
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from pipelines.progress import OnStep
 
 Change = Callable[[Iterable[Clip]], Iterable[Clip]]  # what is read -> what is judged
-STARTER = Path(__file__).resolve().parents[2] / "avdetect" / "weights" / "starter.safetensors"
 
 
 @dataclass(frozen=True)

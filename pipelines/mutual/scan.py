@@ -22,7 +22,7 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.detection.session import STARTER
+from pipelines.detection.starter import STARTER
 from pipelines.mutual.worker import (
     GroupScorer,
     Modality,
