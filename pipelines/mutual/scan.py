@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,12 +40,12 @@ from pipelines.scan.loop import OnProgress, Pool, Progress, judged_rows
 from pipelines.scan.plan import plan_scan
 from pipelines.scan.ray_pool import RayPool
 from pipelines.scan.tasks import PieceStore
-from pipelines.scan.worker import Judge, LoopPool
+from pipelines.scan.worker import Job, LoopPool
 from pipelines.storage.files import write_whole
 from pipelines.storage.sources import Video, videos_of
 
 GROUP = 200  # files that are compared with each other at most
-Load = Callable[[], Any]
+Load = Callable[[], Job]
 Pools = Callable[[Load, dict[str, str]], Pool]
 
 
@@ -122,11 +121,7 @@ def compare(
     contents = {row["path"]: row["sha256"] for row in taken if row["status"] == "ok"}
     groups = _groups(sorted(set(contents.values())), folder)
     # one group is compared here, in less time than a worker needs to come up
-    pool = (
-        pools(scorer, GroupScorer.model)
-        if len(groups) > 1
-        else LoopPool(cast("Judge", GroupScorer()))
-    )
+    pool = pools(scorer, GroupScorer.model) if len(groups) > 1 else LoopPool(GroupScorer())
     for row in _all_rows(None, [Video(str(path)) for path in groups], pool):
         if row["status"] == "error":
             raise ResultError(row["error_message"])
