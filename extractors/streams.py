@@ -75,7 +75,7 @@ class Streams:
 
 
 def save_streams(path: Path, blocks: list[Streams]) -> None:
-    """Write streams as one safetensors file, whole or not at all."""
+    """Write streams as one safetensors file."""
     tensors = {
         f"{i}.{name}": stream.contiguous()
         for i, block in enumerate(blocks)
@@ -85,9 +85,7 @@ def save_streams(path: Path, blocks: list[Streams]) -> None:
         {f.name: getattr(block, f.name) for f in fields(block) if f.name not in STREAMS}
         for block in blocks
     ]
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata={"blocks": json.dumps(facts), "version": str(VERSION)})
-    partial.replace(path)
+    save_file(tensors, path, metadata={"blocks": json.dumps(facts), "version": str(VERSION)})
 
 
 def load_streams(path: Path) -> list[Streams]:

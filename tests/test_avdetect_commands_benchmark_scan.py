@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -24,29 +23,21 @@ TIMES = ScanTimes(
 )
 
 
-class FakeJudge:
+class FakeJob:
     model = MODEL
 
-    def detect(self, path: Any, on_step: Any = None) -> Any:
+    def run(self, path: Any, on_step: Any = None) -> Any:
         if "broken" in path.name:
             raise MediaError(f"{path} is empty")
         with path.with_suffix(".judged").open("a") as seen:
             seen.write("x")
-        result = {"status": "ok", "verdict": "real"}
-        return types.SimpleNamespace(to_dict=lambda: result)
-
-
-class FakeModel:
-    """Is sent to other processes where a `Model` would be."""
-
-    def load(self) -> Any:
-        return FakeJudge()
+        return {"status": "ok", "verdict": "real"}
 
 
 def test_the_plain_loop_judges_one_video_after_the_other(tmp_path):
     names = [str(tmp_path / name) for name in ("a", "broken", "c")]
     (tmp_path / "corpus").touch()
-    pool: Any = LoopPool(FakeJudge())
+    pool: Any = LoopPool(FakeJob())
     videos = iter(map(Video, names))
     rows = list(judged_rows(str(tmp_path), videos, pool, PieceStore(tmp_path)))
     assert [(row["path"], row["status"]) for row in rows] == [
@@ -56,17 +47,15 @@ def test_the_plain_loop_judges_one_video_after_the_other(tmp_path):
 
 def test_plain_processes_judge_every_clip_once_after_each_has_warmed_up(tmp_path):
     paths = [str(tmp_path / f"{number}.mp4") for number in range(5)]
-    model: Any = FakeModel()
-    assert benchmark_scan._time_plainly(model, MODEL, paths, 2) > 0
+    assert benchmark_scan._time_plainly(FakeJob, MODEL, paths, 2) > 0
     times = [Path(path).with_suffix(".judged").read_text() for path in paths]
     assert times == ["xxx", "x", "x", "x", "x"]
 
 
 def test_a_plain_process_that_cannot_begin_ends_the_benchmark(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark_scan, "PATIENCE", 0.1)
-    model: Any = FakeModel()
     with pytest.raises(RuntimeError):
-        benchmark_scan._time_plainly(model, {"name": "other"}, [str(tmp_path / "a")], 1)
+        benchmark_scan._time_plainly(FakeJob, {"name": "other"}, [str(tmp_path / "a")], 1)
 
 
 def test_overhead_is_what_ray_takes_beyond_as_many_plain_processes():

@@ -14,7 +14,7 @@ from pipelines.cues.drawn_clips import mesh_at_rest, streams_of
 from pipelines.cues.isolation import MEANT, taught
 from pipelines.cues.maps import MOST, STEPS, Inside, artefact_tube, evidence_inside, forged_clips
 from pipelines.detection.detector import Detector, load_detector
-from pipelines.detection.session import STARTER
+from pipelines.detection.starter import STARTER
 from pipelines.train.experts import Probe
 
 CLIPS = 12

@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipelines.detection.detector import Detector, experts_sha256, load_detector, save_detector
+from pipelines.detection.detector import Detector, load_detector, save_detector
 from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.opinions import OPINIONS
+from pipelines.detection.starter import experts_sha256
 from pipelines.storage.weights import WeightsError
 from pipelines.train.calibrate import fit_platt
 from temporal.experts import ExpertConfig

@@ -15,7 +15,7 @@ from pipelines.data.samples import Sample
 from pipelines.detection.detector import Detector, load_detector, save_detector
 from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.opinions import OPINIONS, Opinion, opinions_of, streams_behind
-from pipelines.detection.session import STARTER
+from pipelines.detection.starter import STARTER
 from pipelines.train.calibrate import fit_weights
 from pipelines.train.clips import TrainClip
 from pipelines.train.fit import Run

@@ -162,7 +162,8 @@ def test_a_video_judged_in_shards_is_judged_as_at_once(
     once = session.detect(film)
     shards = plan_shards(400, 192)
     assert len(shards) == 2
-    joined = session.join("film.mp4", [session.judge_shard(film, span) for span in shards])
+    pieces = [unpack(pack(session.read_piece(film, span, None))) for span in shards]
+    joined = session.conclude("film.mp4", pieces)
     assert joined.path == joined.media.path == "film.mp4"
     assert (joined.sha256, joined.verdict, joined.streams) == (
         once.sha256, once.verdict, once.streams,
@@ -181,10 +182,6 @@ def test_a_video_judged_in_shards_is_judged_as_at_once(
 
 
 def test_a_video_that_is_too_long_asks_to_be_cut(session: DetectorSession, film: Path) -> None:
-    session.shard = 192
-    try:
-        with pytest.raises(LongVideoError) as caught:
-            session.detect(film)
-    finally:
-        session.shard = None
+    with pytest.raises(LongVideoError) as caught:
+        session.read_piece(film, None, None, shard=192)
     assert caught.value.spans == [range(192), range(192, 400)]

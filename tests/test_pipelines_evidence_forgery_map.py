@@ -11,7 +11,7 @@ import torch
 from avdetect.example import example_frames
 from extractors.media import write_clip
 from extractors.streams import Streams
-from pipelines.config import ConfigError, from_dict, load_config
+from pipelines.config import from_dict, load_config
 from pipelines.data.samples import Sample
 from pipelines.detection.detector import Detector, save_detector
 from pipelines.detection.detector_config import DetectorConfig
@@ -20,6 +20,7 @@ from pipelines.evidence.forgery_map import MAP, Locator, load_map, locator_of, s
 from pipelines.evidence.moments import Moment
 from pipelines.evidence.recorder import forged
 from pipelines.report.pictures import moment_pictures
+from pipelines.storage.weights import WeightsError
 from pipelines.train.clips import TrainClip
 from pipelines.train.fit import Run
 from pipelines.train.stage import StageConfig
@@ -150,10 +151,10 @@ def test_a_map_is_kept_whole_and_refuses_other_files(
     for name, tensor in again.state_dict().items():
         assert torch.equal(tensor, decoder.state_dict()[name])
     for other in (MAP.with_name("cifake.safetensors"), tmp_path / "none.safetensors"):
-        with pytest.raises(ConfigError, match="not the weights of a map"):
+        with pytest.raises(WeightsError, match=str(other)):
             load_map(other)
-    monkeypatch.setattr("pipelines.evidence.forgery_map.experts_sha256", lambda path: "other")
-    with pytest.raises(ConfigError, match="train it again: avdetect zoo train configs/heads/m"):
+    monkeypatch.setattr("pipelines.detection.starter.experts_sha256", lambda path: "other")
+    with pytest.raises(WeightsError, match="train it again: avdetect zoo train configs/heads/m"):
         load_map(tmp_path / "m.safetensors")
 
 

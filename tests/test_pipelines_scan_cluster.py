@@ -24,21 +24,20 @@ def stub(model: dict[str, str]) -> Callable[[], Any]:
 
     def load() -> Any:
         import time
-        import types
 
         import ray
 
-        class Judge:
+        class Job:
             def __init__(self) -> None:
                 self.model = model
 
-            def detect(self, path: Any, on_step: Any = None) -> Any:
+            def run(self, path: Any, on_step: Any = None) -> Any:
                 time.sleep(0.5)
                 node = ray.get_runtime_context().get_node_id()
                 result = {"status": "ok", "verdict": "real", "sha256": node}
-                return types.SimpleNamespace(to_dict=lambda: result)
+                return result
 
-        return Judge()
+        return Job()
 
     return load
 

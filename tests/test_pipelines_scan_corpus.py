@@ -38,14 +38,14 @@ from pipelines.detection.session import WeightsSpec
 class Deadly(WeightsSpec):
     def load(self):
         session = WeightsSpec.load(self)
-        detect = session.detect
-        def deadly(path, on_step=None):
+        read_piece = session.read_piece
+        def deadly(path, *rest, **named):
             if "abort" in path.name:
                 os.abort()
             if "hang" in path.name:
                 time.sleep(3600)
-            return detect(path, on_step)
-        session.detect = deadly
+            return read_piece(path, *rest, **named)
+        session.read_piece = deadly
         return session
 
 source, out, weights = sys.argv[1:]

@@ -28,22 +28,21 @@ ONE = Plan(workers=1, cpus=1, gpus=0.0, reason="for tests")
 
 
 def stub(model: dict[str, str]) -> Callable[[], Any]:
-    """Return what makes a judge in a worker: the video's name says what befalls the worker."""
+    """Return what makes a job in a worker: the video's name says what befalls the worker."""
 
     def load() -> Any:
         import os
         import time
-        import types
         from pathlib import Path
 
         from extractors.media import MediaError
         from pipelines.detection.shards import LongVideoError
 
-        class Judge:
+        class Job:
             def __init__(self) -> None:
                 self.model = model
 
-            def detect(self, path: Any, on_step: Any = None) -> Any:
+            def run(self, path: Any, on_step: Any = None) -> Any:
                 name = Path(path).name
                 if "abort" in name:
                     os.abort()
@@ -63,7 +62,7 @@ def stub(model: dict[str, str]) -> Callable[[], Any]:
                     time.sleep(0.1)
                 return self.result(str(os.getpid()))
 
-            def judge_shard(self, path: Any, span: Any, on_step: Any = None) -> bytes:
+            def run_shard(self, path: Any, span: Any, on_step: Any = None) -> bytes:
                 once = Path(f"{path}.{span.start}.tried")
                 if "abrupt" in path.name and span.start == 10 and not once.exists():
                     once.touch()
@@ -78,9 +77,9 @@ def stub(model: dict[str, str]) -> Callable[[], Any]:
 
             def result(self, said: str) -> Any:
                 result = {"status": "ok", "verdict": "real", "sha256": said}
-                return types.SimpleNamespace(to_dict=lambda: result)
+                return result
 
-        return Judge()
+        return Job()
 
     return load
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,11 +39,11 @@ class Watcher:
     def __init__(self) -> None:
         self.seen: list[list[str]] = []
 
-    def detect(self, path: Path, on_step: Any = None) -> Any:
+    def run(self, path: Path, on_step: Any = None) -> Any:
         self.seen.append([f"{p.name} {p.stat().st_size}" for p in path.parent.glob("fetched*")])
         if path.read_bytes().startswith(b"b"):
             raise MediaError(f"{path} is empty")
-        return types.SimpleNamespace(to_dict=lambda: {"status": "ok"})
+        return {"status": "ok"}
 
 
 def test_objects_of_a_bucket_are_fetched_one_at_a_time_and_removed_whatever_they_are(
@@ -55,7 +54,7 @@ def test_objects_of_a_bucket_are_fetched_one_at_a_time_and_removed_whatever_they
     worker = Worker(lambda: watcher, {})
     uris = paths("memory://bucket")
     assert uris == ["memory://bucket/a.mp4", "memory://bucket/in/bad.wav"]
-    good, bad = map(worker.judge, uris)
+    good, bad = map(worker.run, uris)
     assert (good["status"], good["path"]) == ("ok", uris[0])
     assert bad["error"]["message"] == f"{uris[1]} is empty"
     assert watcher.seen == [["fetched.mp4 3145728"], ["fetched.wav 1"]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,13 +46,12 @@ def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 class Reader:
-    """Says as its judgement what is in a file."""
+    """Says as its verdict what is in a file."""
 
     model: dict[str, str] = {}  # noqa: RUF012
 
-    def detect(self, path: Path, on_step: Any = None) -> Any:
-        result = {"status": "ok", "verdict": path.read_text()}
-        return types.SimpleNamespace(to_dict=lambda: result)
+    def run(self, path: Path, on_step: Any = None) -> Any:
+        return {"status": "ok", "verdict": path.read_text()}
 
 
 @pytest.fixture
@@ -73,7 +71,7 @@ def test_a_bucket_or_folder_names_its_media_objects_by_their_keys(store, source)
 
 
 def test_what_is_listed_is_fetched_whatever_its_key(store, worker, tmp_path):
-    said = [worker.judge(video.path)["verdict"] for video in videos_of("s3://corpus")]
+    said = [worker.run(video.path)["verdict"] for video in videos_of("s3://corpus")]
     assert said == [f"in/{AWKWARD}", "in/deep/a.wav", "z.mp4"]
     assert not list(tmp_path.iterdir())
 
@@ -81,7 +79,7 @@ def test_what_is_listed_is_fetched_whatever_its_key(store, worker, tmp_path):
 def test_an_object_that_vanished_after_it_was_listed_is_an_error_of_its_own(store, worker):
     paths = [video.path for video in videos_of("s3://corpus/videos")]
     store.delete_file(f"corpus/videos/in/{AWKWARD}")
-    results = [worker.judge(path) for path in paths]
+    results = [worker.run(path) for path in paths]
     assert [result["status"] for result in results] == ["error", "ok", "ok"]
     assert results[0]["error"]["type"] == "MediaError"
     assert results[0]["error"]["message"].startswith(f"{paths[0]} cannot be fetched (")

@@ -13,6 +13,7 @@ from fusion.heads.open import OpenFamilyHead
 from pipelines.config import ConfigError, load_config
 from pipelines.data.samples import WHOLE, Sample, Spans
 from pipelines.detection.session import load
+from pipelines.storage.weights import WeightsError
 from pipelines.zoo.head_clips import HeadConfig, vector_of
 from pipelines.zoo.heads import (
     HEADS,
@@ -72,9 +73,9 @@ def test_a_head_is_kept_whole_and_refuses_other_files(tmp_path: Path) -> None:
     assert described == config
     vectors = torch.randn(4, len(vector_of(config, nothing_said())))
     assert torch.equal(again(vectors), head(vectors))
-    with pytest.raises(ConfigError, match="not the weights of a head"):
+    with pytest.raises(WeightsError, match="not the weights of an avdetect head"):
         load_head(SHIPPED / "cifake.safetensors")
-    with pytest.raises(ConfigError, match="not the weights of a head"):
+    with pytest.raises(WeightsError, match="no weights at"):
         load_head(tmp_path / "none.safetensors")
     with pytest.raises(ConfigError, match="settings"):
         build_head(HeadConfig("t", "types", LABELS, settings={"depth": 1}), 4)
@@ -88,7 +89,7 @@ def test_a_head_of_other_detector_weights_says_how_to_train_it_again(
     with monkeypatch.context() as patched:
         patched.setattr("pipelines.zoo.heads.experts_sha256", lambda path: "other")
         save_head(tmp_path / "h.safetensors", head, config, 3)
-    with pytest.raises(ConfigError, match="train it again: avdetect zoo train configs/heads/h"):
+    with pytest.raises(WeightsError, match="train it again: avdetect zoo train configs/heads/h"):
         load_head(tmp_path / "h.safetensors")
 
 

@@ -16,6 +16,7 @@ from extractors.media import SAMPLE_RATE, write_clip
 from extractors.streams import Streams
 from pipelines.config import ConfigError
 from pipelines.data.samples import WHOLE, Sample, Spans
+from pipelines.storage.weights import WeightsError
 from pipelines.train.clips import TrainClip
 from pipelines.train.experts import probe_auc, suspicion, train_steps
 from pipelines.train.fit import Run
@@ -183,7 +184,7 @@ def test_what_cannot_be_used_is_one_sentence(mine: Path, tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="part hiss:Hiss"):
         build_part(path, PartConfig("t", "hiss:Hiss", settings={"depth": 3}))
     learns = PartConfig("t", "hiss:Hiss", stage=StageConfig())
-    with pytest.raises(ConfigError, match="not the weights of"):
+    with pytest.raises(WeightsError, match="no weights at"):
         load_part(path, learns, tmp_path / "none.safetensors")
 
 

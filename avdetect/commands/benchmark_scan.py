@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.queues import Queue
@@ -26,11 +26,12 @@ from pipelines.detection.session import WeightsSpec
 from pipelines.scan.cluster import cluster
 from pipelines.scan.cores import alone
 from pipelines.scan.corpus import ScanConfig, scan_corpus
+from pipelines.scan.detector_job import detector_job
 from pipelines.scan.loop import judged_rows
 from pipelines.scan.plan import plan_scan
 from pipelines.scan.ray_pool import RayPool
 from pipelines.scan.tasks import PieceStore
-from pipelines.scan.worker import Worker
+from pipelines.scan.worker import Job, Worker
 from pipelines.storage.sources import Video
 
 PATIENCE = 600.0  # seconds for a process to load, or to judge one clip
@@ -71,8 +72,8 @@ def measure_scan(model: WeightsSpec, seconds: int, clips: int, workers: int) -> 
         for number in range(1, clips):
             shutil.copy(folder / "0.mp4", folder / f"{number}.mp4")
         paths = [str(folder / f"{number}.mp4") for number in range(clips)]
-        plain = _time_plainly(model, known, paths, workers)
-        load = partial(alone, 1, model.load)
+        plain = _time_plainly(partial(detector_job, model), known, paths, workers)
+        load = partial(alone, 1, partial(detector_job, model))
         with cluster(None) as found:
             ray = {}
             for count in sorted({1, workers}):
@@ -83,7 +84,7 @@ def measure_scan(model: WeightsSpec, seconds: int, clips: int, workers: int) -> 
 
 
 def _time_plainly(
-    model: WeightsSpec, known: Mapping[str, object], paths: list[str], workers: int
+    job: Callable[[], Job], known: Mapping[str, object], paths: list[str], workers: int
 ) -> float:
     """Return the seconds that plain processes take, once each of them has judged a clip."""
     todo: Queue[str | None] = SPAWN.Queue()
@@ -91,7 +92,7 @@ def _time_plainly(
     loaded = SPAWN.Barrier(workers + 1)
     for path in [*paths, *[None] * workers]:
         todo.put(path)
-    arguments = (model, known, paths[0], loaded, todo, done)
+    arguments = (job, known, paths[0], loaded, todo, done)
     processes = [SPAWN.Process(target=_work, args=arguments, daemon=True) for _ in range(workers)]
     try:
         for process in processes:
@@ -107,7 +108,7 @@ def _time_plainly(
 
 
 def _work(
-    model: WeightsSpec,
+    job: Callable[[], Job],
     known: Mapping[str, object],
     first: str,
     loaded: Barrier,
@@ -115,11 +116,11 @@ def _work(
     done: Queue[Any],
 ) -> None:
     """Judge what comes, as a worker of a scan does."""
-    worker = Worker(partial(alone, 1, model.load), known)
-    worker.judge(first)
+    worker = Worker(partial(alone, 1, job), known)
+    worker.run(first)
     loaded.wait(PATIENCE)
     while path := todo.get():
-        done.put(worker.judge(path))
+        done.put(worker.run(path))
 
 
 def _time_pool(pool: RayPool, paths: list[str], workers: int) -> float:

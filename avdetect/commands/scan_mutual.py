@@ -11,7 +11,7 @@ from avdetect.commands.options import columns_of
 from avdetect.terminal.corpus import corpus_progress
 from avdetect.terminal.output import complain
 from avdetect.terminal.tables import printable
-from pipelines.detection.session import STARTER
+from pipelines.detection.starter import STARTER
 from pipelines.mutual.scan import MutualConfig, scan_mutual
 from temporal.mutual import guard
 

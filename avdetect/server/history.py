@@ -11,13 +11,14 @@ No name that a user sent is ever a path: ids are random, and files have the name
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from pipelines.storage.files import write_whole
 
 State = Literal["queued", "judging", "done", "failed"]
 
@@ -53,14 +54,12 @@ def read_jobs(folder: Path) -> list[Job]:
 
 def write_job(folder: Path, job: Job) -> None:
     """Write a job down, whole or not at all."""
-    write_whole(folder / job.id / "job.json", asdict(job))
+    write_json(folder / job.id / "job.json", asdict(job))
 
 
-def write_whole(path: Path, values: Mapping[str, Any]) -> None:
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write JSON into a file that is never seen half written."""
-    half = path.with_suffix(".half")
-    half.write_text(json.dumps(values, allow_nan=False), encoding="utf-8")
-    os.replace(half, path)  # noqa: PTH105  replaces what is there, on every system
+    write_whole(path, json.dumps(values, allow_nan=False).encode())
 
 
 def shown_name(name: str) -> str:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock, Thread
 
-from avdetect.server.history import Job, read_jobs, shown_name, write_job, write_whole
+from avdetect.server.history import Job, read_jobs, shown_name, write_job, write_json
 from extractors.errors import AvdetectError
 from extractors.media import MediaError
 from pipelines.detection.result import Failure, Result
@@ -222,6 +222,6 @@ class Queue:
             job = replace(job, state="done", progress=1.0, verdict=verdict, score=score)
         else:
             job = replace(job, state="failed", error=result["error"]["message"])
-        write_whole(self.folder / job.id / "result.json", result)
+        write_json(self.folder / job.id / "result.json", result)
         self._keep(job)
         (self.folder / job.id / "upload").unlink(missing_ok=True)

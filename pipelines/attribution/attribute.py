@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from extractors.errors import AvdetectError
@@ -24,6 +22,7 @@ from extractors.stream_extractor import StreamExtractor
 from fusion.heads.closed import FamilyHead, LaunderingHead, TypeHead, mean_proxy
 from pipelines.config import ConfigError
 from pipelines.detection.decide import JudgeConfig
+from pipelines.storage.weights import load_weights, save_weights
 from pipelines.train.clips import opening
 from pipelines.zoo.head_clips import (
     OPENING,
@@ -195,28 +194,24 @@ def read_register(path: Path, weights: dict[str, str]) -> dict[str, dict[str, Te
     weights: the digests of the heads that the proxies must have been made with.
 
     Raises:
-        RegisterError: the file is no register, or one of other weights.
+        WeightsError: the file is no register.
+        RegisterError: it is one of other weights.
     """
     if not path.exists():
         return {}
+    proxies, facts = load_weights(path, FORMAT)
     try:
-        with safe_open(path, framework="pt") as file:
-            facts = file.metadata() or {}
-            if facts.get("format") != FORMAT:
-                raise RegisterError(f"{path}: not a file of registered generators")
-            if json.loads(facts["weights"]) != weights:
-                raise RegisterError(
-                    f"{path}: made with other weights; remove it and add the generators again"
-                )
-            names: list[str] = json.loads(facts["names"])
-            found: dict[str, dict[str, Tensor]] = {name: {} for name in names}
-            for key in file.keys():  # noqa: SIM118
-                track, _, place = key.partition(" ")
-                found[names[int(place)]][track] = file.get_tensor(key)
-    except (SafetensorError, OSError, KeyError, ValueError, IndexError) as error:
-        if isinstance(error, RegisterError):
-            raise
+        made_with, names = json.loads(facts["weights"]), json.loads(facts["names"])
+        found: dict[str, dict[str, Tensor]] = {name: {} for name in names}
+        for key, proxy in proxies.items():
+            track, _, place = key.partition(" ")
+            found[names[int(place)]][track] = proxy
+    except (KeyError, ValueError, IndexError, TypeError) as error:
         raise RegisterError(f"{path}: cannot be read: {error}") from error
+    if made_with != weights:
+        raise RegisterError(
+            f"{path}: made with other weights; remove it and add the generators again"
+        )
     return found
 
 
@@ -224,12 +219,10 @@ def write_register(path: Path, own: dict[str, dict[str, Tensor]], weights: dict[
     """Write the proxies of registered generators, and which weights made them, to one file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     names = list(own)
-    metadata = {"format": FORMAT, "names": json.dumps(names), "weights": json.dumps(weights)}
+    metadata = {"names": json.dumps(names), "weights": json.dumps(weights)}
     tensors = {
-        f"{track} {place}": proxy.contiguous()
+        f"{track} {place}": proxy
         for place, name in enumerate(names)
         for track, proxy in own[name].items()
     }
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata=metadata)
-    partial.replace(path)
+    save_weights(path, tensors, FORMAT, metadata)

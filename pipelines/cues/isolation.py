@@ -19,7 +19,7 @@ from pipelines.cues.drawn_clips import Drawing, KnownClip, draw, genuine, stream
 from pipelines.cues.drawn_forgeries import ARTEFACTS, CARRIERS
 from pipelines.detection.detector import Detector, load_detector
 from pipelines.detection.detector_config import DetectorConfig
-from pipelines.detection.session import STARTER
+from pipelines.detection.starter import STARTER
 from pipelines.metrics.classification import auc
 from pipelines.train.experts import Probe
 from pipelines.train.fit import Run, fit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from extractors.media import Clip, file_sha256, read_chunks
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import VERSION, StreamConfig, Streams, load_streams, save_streams
 from pipelines.data.samples import OnStep
+from pipelines.storage.files import write_by
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +56,11 @@ class StreamCache:
             blocks = list(self._extractor(_tee(read_chunks(path), waveforms, on_step)))
             if waveforms:
                 samples = (np.concatenate(waveforms) * 32767).round().clip(-32768, 32767)
-                save_file({"waveform": torch.from_numpy(samples.astype(np.int16))}, sound)
-            save_streams(streams, blocks)
-        waveform = load_file(sound)["waveform"] if sound.exists() else None
-        return Extract(load_streams(streams), waveform)
+                waveform = torch.from_numpy(samples.astype(np.int16))
+                write_by(sound, partial(save_file, {"waveform": waveform}))
+            write_by(streams, partial(save_streams, blocks=blocks))
+        heard = load_file(sound)["waveform"] if sound.exists() else None
+        return Extract(load_streams(streams), heard)
 
     def has(self, path: Path) -> bool:
         """Return whether the extract of a media file is there.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,7 +17,7 @@ from fusion.transformer import CrossModalTransformer, LagProfile
 from pipelines.config import from_dict, to_dict
 from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.opinions import Opinion, opinions_of
-from pipelines.storage.weights import WeightsError, load_weights, save_weights
+from pipelines.storage.weights import WeightsError, load_into, load_weights, save_weights
 from temporal.experts import CONTEXT, EXPERTS, build_experts, normalise
 from temporal.localization import LocalizationHead
 from temporal.segment import MODALITIES
@@ -209,19 +207,6 @@ def save_detector(path: Path, detector: Detector, facts: Mapping[str, object]) -
     save_weights(path, state, FORMAT, metadata)
 
 
-def experts_sha256(path: Path) -> str:
-    """Return the digest of the experts' weights in a detector's file.
-
-    Fusion and calibration may change: what others learned from the experts stays right.
-    """
-    digest = hashlib.sha256()
-    with safe_open(path, framework="pt") as file:
-        for name in sorted(file.keys()):
-            if name.startswith(("experts.", "probes.", "lag.", "lag_probe.")):
-                digest.update(name.encode() + file.get_tensor(name).numpy().tobytes())
-    return digest.hexdigest()
-
-
 def load_detector(path: Path, device: str = "cpu") -> Detector:
     """Return the detector that a file holds, ready to detect.
 
@@ -236,7 +221,7 @@ def load_detector(path: Path, device: str = "cpu") -> Detector:
     config = from_dict(DetectorConfig, json.loads(metadata["config"]), str(path))
     try:
         detector = Detector(config)
-        detector.load_state_dict(state)
-    except (RuntimeError, ValueError) as error:
-        raise WeightsError(f"{path}: weights and config do not fit: {error}") from error
+    except ValueError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    load_into(detector, path, state)
     return detector.to(device).eval()

@@ -14,7 +14,7 @@ import torch
 from extractors.clip import Array
 from extractors.errors import AvdetectError
 from extractors.faces import FaceConfig
-from extractors.media import STEP_RATE, Clip, MediaConfig, MediaInfo, file_sha256, open_media
+from extractors.media import Clip, MediaConfig, MediaInfo, file_sha256, open_media
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import STREAMS, StreamConfig, Streams
 from pipelines.config import with_overrides
@@ -26,11 +26,10 @@ from pipelines.detection.shards import (
     LongVideoError,
     Piece,
     join_pieces,
-    pack,
     plan_shards,
-    unpack,
     with_context,
 )
+from pipelines.detection.starter import STARTER
 from pipelines.detection.timelines import Observer, Timeline, judge_blocks
 from pipelines.detection.verdict import Verdict
 from pipelines.progress import OnStep, Stopwatch, added, reported
@@ -40,7 +39,6 @@ from temporal.segment import MODALITIES
 from temporal.windows import WindowConfig, Windows
 
 Change = Callable[[Iterable[Clip]], Iterable[Clip]]  # what is read -> what is judged
-STARTER = Path(__file__).resolve().parents[2] / "avdetect" / "weights" / "starter.safetensors"
 
 
 @dataclass(frozen=True)
@@ -98,12 +96,9 @@ class DetectorSession:
 
     def __init__(self, detector: Detector, config: DetectConfig, model: ModelInfo) -> None:
         self.detector, self.config, self.model = detector, config, model
-        self.shard: int | None = None  # steps of a shard; None: no video is too long for `detect`
         self.extractor = StreamExtractor(config.streams, config.faces)
         self.precision = precision_of(config.precision, self.device)
         self._process = os.getpid()
-        # what turns blocks into timelines: here, or in the judging stage of a scan
-        self.judge_blocks: Callable[[Iterable[Streams]], list[Timeline]] = self._judge_here
 
     @property
     def device(self) -> torch.device:
@@ -127,7 +122,6 @@ class DetectorSession:
 
         Raises:
             MediaError: the file cannot be read.
-            LongVideoError: it is to be judged in shards.
             ForkError: another process loaded this session.
         """
         if os.getpid() != self._process:
@@ -135,54 +129,55 @@ class DetectorSession:
                 f"{path} cannot be judged in a process forked off after avdetect was loaded: begin "
                 "processes by multiprocessing.get_context('spawn')"
             )
-        return self._verdict(path, [self._piece(path, None, on_step, change, witness)])
+        return self.conclude(path, [self.read_piece(path, None, on_step, change, witness)])
 
-    def judge_shard(
-        self, path: str | PathLike[str], span: range, on_step: OnStep | None = None
-    ) -> bytes:
-        """Return what `join` needs of one shard of a file: what the steps of a span say.
-
-        Raises:
-            MediaError: the file cannot be read.
-        """
-        return pack(self._piece(path, span, on_step))
-
-    def join(self, path: str | PathLike[str], shards: Iterable[bytes]) -> Verdict:
-        """Return the verdict on a file of which all shards were judged; reads no file."""
-        return self._verdict(path, map(unpack, shards))
-
-    def _piece(
+    def read_piece(
         self,
         path: str | PathLike[str],
         span: range | None,
         on_step: OnStep | None,
         change: Change = iter,
         witness: Witness | None = None,
+        shard: int | None = None,
+        stage: Callable[[Iterable[Streams]], list[Timeline]] | None = None,
     ) -> Piece:
+        """Return the timelines of a file, or of a span of its steps.
+
+        Args:
+            path, on_step, change, witness: see `detect`.
+            span: the steps that the piece decides; None: all.
+            shard: steps of which a piece may have half as many more; None: any number.
+            stage: turns blocks into timelines in the session's stead.
+
+        Raises:
+            MediaError: the file cannot be read.
+            LongVideoError: it has more steps than a piece may have.
+        """
         config, clock = self.config, Stopwatch()
         with open_media(path, config.media, None if span is None else with_context(span)) as reader:
             if span is None:
                 span = range(reader.steps)
-                if self.shard and len(shards := plan_shards(reader.steps, self.shard)) > 1:
+                if shard and len(shards := plan_shards(reader.steps, shard)) > 1:
                     raise LongVideoError(shards)
             chunks = change(clock.decode(reported(reader, reader.info, on_step)))
             if witness is None:
-                timelines = self.judge_blocks(clock.extract(self.extractor(chunks, span)))
+                timelines = (stage or self._timelines)(clock.extract(self.extractor(chunks, span)))
             else:
                 seen = watched(chunks, reader.info, witness)
                 blocks = clock.extract(self.extractor(seen, span, witness.face))
-                timelines = self._judge_here(blocks, witness.block)
+                timelines = self._timelines(blocks, witness.block)
             reached, warnings = reader.reached, reader.warnings
         sha256 = None if span.start else file_sha256(path)
         return Piece(span, reached, reader.info, sha256, timelines, warnings, clock.elapsed())
 
-    def _judge_here(
+    def _timelines(
         self, blocks: Iterable[Streams], observe: Observer | None = None
     ) -> list[Timeline]:
         judging = self.detector, self.config.windows, self.precision
         return [t for b in blocks for t in judge_blocks([b], *judging, observe=observe)]
 
-    def _verdict(self, path: str | PathLike[str], pieces: Iterable[Piece]) -> Verdict:
+    def conclude(self, path: str | PathLike[str], pieces: Iterable[Piece]) -> Verdict:
+        """Return the verdict on a file of which these are all pieces."""
         config, clock = self.config, Stopwatch()
         whole = join_pieces(pieces)
         judgement = judge(whole.timelines, self.detector, config.judge, whole.info)
@@ -256,14 +251,8 @@ class WeightsSpec:
     shard: float = 540.0  # seconds; videos that are longer by half are judged in parts
 
     def load(self) -> DetectorSession:
-        """Return a session whose decoder has one thread: workers fill the cores, not threads.
-
-        Its shards are a whole number of window strides, so that the windows of the sound are those
-        of the video judged at once.
-        """
+        """Return a session whose decoder has one thread: workers fill the cores, not threads."""
         session = load(self.weights, self.device, self.overrides)
         media = replace(session.config.media, threads=1)
         session.config = replace(session.config, media=media)
-        stride = session.config.windows.stride
-        session.shard = stride * max(1, round(self.shard * STEP_RATE / stride))
         return session

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from extractors.media import file_sha256
-from pipelines.config import ConfigError
-from pipelines.detection.detector import Detector, experts_sha256
-from pipelines.detection.session import STARTER
+from pipelines.detection.detector import Detector
+from pipelines.detection.starter import STARTER, check_experts
+from pipelines.storage.weights import WeightsError, load_into, load_weights
 from temporal.forgery_map import ForgeryMap, seen_by
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def locator_of(session: DetectorSession) -> Locator | None:
         return None
     try:
         return Locator(stem_of(session.detector), load_map(MAP)[0])
-    except ConfigError:  # newer weights than the map's: the page goes without it
+    except WeightsError:  # newer weights than the map's: the page goes without it
         return None
 
 
@@ -65,22 +64,14 @@ def load_map(weights: Path) -> tuple[ForgeryMap, dict[str, Any]]:
     """Return a map ready to judge, and the plain values of its `MapConfig`.
 
     Raises:
-        ConfigError: the file holds no map, or one for other experts than the detector's.
+        WeightsError: the file holds no map, or one for other experts than the detector's.
     """
+    state, facts = load_weights(weights, FORMAT)
+    check_experts(weights, facts)
     try:
-        with safe_open(weights, framework="pt") as file:
-            facts = file.metadata() or {}
-            if facts.get("format") != FORMAT:
-                raise ConfigError(f"{weights}: not the weights of a map")
-            if facts["experts"] != experts_sha256(STARTER):
-                raise ConfigError(
-                    f"{weights}: learned from other experts than the detector's; train it again: "
-                    f"avdetect zoo train configs/heads/{weights.stem}.yaml"
-                )
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         config: dict[str, Any] = json.loads(facts["config"])
         decoder = ForgeryMap(**config["settings"])
-        decoder.load_state_dict(state)
-    except (SafetensorError, OSError, RuntimeError, TypeError, KeyError, ValueError) as error:
-        raise ConfigError(f"{weights}: not the weights of a map: {error}") from error
+    except (TypeError, KeyError, ValueError) as error:
+        raise WeightsError(f"{weights}: not the settings of a map: {error}") from error
+    load_into(decoder, weights, state)
     return decoder.eval(), config

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from extractors.media import write_clip
 from pipelines.forge.scene import Forged
 from pipelines.forge.segments import SegmentConfig, Segments
 from pipelines.forge.sources import SourceConfig
+from pipelines.storage.files import write_by, write_whole
 
 Row = dict[str, Any]
 
@@ -56,15 +58,14 @@ def write_forged(forged: Forged, task: Task, k: int) -> Row:
     rng = generator(task, k, "encoding")
     low, high = task.config.crf
     path = task.out / _file_name(task, k, forged.frames is not None)
-    part = path.with_name(f"{path.stem}.part{path.suffix}")
-    write_clip(
-        part,
-        forged.frames,
-        forged.waveform,
+    write = partial(
+        write_clip,
+        frames=forged.frames,
+        waveform=forged.waveform,
         crf=int(rng.integers(low, high + 1)),
         audio_bit_rate=int(rng.choice(task.config.bit_rates)),
     )
-    part.replace(path)
+    write_by(path, write, path.suffix)
     steps = 0 if forged.frames is None else len(forged.frames)
     samples = 0 if forged.waveform is None else len(forged.waveform)
     row: Row = {
@@ -120,9 +121,7 @@ def read_row(task: Task, k: int) -> Row | None:
 def write_json(path: Path, value: Any) -> None:
     """Write a value in one go: no reader ever sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, indent=1) + "\n")
-    part.replace(path)
+    write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def claim_folder(out: Path, settings: Row) -> None:

@@ -17,13 +17,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from extractors.errors import InputError
-from pipelines.detection.session import STARTER
+from pipelines.detection.starter import STARTER
 from pipelines.mutual.worker import (
     GroupScorer,
     Modality,
@@ -42,13 +41,13 @@ from pipelines.scan.loop import OnProgress, Pool, Progress, judged_rows
 from pipelines.scan.plan import plan_scan
 from pipelines.scan.ray_pool import RayPool
 from pipelines.scan.tasks import PieceStore
-from pipelines.scan.worker import Judge, LoopPool
+from pipelines.scan.worker import Job, LoopPool
 from pipelines.storage.files import write_whole
 from pipelines.storage.sources import Video, videos_of
 from pipelines.storage.tables import Columns
 
 GROUP = 200  # files that are compared with each other at most
-Load = Callable[[], Any]
+Load = Callable[[], Job]
 Pools = Callable[[Load, dict[str, str]], Pool]
 
 
@@ -125,11 +124,7 @@ def compare(
     contents = {row["path"]: row["sha256"] for row in taken if row["status"] == "ok"}
     groups = _groups(sorted(set(contents.values())), folder)
     # one group is compared here, in less time than a worker needs to come up
-    pool = (
-        pools(scorer, GroupScorer.model)
-        if len(groups) > 1
-        else LoopPool(cast("Judge", GroupScorer()))
-    )
+    pool = pools(scorer, GroupScorer.model) if len(groups) > 1 else LoopPool(GroupScorer())
     for row in _all_rows(None, [Video(str(path)) for path in groups], pool):
         if row["status"] == "error":
             raise ResultError(row["error_message"])

@@ -1,13 +1,12 @@
-"""A file in, its experts' tokens in a folder out; a group of them in, their scores out (MuSc).
+"""The jobs of comparing a corpus with itself (MuSc): tokens of a file, scores of a group.
 
-Both stand where a scan's workers have their judge, so that what befalls a worker stops no other.
+The workers of a scan do them, so that what befalls one of them stops no other.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,17 +33,6 @@ COMPARED: dict[Modality, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Done:
-    """What came of a file or group, as a worker hands it on."""
-
-    sha256: str | None = None  # of the file
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return {"status": "ok", "sha256": self.sha256}
-
-
 class TokenTaker:
     """Keeps the tokens of files' first seconds in a folder, in files named by content."""
 
@@ -55,17 +43,16 @@ class TokenTaker:
         fold_norms(self._detector.experts)
         self._extractor, self._min_face = StreamExtractor(), JudgeConfig().min_face
 
-    def detect(self, path: str | PathLike[str], on_step: OnStep) -> Done:
+    def run(self, path: Path, on_step: OnStep) -> dict[str, Any]:
         """Put a file's tokens into the folder, unless they are there.
 
         Raises:
             MediaError: the file cannot be decoded, or has no such track.
         """
-        path = Path(path)
         sha256 = file_sha256(path)
         kept = token_file(self._folder, sha256)
         if kept.exists():
-            return Done(sha256)
+            return {"status": "ok", "sha256": sha256}
         clip = opening(path, self._extractor, self._min_face)
         on_step(1, 2)
         places = [list(EXPERTS).index(name) for name in COMPARED[self._modality]]
@@ -74,19 +61,19 @@ class TokenTaker:
             raise MediaError(f"{path}: there is no {self._modality} track to compare")
         start = torch.tensor(clip.start)
         write_whole(kept, save({"tokens": tokens.flatten(1).half(), "start": start}))
-        return Done(sha256)
+        return {"status": "ok", "sha256": sha256}
 
 
 class GroupScorer:
     """Compares the files of a group with each other; what is found is kept beside its list."""
 
-    model = {"name": "mutual", "version": "1"}  # noqa: RUF012  a worker's judge has one
+    model = {"name": "mutual", "version": "1"}  # noqa: RUF012  every job has one
 
-    def detect(self, path: str | PathLike[str], on_step: OnStep) -> Done:
+    def run(self, path: Path, on_step: OnStep) -> dict[str, Any]:
         """Score the token files that a list (.json) names, unless that was done."""
-        if score_file(Path(path)).exists():
-            return Done()
-        names = json.loads(Path(path).read_text())
+        if score_file(path).exists():
+            return {"status": "ok"}
+        names = json.loads(path.read_text())
         kept = [load_file(name) for name in names]
         found = mutual_scores([t["tokens"] for t in kept], on_step=on_step)
         seconds = [
@@ -97,8 +84,8 @@ class GroupScorer:
             "score": found.scores.tolist(), "second": seconds, "peers": found.peers.tolist(),
             "common": found.common.tolist(),
         }  # fmt: skip
-        write_whole(score_file(Path(path)), json.dumps(scores).encode())
-        return Done()
+        write_whole(score_file(path), json.dumps(scores).encode())
+        return {"status": "ok"}
 
 
 @dataclass(frozen=True)
@@ -109,13 +96,13 @@ class TokenJob:
     modality: Modality
     folder: Path
 
-    def __call__(self) -> Any:
+    def __call__(self) -> TokenTaker:
         """Return what takes tokens, in a process that has one core to itself."""
         torch.set_num_threads(1)
         return TokenTaker(self.weights, self.modality, self.folder)
 
 
-def scorer() -> Any:
+def scorer() -> GroupScorer:
     """Return what compares a group, in a process that has one core to itself."""
     torch.set_num_threads(1)
     return GroupScorer()

@@ -20,6 +20,7 @@ from extractors.media import open_media
 from pipelines.detection.result import Result
 from pipelines.report.lanes import fused
 from pipelines.report.wording import MODALITIES, clock
+from pipelines.storage.files import write_by
 
 Pixels = npt.NDArray[np.uint8]
 QUALITY = {"crf": "20", "preset": "veryfast"}
@@ -47,8 +48,8 @@ def burn_in(
     curve = np.nan_to_num(fused(result["timeline"]))
     judged = {face["track"] for face in result["faces"]}
     known = {track: box for track, box in boxes.items() if track in judged}
-    partial = out.with_suffix(".partial")
-    try:
+
+    def write(partial: Path) -> None:
         with open_media(video) as reader, ClipWriter(str(partial), QUALITY, SOUND_RATE) as writer:
             for clip in reader:
                 frames = [] if clip.frames is None else list(clip.frames)
@@ -57,9 +58,8 @@ def burn_in(
                     for i, frame in enumerate(frames)
                 ]
                 writer.write(drawn, clip.waveform)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+
+    write_by(out, write)
 
 
 def annotated(

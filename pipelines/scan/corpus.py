@@ -18,6 +18,7 @@ from pipelines.detection.session import WeightsSpec
 from pipelines.results.result_set import ResultSet, set_name
 from pipelines.scan.cluster import OBJECT_STORE, cluster
 from pipelines.scan.cores import alone
+from pipelines.scan.detector_job import detector_job
 from pipelines.scan.loop import OnProgress, Progress, run, todo
 from pipelines.scan.plan import Plan, Resources, plan_scan
 from pipelines.scan.ray_pool import RayPool
@@ -126,8 +127,10 @@ def _cluster(config: ScanConfig) -> AbstractContextManager[Resources]:
 def _pool(config: ScanConfig, model: dict[str, str], plan: Plan) -> RayPool:
     """Return the plan's workers; where others judge for them, they have no need of a GPU."""
     if not plan.judges:
-        return RayPool(partial(alone, plan.cpus, config.model.load), model, plan, config.limit)
-    worker = partial(alone, plan.cpus, replace(config.model, device="cpu").load)
+        load = partial(detector_job, config.model)
+        return RayPool(partial(alone, plan.cpus, load), model, plan, config.limit)
+    load = partial(detector_job, replace(config.model, device="cpu"))
+    worker = partial(alone, plan.cpus, load)
     judge = partial(alone, 1, config.model.load)
     return RayPool(worker, model, plan, config.limit, judge)
 

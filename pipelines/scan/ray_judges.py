@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from extractors.streams import Streams
 from pipelines.detection.timelines import Timeline, judge_blocks
+from pipelines.scan.detector_job import DetectorJob
 from pipelines.scan.plan import Plan
+from pipelines.scan.worker import Job
 
 if TYPE_CHECKING:
-    from extractors.streams import Streams
     from pipelines.detection.session import DetectorSession
-    from pipelines.detection.timelines import Timeline
 
 BATCH = 8  # windows that the networks take at once
 
@@ -26,7 +26,7 @@ BATCH = 8  # windows that the networks take at once
 class BlockJudge:
     """Judges blocks; may be asked from several threads at a time."""
 
-    def __init__(self, load: Callable[[], DetectorSession], expected: dict[str, str]) -> None:
+    def __init__(self, load: Callable[[], DetectorSession], expected: Mapping[str, object]) -> None:
         """Load the model.
 
         Raises:
@@ -92,12 +92,14 @@ def start_judges(
     return [actor.remote(load, model) for _ in range(plan.judges)]
 
 
-def judged_elsewhere(load: Callable[[], Any], judge: Any) -> Any:
-    """Return a session in this worker's process whose blocks a judge's process judges."""
+def judged_elsewhere(load: Callable[[], Job], judge: Any) -> Job:
+    """Return a job in this worker's process whose blocks another process judges."""
     import ray
 
     ray.get(judge.ready.remote())
-    session = load()
+    job = load()
+    if not isinstance(job, DetectorJob):
+        raise TypeError(f"{type(job).__name__} has no blocks that another process could judge")
 
     def judge_blocks(blocks: Iterable[Streams]) -> list[Timeline]:
         refs: list[Any] = []
@@ -107,5 +109,5 @@ def judged_elsewhere(load: Callable[[], Any], judge: Any) -> Any:
             refs.append(judge.judge.remote(block))
         return list(ray.get(refs))
 
-    session.judge_blocks = judge_blocks
-    return session
+    job.stage = judge_blocks
+    return job

@@ -7,7 +7,7 @@ it did not read itself, without a word; and a pool that fills every core starves
 worker has one video at a time, so whoever dies or hangs is known by name, and what was finished is
 already on disk. Rows are paths and numbers: no frame goes through the object store.
 
-Only this module and its `jobs_` neighbours know Ray.
+Only this module and its neighbours `cluster` and `ray_judges` know Ray.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipelines.scan.cluster import PoolError, cause_of_loss
 from pipelines.scan.plan import Plan
 from pipelines.scan.ray_judges import judged_elsewhere, start_judges
 from pipelines.scan.tasks import Task
-from pipelines.scan.worker import Judge, Worker
+from pipelines.scan.worker import Job, Worker
 
 if TYPE_CHECKING:
     from pipelines.detection.session import DetectorSession
@@ -48,7 +48,7 @@ class RayPool:
 
     def __init__(
         self,
-        load_judge: Callable[[], Judge],
+        load_job: Callable[[], Job],
         model: Mapping[str, object],
         plan: Plan,
         limit: float = 300.0,
@@ -57,23 +57,23 @@ class RayPool:
         """Ask for the plan's workers; they come up while others already work.
 
         Args:
-            load_judge: makes what judges, in the worker's process.
+            load_job: makes the job, in the worker's process.
             model: which weights it must come with.
             plan: how many workers, and what each gets.
             limit: seconds without progress on a video after which a worker is given up.
-            load_session: makes what judges for the workers, in a plan that has such a stage;
-                load_judge then makes sessions too, of which others judge the blocks.
+            load_session: makes the session of a detecting stage, in a plan that has one; the
+                jobs are then `DetectorJob`, whose blocks go to that stage.
         """
         import ray
 
         self._judges = [] if load_session is None else start_judges(load_session, model, plan)
-        self._load_judge = load_judge
+        self._load_job = load_job
         options: dict[str, Any] = {
             "num_cpus": plan.cpus,
             "num_gpus": plan.gpus,
             "max_restarts": 0,  # Ray's own restarts repeat a deadly task without limit
             "max_task_retries": 0,
-            "concurrency_groups": {"watch": 1},  # answers while the other thread judges
+            "concurrency_groups": {"watch": 1},  # answers while the other thread works
         }
         self._actor = ray.remote(**options)(Worker)
         self._model = model
@@ -97,7 +97,7 @@ class RayPool:
     def submit(self, task: Task) -> None:
         """Give a task to a worker that is free."""
         worker = self._idle.pop()
-        ref = worker.judge.remote(task.path, task.span, task.contents())
+        ref = worker.run.remote(task.path, task.span, task.contents())
         self._busy[ref] = _Busy(worker, task, time.monotonic())
 
     def wait(self, seconds: float) -> list[Outcome]:
@@ -126,10 +126,10 @@ class RayPool:
         self._idle, self._busy, self._judges = [], {}, []
 
     def _start(self) -> None:
-        load: Callable[[], Judge] = self._load_judge
+        load: Callable[[], Job] = self._load_job
         if self._judges:
             self._judges.append(self._judges.pop(0))  # they take turns in getting workers
-            load = partial(judged_elsewhere, self._load_judge, self._judges[0])
+            load = partial(judged_elsewhere, self._load_job, self._judges[0])
         worker = self._actor.remote(load, self._model)
         self._busy[worker.ready.remote()] = _Busy(worker, None, time.monotonic())
 

@@ -1,86 +1,84 @@
-"""One video in, its result as plain values out: what every worker of a scan does."""
+"""What every worker does: a job, for one file at a time."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from os import PathLike
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from extractors.media import MediaError
 from pipelines.detection.shards import LongVideoError
+from pipelines.progress import OnStep
 from pipelines.scan.agenda import Outcome
 from pipelines.scan.tasks import Task
 from pipelines.storage.local_copy import ScratchError, local_copy, scratch_folder
 
-if TYPE_CHECKING:
-    from pipelines.progress import OnStep
 
-
-class Judged(Protocol):
-    """A verdict, as far as a scan needs it."""
-
-    def to_dict(self) -> Mapping[str, Any]:
-        """Return the result as plain values: schema 1."""
-
-
-class Judge(Protocol):
-    """What gives the verdicts: a `DetectorSession`, or a stand-in."""
+class Job(Protocol):
+    """What is done with each file: `DetectorJob` of a scan, or another."""
 
     @property
     def model(self) -> Mapping[str, object]:
-        """Name, version and digest of the weights."""
+        """What the results depend on, such as name, version and digest of weights."""
 
-    def detect(self, path: str | PathLike[str], on_step: OnStep | None = None) -> Judged:
-        """Return the verdict on one file, or raise MediaError or LongVideoError."""
+    def run(self, path: Path, on_step: OnStep) -> dict[str, Any]:
+        """Return the result of one file as plain values, with its `status`.
 
-    def judge_shard(
-        self, path: str | PathLike[str], span: range, on_step: OnStep | None = None
-    ) -> bytes:
+        Raises:
+            MediaError: the file cannot be used; others can.
+        """
+
+
+@runtime_checkable
+class ShardJob(Job, Protocol):
+    """A job whose `run` may raise `LongVideoError`: the file is then done in shards."""
+
+    def run_shard(self, path: Path, span: range, on_step: OnStep) -> bytes:
         """Return the piece of one shard of a file, or raise MediaError."""
 
-    def join(self, path: str | PathLike[str], shards: Sequence[bytes]) -> Judged:
-        """Return the verdict on the file of which these are all pieces."""
+    def join(self, path: str, pieces: Sequence[bytes]) -> dict[str, Any]:
+        """Return the result of the file of which these are all pieces."""
 
 
 class Worker:
-    """Judges one video at a time, in one thread, and can be asked how far it is."""
+    """Does its job for one file at a time, in one thread, and can be asked how far it is."""
 
-    def __init__(self, load_judge: Callable[[], Judge], expected: Mapping[str, object]) -> None:
-        """Load what judges.
+    def __init__(self, load_job: Callable[[], Job], expected: Mapping[str, object]) -> None:
+        """Load the job.
 
         Raises:
             ValueError: other weights are on this machine than the results belong to.
         """
-        self._judge = load_judge()
-        if self._judge.model != expected:
-            raise ValueError(f"expected the model {expected}, got {self._judge.model}")
+        self._job = load_job()
+        if self._job.model != expected:
+            raise ValueError(f"expected the model {expected}, got {self._job.model}")
         self._scratch = scratch_folder()
         self._signs = 0
 
     def ready(self) -> None:
-        """Return when the model is loaded."""
+        """Return when the job is loaded."""
 
     def signs(self) -> int:
-        """Return a number that rises while there is progress on the video."""
+        """Return a number that rises while there is progress on the file."""
         return self._signs
 
-    def judge(
+    def run(
         self, path: str, span: range | None = None, pieces: Sequence[bytes] = ()
     ) -> dict[str, Any]:
         """Return the result of a file or object as plain values, also where it is unreadable.
 
         Of a long video, that is the `spans` to take instead; of one of them, its `piece`; and of
-        all `pieces`, what the file would give if it were not long. Where nothing can be judged
+        all `pieces`, what the file would give if it were not long. Where nothing can be done
         here, because the disk is full, it is the `message` that says so.
         """
         begin, self._signs = time.perf_counter(), 0
         try:
             if pieces:
-                result = dict(self._judge.join(path, pieces).to_dict())
+                result = self._sharded().join(path, pieces)
             else:
-                result = self._judged(path, span)
+                result = self._done(path, span)
         except MediaError as error:
             result = {"status": "error", "error": {"type": "MediaError", "message": str(error)}}
         except LongVideoError as error:
@@ -89,14 +87,20 @@ class Worker:
             result = {"status": "stopped", "message": str(error)}
         return result | {"path": path, "seconds": round(time.perf_counter() - begin, 3)}
 
-    def _judged(self, path: str, span: range | None) -> dict[str, Any]:
+    def _done(self, path: str, span: range | None) -> dict[str, Any]:
         with local_copy(path, self._scratch, self._sign) as file:
             try:
                 if span is None:
-                    return dict(self._judge.detect(file, self._sign).to_dict())
-                return {"status": "piece", "piece": self._judge.judge_shard(file, span, self._sign)}
+                    return self._job.run(file, self._sign)
+                piece = self._sharded().run_shard(file, span, self._sign)
+                return {"status": "piece", "piece": piece}
             except MediaError as error:
                 raise MediaError(str(error).replace(str(file), path)) from error
+
+    def _sharded(self) -> ShardJob:
+        if not isinstance(self._job, ShardJob):
+            raise TypeError(f"{type(self._job).__name__} does no shards")
+        return self._job
 
     def _sign(self, *_: int) -> None:
         self._signs += 1
@@ -105,8 +109,8 @@ class Worker:
 class LoopPool:
     """One worker in this process: the same work without Ray."""
 
-    def __init__(self, judge: Judge) -> None:
-        self._worker = Worker(lambda: judge, judge.model)
+    def __init__(self, job: Job) -> None:
+        self._worker = Worker(lambda: job, job.model)
         self._waiting: deque[Task] = deque()
 
     def free(self) -> bool:
@@ -120,7 +124,7 @@ class LoopPool:
     def wait(self, seconds: float) -> list[Outcome]:
         """Return what became of it."""
         task = self._waiting.popleft()
-        return [Outcome(task, self._worker.judge(task.path, task.span, task.contents()))]
+        return [Outcome(task, self._worker.run(task.path, task.span, task.contents()))]
 
     def close(self) -> None:
         """Let the worker go."""

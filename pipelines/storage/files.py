@@ -13,12 +13,14 @@ def write_whole(path: Path, content: Any) -> None:
     write_by(path, lambda partial: partial.write_bytes(content))
 
 
-def write_by(path: Path, write: Callable[[Path], object]) -> None:
+def write_by(path: Path, write: Callable[[Path], object], suffix: str = "") -> None:
     """Let `write` fill a file beside `path`, which takes its place once it is on the disk.
 
     What `write` leaves behind when it fails is removed.
+
+    suffix: of the file beside it, for writers that choose a format by it.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.partial{suffix}")
     try:
         write(partial)
         with partial.open("rb") as file:

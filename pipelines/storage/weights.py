@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from extractors.errors import AvdetectError
 from pipelines.storage.files import write_by
@@ -47,12 +47,12 @@ def save_weights(
         raise WeightsError(f"{path}: the weights cannot be written ({error})") from error
 
 
-def load_weights(path: Path, format: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load_weights(path: Path, format: str | None) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors and the metadata of a file.
 
     Args:
         path: the file.
-        format: that it has to be in.
+        format: that it has to be in; None: any, as files that other projects publish.
 
     Raises:
         WeightsError: there is no such file, it is no safetensors file, in another format, or its
@@ -66,13 +66,26 @@ def load_weights(path: Path, format: str) -> tuple[dict[str, Tensor], dict[str, 
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path}: not a safetensors file: {error}") from error
-    if metadata.get("format") != format:
+    if format is not None and metadata.get("format") != format:
         kind, found = format.rpartition(" ")[0], metadata.get("format")
         raise WeightsError(f"{path}: not the weights of an {kind}: its format is {found!r}, "
                            f"not {format!r}")  # fmt: skip
     if DIGEST in metadata and metadata[DIGEST] != tensors_sha256(state):
         raise WeightsError(f"{path}: its tensors are not those that were written (digest)")
     return state, metadata
+
+
+def load_into(module: nn.Module, path: Path, state: Mapping[str, Tensor]) -> None:
+    """Let a module take over the tensors of a file.
+
+    Raises:
+        WeightsError: they are another module's; the message names the file.
+    """
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        what = " ".join(str(error).split())
+        raise WeightsError(f"{path}: weights and settings do not fit: {what}") from error
 
 
 def tensors_sha256(state: Mapping[str, Tensor]) -> str:

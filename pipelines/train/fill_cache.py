@@ -1,4 +1,4 @@
-"""Clips in, their streams in the cache out: what training needs, extracted by several workers.
+"""The streams of training clips, extracted into the cache by several workers.
 
 The workers of a scan do it, so a clip that hangs or crashes its worker is left out like one that
 cannot be read, and what was extracted before is not extracted again: the cache names its files by
@@ -7,9 +7,7 @@ content.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,32 +29,17 @@ MODEL = {"name": "streams", "version": str(VERSION)}
 
 
 class CacheFiller:
-    """Stands where a scan has its judge; what it says of a clip is that it is in the cache."""
+    """The job of extracting a clip's streams into the cache."""
 
     model = MODEL
 
     def __init__(self, folder: Path) -> None:
         self._cache = StreamCache(folder)
 
-    def detect(self, path: str | PathLike[str], on_step: OnStep) -> CacheFiller:
-        """Put a clip's streams into the cache."""
-        self._cache.get(Path(path), on_step)
-        return self
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return that it went well."""
+    def run(self, path: Path, on_step: OnStep) -> dict[str, Any]:
+        """Put a clip's streams into the cache and return that it went well."""
+        self._cache.get(path, on_step)
         return {"status": "ok"}
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """Where streams go; small enough to be sent anywhere."""
-
-    folder: Path
-
-    def load(self) -> Any:
-        """Return what fills the cache."""
-        return CacheFiller(self.folder)
 
 
 def fill_cache(
@@ -79,10 +62,10 @@ def fill_cache(
     if not left:
         return {}
     if workers == 1 and address is None:
-        return _filled(LoopPool(Extraction(folder).load()), left, on_step)
+        return _filled(LoopPool(CacheFiller(folder)), left, on_step)
     with cluster(address) as found:
         plan = plan_scan(found, "cpu", min(workers, int(found.cpus)))
-        load = partial(alone, plan.cpus, Extraction(folder.absolute()).load)
+        load = partial(alone, plan.cpus, partial(CacheFiller, folder.absolute()))
         return _filled(RayPool(load, MODEL, plan), left, on_step)
 
 

@@ -1,4 +1,4 @@
-"""A module, batches, a loss and a held-out score in; the module's best averaged weights out."""
+"""The training loop: a module's averaged weights that score best on held-out clips."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from pipelines.storage.files import write_by
+from pipelines.storage.weights import load_into, load_weights, save_weights
 from pipelines.train.stage import StageConfig
 from pipelines.train.team import Team
 
 logger = logging.getLogger(__name__)
+STAGE = "avdetect stage 1"  # format of a finished stage's weights
 
 
 Item = TypeVar("Item")
@@ -53,7 +56,7 @@ class Run:
         """Return whether a stage was finished before; its weights are then loaded."""
         path = self.folder / f"{stage}.safetensors"
         if path.exists():
-            module.load_state_dict(load_file(path))
+            load_into(module, path, load_weights(path, None)[0])  # older runs name no format
         return path.exists()
 
     def finish(self, stage: str, module: nn.Module) -> None:
@@ -61,8 +64,7 @@ class Run:
         self.team.agree(module)
         if not self.team.leads:
             return
-        state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
-        save_file(state, self.folder / f"{stage}.safetensors")
+        save_weights(self.folder / f"{stage}.safetensors", module.state_dict(), STAGE, {})
 
 
 def fit(
@@ -128,10 +130,11 @@ def fit(
         if state["stale"] == 0:
             best = {name: t.clone() for name, t in averaged.state_dict().items()}
         if run.team.leads:
-            torch.save(
-                {"module": module.state_dict(), "averaged": averaged.state_dict(), "best": best,
-                 "optimizer": optimizer.state_dict(), "state": state}, checkpoint,
-            )  # fmt: skip
+            kept = {
+                "module": module.state_dict(), "averaged": averaged.state_dict(), "best": best,
+                "optimizer": optimizer.state_dict(), "state": state,
+            }  # fmt: skip
+            write_by(checkpoint, partial(torch.save, kept))
         if state["stale"] >= config.patience:
             break
     module.load_state_dict(best)

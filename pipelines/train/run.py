@@ -21,11 +21,10 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
-from extractors.errors import InputError
 from pipelines.config import load_config
 from pipelines.detection.detector import Detector, save_detector
+from pipelines.storage.weights import WeightsError, load_weights
 from pipelines.train.calibrate import calibrate
 from pipelines.train.fill_cache import fill_cache
 from pipelines.train.fit import Run
@@ -103,14 +102,14 @@ def load_stem(detector: Detector, path: Path) -> None:
     """Give the appearance expert the layers of an ImageNet network that it shares with it.
 
     Raises:
-        InputError: the file does not hold torchvision's MobileNetV2.
+        WeightsError: the file does not hold torchvision's MobileNetV2.
     """
     stem = detector.experts.get_submodule("appearance.stem")
-    given = {n.removeprefix("features."): t for n, t in load_file(path).items()}
+    given = {n.removeprefix("features."): t for n, t in load_weights(path, None)[0].items()}
     try:
         stem.load_state_dict({name: given[name] for name in stem.state_dict()})
     except (KeyError, RuntimeError) as error:
-        raise InputError(f"{path}: not the weights of torchvision's mobilenet_v2") from error
+        raise WeightsError(f"{path}: not the weights of torchvision's mobilenet_v2") from error
 
 
 def _report(done: int, total: int) -> None:

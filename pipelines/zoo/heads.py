@@ -12,17 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from fusion.heads.closed import FamilyHead, LaunderingHead, TypeHead, best_threshold, mean_proxy
 from fusion.heads.open import OpenFamilyHead
 from pipelines.config import ConfigError, from_dict, load_config, read_yaml, to_dict
 from pipelines.data.samples import Sample
-from pipelines.detection.detector import experts_sha256
-from pipelines.detection.session import STARTER
+from pipelines.detection.starter import STARTER, check_experts, experts_sha256
 from pipelines.metrics.classification import auc
+from pipelines.storage.weights import load_into, load_weights, save_weights
 from pipelines.train.batches import balanced_weights
 from pipelines.train.fit import Run, fit
 from pipelines.train.recipe import TrainConfig, read_samples
@@ -184,37 +182,24 @@ def build_head(config: HeadConfig, width: int) -> Head:
 def save_head(path: Path, head: Head, config: HeadConfig, clips: int) -> None:
     """Write a head's weights and description to one file, and which experts it listens to."""
     metadata = {
-        "format": FORMAT, "config": json.dumps(to_dict(config)), "clips": str(clips),
+        "config": json.dumps(to_dict(config)), "clips": str(clips),
         "experts": experts_sha256(STARTER),
     }  # fmt: skip
-    state = {name: t.detach().cpu().contiguous() for name, t in head.state_dict().items()}
-    partial = path.with_suffix(".partial")
-    save_file(state, partial, metadata=metadata)
-    partial.replace(path)
+    save_weights(path, head.state_dict(), FORMAT, metadata)
 
 
 def load_head(weights: Path) -> tuple[Head, HeadConfig]:
     """Return a head ready to judge and its description.
 
     Raises:
-        ConfigError: the file holds no head, or one for other experts than the detector's.
+        WeightsError: the file holds no head, or one for other experts than the detector's.
+        ConfigError: its description is not that of a head.
     """
-    try:
-        with safe_open(weights, framework="pt") as file:
-            facts = file.metadata() or {}
-            if facts.get("format") != FORMAT:
-                raise ConfigError(f"{weights}: not the weights of a head")
-            if facts["experts"] != experts_sha256(STARTER):
-                raise ConfigError(
-                    f"{weights}: learned from other experts than the detector's; train it again: "
-                    f"avdetect zoo train {HEADS / weights.stem}.yaml"
-                )
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        config = from_dict(HeadConfig, json.loads(facts["config"]), str(weights))
-        head = build_head(config, len(vector_of(config, nothing_said())))
-        head.load_state_dict(state)
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise ConfigError(f"{weights}: not the weights of a head: {error}") from error
+    state, facts = load_weights(weights, FORMAT)
+    check_experts(weights, facts)
+    config = from_dict(HeadConfig, json.loads(facts["config"]), str(weights))
+    head = build_head(config, len(vector_of(config, nothing_said())))
+    load_into(head, weights, state)
     return head.eval(), config
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from extractors.clip import Array
 from extractors.media import file_sha256, read_chunks
 from extractors.stream_extractor import StreamExtractor
 from pipelines.data.samples import Sample
+from pipelines.storage.files import write_by
 from pipelines.zoo.maps import MapChunk
 from temporal.forgery_map import face_cells, grey_map, in_cells
 from temporal.segment import MODALITIES
@@ -44,9 +46,7 @@ def twin_chunk(forged: Sample, genuine: Path, min_face: float, folder: Path) -> 
     file = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.twins"
     if not file.exists():
         made = _cut(forged, genuine, min_face)
-        partial = file.with_suffix(".partial")
-        save_file({} if made is None else made, partial)
-        partial.replace(file)
+        write_by(file, partial(save_file, {} if made is None else made))
     kept = load_file(file)
     if not kept:
         return None

@@ -13,17 +13,16 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fusion.heads.closed import best_of_f1
 from pipelines.config import ConfigError, load_config, read_yaml, to_dict
 from pipelines.data.samples import Sample
-from pipelines.detection.detector import experts_sha256
-from pipelines.detection.session import STARTER
+from pipelines.detection.starter import STARTER, experts_sha256
 from pipelines.evidence.forgery_map import FORMAT, Locator, stem_of
 from pipelines.forge.picture.training_crops import forge_crops
 from pipelines.metrics.classification import auc
+from pipelines.storage.weights import save_weights
 from pipelines.train.augment import retaken
 from pipelines.train.batches import other_crops
 from pipelines.train.clips import TrainClip
@@ -198,10 +197,7 @@ def joined(chunks: Sequence[MapChunk]) -> MapChunk:
 def save_map(path: Path, decoder: ForgeryMap, config: MapConfig, clips: int) -> None:
     """Write a map's weights and description to one file, and which experts it looks through."""
     metadata = {
-        "format": FORMAT, "config": json.dumps(to_dict(config)), "clips": str(clips),
+        "config": json.dumps(to_dict(config)), "clips": str(clips),
         "experts": experts_sha256(STARTER),
     }  # fmt: skip
-    state = {name: t.detach().cpu().contiguous() for name, t in decoder.state_dict().items()}
-    partial = path.with_suffix(".partial")
-    save_file(state, partial, metadata=metadata)
-    partial.replace(path)
+    save_weights(path, decoder.state_dict(), FORMAT, metadata)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from extractors.media import file_sha256
 from extractors.native import SHOWN, SIDE, native_crops
+from pipelines.storage.files import write_by
 from pipelines.train.clips import TrainClip
 
 NATIVE = "native"
@@ -69,9 +71,7 @@ def native_clip(clip: TrainClip, folder: Path) -> NativeClip | None:
     if not file.exists():
         found = native_crops(clip.sample.path)
         crops, places = found or (torch.empty(0), torch.empty(0))
-        partial = file.with_suffix(".partial")
-        save_file({"crops": crops, "places": places}, partial)
-        partial.replace(file)
+        write_by(file, partial(save_file, {"crops": crops, "places": places}))
     kept = load_file(file)
     if not len(kept["crops"]):
         return None

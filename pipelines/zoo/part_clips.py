@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from extractors.spectrogram import loudness, speech_steps
 from pipelines.data.samples import Sample
 from pipelines.data.stream_cache import StreamCache
 from pipelines.detection.detector import Detector
+from pipelines.storage.files import write_by
 from pipelines.train.clips import LONGEST, PICTURES, TrainClip, train_clip
 from pipelines.zoo.native_clips import NATIVE, native_clip
 from temporal.experts import EXPERTS
@@ -75,10 +77,8 @@ class Listener:
         key = f"{file_sha256(clip.sample.path)}{self.sha256}{clip.start}"
         file = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.said"
         if not file.exists():
-            partial = file.with_suffix(".partial")
-            said = said_of(self.detector, clip, self.steps, self.precision)
-            save_file({name: tensor.half() for name, tensor in said.items()}, partial)
-            partial.replace(file)
+            made = said_of(self.detector, clip, self.steps, self.precision)
+            write_by(file, partial(save_file, {name: t.half() for name, t in made.items()}))
         said = {name: tensor.float() for name, tensor in load_file(file).items()}
         return SaidClip(clip.sample, clip.face, clip.waveform, said=said)
 

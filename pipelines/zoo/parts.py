@@ -16,16 +16,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from extractors.streams import STREAMS
 from pipelines.config import ConfigError, find_config, load_config
 from pipelines.data.samples import Sample
 from pipelines.data.stream_cache import StreamCache
-from pipelines.detection.detector import experts_sha256, load_detector
-from pipelines.detection.session import STARTER
+from pipelines.detection.detector import load_detector
+from pipelines.detection.starter import STARTER, experts_sha256
+from pipelines.storage.weights import load_into, load_weights, save_weights
 from pipelines.train.clips import TrainClip
 from pipelines.train.experts import train_steps
 from pipelines.train.fit import Run
@@ -151,26 +150,18 @@ def load_part_clips(
 
 def save_part(path: Path, part: nn.Module, clips: dict[str, int]) -> None:
     """Write a part's weights and how many clips it saw to one file."""
-    state = {name: t.detach().cpu().contiguous() for name, t in part.state_dict().items()}
-    partial = path.with_suffix(".partial")
-    save_file(state, partial, metadata={"format": FORMAT, "clips": json.dumps(clips)})
-    partial.replace(path)
+    save_weights(path, part.state_dict(), FORMAT, {"clips": json.dumps(clips)})
 
 
 def load_part(path: Path, config: PartConfig, weights: Path) -> nn.Module:
     """Return a part ready to judge, with the weights of a file if it has learnt any.
 
     Raises:
-        ConfigError: the part cannot be built, or the weights are missing or not its own.
+        ConfigError: the part cannot be built.
+        WeightsError: the weights are missing or not its own.
     """
     part = build_part(path, config).eval()
     if config.stage is None:
         return part
-    try:
-        with safe_open(weights, framework="pt") as file:
-            if (file.metadata() or {}).get("format") != FORMAT:
-                raise ConfigError(f"{weights}: not the weights of a part")
-            part.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise ConfigError(f"{weights}: not the weights of {path}: {error}") from error
+    load_into(part, weights, load_weights(weights, FORMAT)[0])
     return part

@@ -1,0 +1,39 @@
+"""The detector's weights that the package carries, and what learned from their experts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import safe_open
+
+from pipelines.storage.weights import WeightsError
+
+STARTER = Path(__file__).resolve().parents[2] / "avdetect" / "weights" / "starter.safetensors"
+
+
+def check_experts(weights: Path, facts: Mapping[str, str]) -> None:
+    """Check that a head or map learned from the experts of the package's own detector.
+
+    Raises:
+        WeightsError: it did not.
+    """
+    if facts.get("experts") != experts_sha256(STARTER):
+        raise WeightsError(
+            f"{weights}: learned from other experts than the detector's; train it again: "
+            f"avdetect zoo train configs/heads/{weights.stem}.yaml"
+        )
+
+
+def experts_sha256(path: Path) -> str:
+    """Return the digest of the experts' weights in a detector's file.
+
+    Fusion and calibration may change: what others learned from the experts stays right.
+    """
+    digest = hashlib.sha256()
+    with safe_open(path, framework="pt") as file:
+        for name in sorted(file.keys()):
+            if name.startswith(("experts.", "probes.", "lag.", "lag_probe.")):
+                digest.update(name.encode() + file.get_tensor(name).numpy().tobytes())
+    return digest.hexdigest()
