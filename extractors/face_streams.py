@@ -14,6 +14,7 @@ from extractors.depth import DepthNetwork, mesh_depth
 from extractors.faces import FaceConfig
 from extractors.flow import FlowExtractor
 from extractors.lips import lip_landmarks, mouth_crops, mouth_squares
+from extractors.portrait import PortraitExtractor
 
 
 def face_streams(
@@ -24,6 +25,8 @@ def face_streams(
     flow: FlowExtractor,
     depth: DepthNetwork | None,
     mel: Tensor | None,
+    portrait: PortraitExtractor | None = None,
+    first: int = 0,
 ) -> dict[str, Tensor]:
     """Return the streams (T, ...) of one face, by name.
 
@@ -35,6 +38,8 @@ def face_streams(
         flow: remembers the face's last crop.
         depth: None for the depth of the face mesh.
         mel: log-mel power (T, 80, 4) of the same steps, None without sound.
+        portrait: None without a picture encoder.
+        first: step of the file at which the frames begin.
     """
     landmarks = around[faces.radius : len(around) - faces.radius]
     crops = face_crops(frames, squares)
@@ -47,6 +52,8 @@ def face_streams(
         "flow": torch.from_numpy(flow(crops)).half(),
         "depth": torch.from_numpy(relief)[:, None].half(),
     }
+    if portrait is not None:
+        streams["portrait"] = portrait(frames, squares, faces.margin, first)
     return streams if mel is None else streams | {"mel": mel}
 
 

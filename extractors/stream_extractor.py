@@ -23,10 +23,13 @@ from extractors.appearance import scene_crops
 from extractors.clip import Array, Frames
 from extractors.crops import crop_squares
 from extractors.depth import DepthNetwork
+from extractors.encoder import load_encoder
 from extractors.face_streams import face_streams, yaw_of
 from extractors.faces import FaceConfig, FaceTracker, Sighting
 from extractors.flow import FlowExtractor, PairFlow, dis_flow, raft_flow
 from extractors.media import Clip
+from extractors.portrait import Feature, PortraitEncoder, PortraitExtractor
+from extractors.precision import precision_of
 from extractors.spectrogram import MelExtractor
 from extractors.stream_source import StreamSource
 from extractors.streams import StreamConfig, Streams
@@ -45,6 +48,7 @@ class StreamExtractor:
         self.faces = faces or FaceConfig()
         self._tracker: FaceTracker | None = None  # made at the first frame: sound needs none
         self._pair_flow: PairFlow | None = None
+        self._portrait: PortraitEncoder | None = None
 
     def __call__(
         self, chunks: Iterable[Clip], span: range = ALL, on_face: OnFace | None = None
@@ -78,6 +82,17 @@ class StreamExtractor:
                 raft_flow(Path(weights), self.config.device) if weights else dis_flow()
             )
         return self._pair_flow
+
+    def portrait_encoder(self) -> PortraitEncoder | None:
+        """Return the configured picture encoder, loaded once; None: there is none."""
+        config = self.config
+        if self._portrait is None and config.encoder and config.portrait:
+            device = torch.device(config.device)
+            blocks = max(Feature.named(name).block for name in config.portrait)
+            encoder = load_encoder(Path(config.encoder), blocks)
+            encoder = encoder.in_precision(precision_of(config.precision, device)).to(device)
+            self._portrait = PortraitEncoder(encoder, config.portrait, config.portrait_every)
+        return self._portrait
 
     def depth_network(self) -> DepthNetwork | None:
         """Return a depth network for one source, None where the face mesh is to be used."""
@@ -197,7 +212,7 @@ class _File:
             self.on_face(sighting.track, first, squares, landmarks)
         streams = partial(
             face_streams, frames[part], around, squares, self.faces, source.flow, source.depth,
-            None if mel is None else mel[part],
+            None if mel is None else mel[part], source.portrait, first,
         )  # fmt: skip
         self._later(source, last - first, streams)
         yield from source.blocks(self.config)
@@ -242,4 +257,6 @@ class _File:
 
     def _source(self, track: int | None, start: int) -> StreamSource:
         flow = FlowExtractor(self.extractor.pair_flow())
-        return StreamSource(track, start, flow, self.extractor.depth_network(), self.span)
+        encoder = None if track is None else self.extractor.portrait_encoder()
+        portrait = None if encoder is None else PortraitExtractor(encoder)
+        return StreamSource(track, start, flow, self.extractor.depth_network(), portrait, self.span)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from extractors.depth import DepthNetwork
 from extractors.flow import FlowExtractor
+from extractors.portrait import PortraitExtractor
 from extractors.streams import StreamConfig, Streams
 
 
@@ -23,6 +24,7 @@ class StreamSource:
     start: int
     flow: FlowExtractor
     depth: DepthNetwork | None
+    portrait: PortraitExtractor | None
     span: range  # steps that are wanted; what lies before and after is context
     scene: bool = False
     pieces: list[Future[dict[str, Tensor]]] = field(default_factory=list)  # end to end

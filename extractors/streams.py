@@ -11,9 +11,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-STREAMS = ("appearance", "landmarks", "mouth", "flow", "depth", "mel")
+STREAMS = ("appearance", "portrait", "landmarks", "mouth", "flow", "depth", "mel")
 # Raise it when a stream's values change: cached streams of an older version are then not read.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,12 @@ class StreamConfig:
 
     flow_weights: str | None = None  # safetensors of torchvision's raft_small; None: OpenCV DIS
     depth_weights: str | None = None  # ONNX depth network; None: depth of the face mesh
-    device: str = "cpu"  # of RAFT
+    # Weights of a picture encoder, see `extractors.encoder`; None: there is no portrait.
+    encoder: str | None = None
+    portrait: tuple[str, ...] = ()  # the features that it gives, such as face/6/class
+    portrait_every: int = 12  # steps from one look of the encoder to the next
+    device: str = "cpu"  # of RAFT and of the encoder
+    precision: str = "auto"  # of the encoder, see `extractors.precision`
     block: int = 1344  # steps that leave the extractor at once: bounds memory
     context: int = 64  # steps that neighbouring blocks share at each side
     scenes: bool = True  # whether steps without a face give streams of the whole frame
@@ -45,6 +50,7 @@ class Streams:
     face_size: float | None = None  # pixels, median
     yaw: float | None = None  # degrees to the side, median of the absolute value
     appearance: Tensor | None = None  # (T, 3, 112, 112) uint8
+    portrait: Tensor | None = None  # (T, F, D) float16, features of a picture encoder
     landmarks: Tensor | None = None  # (T, 40, 3) float32, lips in face coordinates
     mouth: Tensor | None = None  # (T, 1, 48, 96) uint8
     flow: Tensor | None = None  # (T, 2, 56, 56) float16, crop widths a second

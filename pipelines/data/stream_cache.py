@@ -38,7 +38,8 @@ class StreamCache:
         self.folder = folder
         self.streams, self.faces = streams or StreamConfig(), faces or FaceConfig()
         weights = self.streams.flow_weights, self.streams.depth_weights, self.streams.scenes
-        self._key = f"{VERSION}{weights}{self.faces}"
+        encoder = self.streams.encoder, self.streams.portrait, self.streams.portrait_every
+        self._key = f"{VERSION}{weights}{encoder}{self.faces}"
         self._extractor: StreamExtractor | None = None
         folder.mkdir(parents=True, exist_ok=True)
 

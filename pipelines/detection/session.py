@@ -15,6 +15,7 @@ from extractors.clip import Array
 from extractors.errors import AvdetectError
 from extractors.faces import FaceConfig
 from extractors.media import Clip, MediaConfig, MediaInfo, file_sha256, open_media
+from extractors.precision import PRECISIONS, precision_of
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import STREAMS, StreamConfig, Streams
 from pipelines.config import with_overrides
@@ -54,8 +55,8 @@ class DetectConfig:
     precision: str = "auto"  # of the experts: bfloat16, float32, or what the processor is fast in
 
     def __post_init__(self) -> None:
-        if self.precision not in ("auto", "bfloat16", "float32"):
-            raise ValueError(f"precision must be auto, bfloat16 or float32, got {self.precision!r}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
 
 
 class Witness(Protocol):
@@ -221,16 +222,6 @@ def load(
         "sha256": file_sha256(path),
     }
     return DetectorSession(detector, config, model)
-
-
-def precision_of(name: str, device: torch.device) -> torch.dtype:
-    """Return the precision that a configuration names; auto: bfloat16 where it is native."""
-    native = (
-        torch.cuda.is_bf16_supported(including_emulation=False)
-        if device.type == "cuda"
-        else torch.cpu._is_avx512_bf16_supported()
-    )
-    return torch.bfloat16 if name == "bfloat16" or (name == "auto" and native) else torch.float32
 
 
 def watched(chunks: Iterable[Clip], info: MediaInfo, witness: Witness) -> Iterator[Clip]:

@@ -1,0 +1,17 @@
+"""Which precision the networks run in."""
+
+from __future__ import annotations
+
+import torch
+
+PRECISIONS = ("auto", "bfloat16", "float32")
+
+
+def precision_of(name: str, device: torch.device) -> torch.dtype:
+    """Return the precision that a configuration names; auto: bfloat16 where it is native."""
+    native = (
+        torch.cuda.is_bf16_supported(including_emulation=False)
+        if device.type == "cuda"
+        else torch.cpu._is_avx512_bf16_supported()
+    )
+    return torch.bfloat16 if name == "bfloat16" or (name == "auto" and native) else torch.float32
