@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.evaluation.evaluate import evaluate_files
+from pipelines.evaluation.evaluate import evaluate
 from pipelines.results.reading import models, read_results, results_of
 from pipelines.results.result_set import ResultSet
 from pipelines.results.row_schema import flat_row
@@ -67,9 +67,7 @@ def test_a_scan_is_measured_as_its_lines_are(tmp_path: Path) -> None:
         "path,label,visual_segments\n"
         + "".join(f"{n}.mp4,fake,whole\n" if n > "c" else f"{n}.mp4,real,[]\n" for n in "abcdef")
     )
-    found = [
-        evaluate_files(place, truth) for place in (as_lines(tmp_path, rows), as_set(tmp_path, rows))
-    ]
+    found = [evaluate(place, truth) for place in (as_lines(tmp_path, rows), as_set(tmp_path, rows))]
     assert found[0]["detection"] == found[1]["detection"]
     assert found[0]["localization"] == found[1]["localization"]
     assert found[0]["detection"]["score"]["auc"] == 1.0
