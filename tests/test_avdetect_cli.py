@@ -201,7 +201,7 @@ def test_a_programming_error_is_not_hidden(monkeypatch):
         cli.main(["detect", "a.mp4"])
 
 
-def test_forge_train_and_evaluate_call_their_function(tmp_path, monkeypatch, capsys):
+def test_forge_and_train_call_their_function(tmp_path, monkeypatch, capsys):
     calls: list[Any] = []
 
     def stand_in(module: str, name: str, result: Any = None) -> None:
@@ -215,27 +215,9 @@ def test_forge_train_and_evaluate_call_their_function(tmp_path, monkeypatch, cap
 
     stand_in("pipelines.forge.directory", "forge_directory", [{}, {}])
     stand_in("pipelines.train.run", "train")
-    stand_in("pipelines.evaluation.evaluate", "evaluate_files", {"auc": 0.5})
     assert cli.main(["forge", str(tmp_path), "--out", "o", "--per-video", "3", "--seed", "7"]) == 0
     assert cli.main(["train", "c.yaml", "--set", "a=1", "--set", "b=2", "--workers", "4"]) == 0
-    capsys.readouterr()
-    assert cli.main(["evaluate", "p.jsonl", "--truth", "t.json", "--protocol", "lavdf"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"auc": 0.5}
-    assert calls == [
-        (tmp_path, Path("o"), 3, 7),
-        (Path("c.yaml"), ["a=1", "b=2"], 4, None),
-        (
-            Path("p.jsonl"),
-            Path("t.json"),
-            "lavdf",
-            None,
-            None,
-            None,
-            None,
-            False,
-            "avdetect evaluate p.jsonl --truth t.json --protocol lavdf",
-        ),
-    ]
+    assert calls == [(tmp_path, Path("o"), 3, 7), (Path("c.yaml"), ["a=1", "b=2"], 4, None)]
 
 
 def test_forge_without_its_folder_is_wrong_usage(tmp_path, capsys):

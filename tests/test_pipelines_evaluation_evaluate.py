@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from extractors.media import read_chunks, write_clip
-from pipelines.evaluation.evaluate import evaluate_files
+from pipelines.evaluation.evaluate import EvaluateConfig, evaluate
 from pipelines.evaluation.segments import union
 from pipelines.stress.sweep import Perturbing
 
@@ -46,7 +46,7 @@ SCORED = [("r1", 0.1), ("r2", 0.3), ("r3", 0.6), ("f1", 0.9), ("f2", 0.5), ("f3"
 
 def test_scores_are_compared_with_all_genuine_files_by_generator(tmp_path: Path) -> None:
     predictions, truth = written(tmp_path, [result(n, s) for n, s in SCORED])
-    metrics = evaluate_files(predictions, truth, out=tmp_path / "out")
+    metrics = evaluate(predictions, truth, EvaluateConfig(out=tmp_path / "out"))
     visual = metrics["detection"]["visual_score"]
     assert (visual["given"], visual["scored"], visual["fake"], visual["real"]) == (7, 6, 3, 3)
     assert visual["auc"] == pytest.approx(8 / 9)
@@ -61,7 +61,7 @@ def test_scores_are_compared_with_all_genuine_files_by_generator(tmp_path: Path)
 
 def test_a_file_without_a_score_counts_as_undecided(tmp_path: Path) -> None:
     predictions, truth = written(tmp_path, [result(n, s) for n, s in SCORED])
-    overall = evaluate_files(predictions, truth)["detection"]["score"]
+    overall = evaluate(predictions, truth)["detection"]["score"]
     assert overall["auc"] == pytest.approx(8 / 9)
     # the fake that was not judged counts 0.5: above two of the three genuine ones
     assert overall["auc_failures_as_half"] == pytest.approx((8 + 2) / 12)
@@ -69,16 +69,16 @@ def test_a_file_without_a_score_counts_as_undecided(tmp_path: Path) -> None:
 
 def test_clips_of_one_class_give_no_auc_but_a_note(tmp_path: Path) -> None:
     predictions, truth = written(tmp_path, [result("r1", 0.2), result("r2", 0.4)])
-    assert "both classes" in evaluate_files(predictions, truth)["detection"]["score"]["note"]
+    assert "both classes" in evaluate(predictions, truth)["detection"]["score"]["note"]
 
 
 def test_a_line_that_is_no_result_is_named(tmp_path: Path) -> None:
     predictions, truth = written(tmp_path, [result("r1", 0.2), "{oops"])
     with pytest.raises(ValueError, match=r"results\.jsonl: line 2"):
-        evaluate_files(predictions, truth)
+        evaluate(predictions, truth)
     predictions, truth = written(tmp_path, [result("r1", 0.2), result("r1", 0.3)])
     with pytest.raises(ValueError, match="a second result for r1"):
-        evaluate_files(predictions, truth)
+        evaluate(predictions, truth)
 
 
 @pytest.mark.parametrize("score", ["NaN", "1.5", '"high"', "-0.1"])
@@ -86,7 +86,7 @@ def test_a_score_that_is_no_probability_is_named(tmp_path: Path, score: str) -> 
     predictions, truth = written(tmp_path, [result("r1", 0.2), result("f1", 0.75)])
     predictions.write_text(predictions.read_text().replace("0.75", score))
     with pytest.raises(ValueError, match=r"results\.jsonl: line 2: expected scores from 0 to 1"):
-        evaluate_files(predictions, truth)
+        evaluate(predictions, truth)
 
 
 def test_segments_of_all_modalities_are_one_truth(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_segments_of_all_modalities_are_one_truth(tmp_path: Path) -> None:
     segments = [{"start": 1.0, "end": 3.0, "score": 0.9, "modality": "visual"}]
     lines = [result("f1", 0.9, segments=segments), result("r1", 0.2)]  # type: ignore[arg-type]
     (tmp_path / "results.jsonl").write_text("\n".join(lines))
-    place = evaluate_files(tmp_path / "results.jsonl", tmp_path / "truth.json")["localization"]
+    place = evaluate(tmp_path / "results.jsonl", tmp_path / "truth.json")["localization"]
     assert place["judged"] == 2
     assert place["AP@0.95"] == pytest.approx(1.0)
     # what was too weak to be reported is ranked, and is no false alarm
@@ -116,7 +116,7 @@ def test_segments_of_all_modalities_are_one_truth(tmp_path: Path) -> None:
         result("r1", 0.2, segments=[], candidates=[weak]),  # type: ignore[arg-type]
     ]
     (tmp_path / "results.jsonl").write_text("\n".join(lines))
-    place = evaluate_files(tmp_path / "results.jsonl", tmp_path / "truth.json")["localization"]
+    place = evaluate(tmp_path / "results.jsonl", tmp_path / "truth.json")["localization"]
     assert (place["proposals"], place["false_per_minute"]) == (2, 0.0)
     assert place["AP@0.95"] == pytest.approx(1.0)
 
@@ -134,7 +134,7 @@ def test_a_forged_clip_that_failed_is_missed_and_one_without_known_seconds_left_
     lines = [result("f1", 0.9, segments=segments), broken, result("f4", 0.9, segments=segments),  # type: ignore[arg-type]
              result("r1", 0.2)]  # fmt: skip
     (tmp_path / "results.jsonl").write_text("\n".join(lines))
-    place = evaluate_files(tmp_path / "results.jsonl", tmp_path / "truth.csv")["localization"]
+    place = evaluate(tmp_path / "results.jsonl", tmp_path / "truth.csv")["localization"]
     assert (place["given"], place["judged"], place["segments"]) == (5, 2, 3)
     assert place["AP@0.5"] == pytest.approx(1 / 3)  # the clip of unknown seconds is no false alarm
     assert place["AR@1"] == pytest.approx(1 / 3)
@@ -153,14 +153,16 @@ def test_other_projects_files_are_measured_as_they_are(tmp_path: Path) -> None:
     frames = {"test/1.mp4": [[0.9, 25, 50]], "2": [[0.1, 0, 25]]}
     (tmp_path / "prediction.json").write_text(json.dumps(frames))
     paths = tmp_path / "prediction.json", tmp_path / "metadata.json"
-    place = evaluate_files(*paths, "lavdf", tmp_path / "out", fps=25)["localization"]
+    place = evaluate(*paths, EvaluateConfig("lavdf", out=tmp_path / "out"))["localization"]
     assert (place["given"], place["judged"], place["AR@10"]) == (2, 2, 1.0)
-    assert "| AR@10 | 1.000 |" in (tmp_path / "out" / "report.md").read_text()
-    assert evaluate_files(*paths, "lavdf")["localization"]["AR@10"] == 0.0
+    assert "| AR@10 | 1.000 (1.000–1.000) |" in (tmp_path / "out" / "report.md").read_text()
+    assert evaluate(*paths, EvaluateConfig("lavdf", fps=1))["localization"]["AR@10"] == 0.0
     (tmp_path / "list.txt").write_text("1 test/1.mp4 25 25 1 1 2 3\n0 2 0 0 0\n")
     seconds = {"test/1.mp4": [[0.9, 1, 2]]}
     (tmp_path / "prediction.json").write_text(json.dumps(seconds))
-    place = evaluate_files(paths[0], tmp_path / "list.txt", "forgerynet", fps=25)["localization"]
+    place = evaluate(paths[0], tmp_path / "list.txt", EvaluateConfig("forgerynet", fps=25))[
+        "localization"
+    ]
     assert place["AP@0.5:0.95"] == 1.0
 
 
@@ -170,7 +172,7 @@ def test_verdicts_that_abstain_are_counted_and_what_that_is_worth(tmp_path: Path
         result(name, score, verdict=verdict)  # type: ignore[arg-type]
         for (name, score), verdict in zip(SCORED, verdicts, strict=True)
     ]
-    found = evaluate_files(*written(tmp_path, lines))["abstention"]
+    found = evaluate(*written(tmp_path, lines))["abstention"]
     assert (found["judged"], found["inconclusive"], found["inconclusive_share"]) == (6, 3, 0.5)
     assert found["accuracy_all"] == pytest.approx(5 / 6)  # r3 is taken for a fake
     assert found["accuracy_decided"] == pytest.approx(2 / 3)  # f3 was called real
@@ -180,7 +182,7 @@ def test_the_other_detectors_results_are_compared(tmp_path: Path) -> None:
     predictions, truth = written(tmp_path, [result(n, s) for n, s in SCORED])
     other = tmp_path / "other.jsonl"
     other.write_text("\n".join(result(n, 1 - s) for n, s in SCORED))
-    metrics = evaluate_files(predictions, truth, out=tmp_path / "out", against=other)
+    metrics = evaluate(predictions, truth, EvaluateConfig(out=tmp_path / "out", against=other))
     assert metrics["comparison"]["imputed"] == metrics["comparison"]["imputed_against"] == 1
     assert metrics["comparison"]["difference"] > 0.5
     assert metrics["comparison"]["verdict"] == "not distinguishable"  # six clips say little
@@ -191,7 +193,7 @@ def test_the_report_has_what_others_compare_with_and_plots(tmp_path: Path) -> No
     model = {"name": "m", "version": "1", "sha256": "ab"}
     lines = [result(n, s, model=model) for n, s in SCORED]  # type: ignore[arg-type]
     out = tmp_path / "out"
-    evaluate_files(*written(tmp_path, lines), out=out, command="avdetect evaluate x")
+    evaluate(*written(tmp_path, lines), EvaluateConfig(out=out, command="avdetect evaluate x"))
     short = json.loads((out / "report.json").read_text())
     assert (short["protocol"], short["version"]) == ("avdetect", "2")
     assert (short["n_given"], short["n_scored"]) == (7, 6)
@@ -222,8 +224,10 @@ def test_timelines_and_groups_are_measured_and_drawn(tmp_path: Path) -> None:
         lines.append(result(name, 0.9 if name[0] == "f" else 0.1, timeline=timeline))  # type: ignore[arg-type]
     (tmp_path / "results.jsonl").write_text("\n".join(lines))
     out = tmp_path / "out"
-    found = evaluate_files(
-        tmp_path / "results.jsonl", tmp_path / "truth.csv", out=out, timelines=True
+    found = evaluate(
+        tmp_path / "results.jsonl",
+        tmp_path / "truth.csv",
+        EvaluateConfig(out=out, timelines=True),
     )
     assert found["aupimo"]["any"]["aupimo"] == found["aupimo"]["visual"]["aupimo"] == 1.0
     assert found["fairness"]["attributes"]["gender"]["groups"]["male"]["persons"] == 11
@@ -232,7 +236,7 @@ def test_timelines_and_groups_are_measured_and_drawn(tmp_path: Path) -> None:
     assert "Not compared: fewer than two groups of 30 persons or more." in text
     assert (out / "timelines.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="perturbing and probing need results"):
-        evaluate_files(tmp_path / "p.json", tmp_path / "list.txt", timelines=True)
+        evaluate(tmp_path / "p.json", tmp_path / "list.txt", EvaluateConfig(timelines=True))
 
 
 class Loudness:
@@ -265,7 +269,7 @@ def test_perturbed_clips_are_judged_by_the_model_that_made_the_results(tmp_path:
     predictions.write_text("\n".join(lines))
     perturbing = Perturbing(("clipping", "jpeg"), (1, 5))
     kwargs: Any = {"perturbing": perturbing, "model": Loudness()}
-    found = evaluate_files(predictions, truth, out=out, **kwargs)["robustness"]["score"]
+    found = evaluate(predictions, truth, EvaluateConfig(out=out, **kwargs))["robustness"]["score"]
     assert found["operators"]["clipping"]["5"]["auc"] == 0.5  # all equally loud
     assert found["drop_by_operator"] == {"clipping": pytest.approx(0.25, abs=0.2), "jpeg": 0.0}
     text = (out / "report.md").read_text()
@@ -274,7 +278,7 @@ def test_perturbed_clips_are_judged_by_the_model_that_made_the_results(tmp_path:
     assert (out / "perturbed.png").read_bytes().startswith(b"\x89PNG")
     assert len((out / "perturbed.jsonl").read_text().splitlines()) == 6 * 4
     with pytest.raises(ValueError, match="perturbing needs --out"):
-        evaluate_files(predictions, truth, **kwargs)
+        evaluate(predictions, truth, EvaluateConfig(**kwargs))
     predictions.write_text("\n".join(line.replace('"cd"', '"ef"') for line in lines))
     with pytest.raises(ValueError, match="not made by loud"):
-        evaluate_files(predictions, truth, out=out, **kwargs)
+        evaluate(predictions, truth, EvaluateConfig(out=out, **kwargs))

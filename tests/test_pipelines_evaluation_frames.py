@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from avdetect.commands.evaluate import POOLS as OFFERED
-from pipelines.evaluation.evaluate import evaluate_files
+from pipelines.evaluation.evaluate import EvaluateConfig, evaluate
 from pipelines.evaluation.frames import POOLS, pooled, read_frame_scores
 from pipelines.metrics.classification import auc
 
@@ -84,11 +84,13 @@ def test_deepfakebenchs_folders_of_frames_are_the_videos_of_the_data_set(tmp_pat
     (tmp_path / "truth.csv").write_text("\n".join(rows))
     (tmp_path / "frames.csv").write_text("\n".join(lines))
     out = tmp_path / "out"
-    found = evaluate_files(tmp_path / "frames.csv", tmp_path / "truth.csv", out=out, pool="av1m")
+    found = evaluate(
+        tmp_path / "frames.csv", tmp_path / "truth.csv", EvaluateConfig(out=out, pool="av1m")
+    )
     score = found["detection"]["score"]
     assert (score["given"], score["scored"], score["fake"]) == (10, 9, 6)
     assert score["auc"] == pytest.approx((1.5 + 2.5 + 3) / 9)  # two equal scores count half
-    again = evaluate_files(tmp_path / "frames.csv", tmp_path / "truth.csv")
+    again = evaluate(tmp_path / "frames.csv", tmp_path / "truth.csv")
     assert (
         again["detection"]["visual_score"]["auc"] == again["frames"]["auc_by_rule"]["deepfakebench"]
     )
@@ -101,7 +103,7 @@ def test_deepfakebenchs_folders_of_frames_are_the_videos_of_the_data_set(tmp_pat
     assert (short["n_given"], short["n_scored"]) == (10, 9)
     assert not any(name.startswith(("AP@", "AR@")) for name in short["metrics"])
     with pytest.raises(ValueError, match="need results and a manifest"):
-        evaluate_files(tmp_path / "frames.csv", tmp_path / "truth.csv", audited=True)
+        evaluate(tmp_path / "frames.csv", tmp_path / "truth.csv", EvaluateConfig(audited=True))
 
 
 def test_folders_may_have_dots_and_paths_backslashes(tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_folders_may_have_dots_and_paths_backslashes(tmp_path: Path) -> None:
     )
     lines = ["frame,score", r"x\frames\v1.0_a\1.png,0.9", r"x\frames\v1.0_b\1.png,0.1"]
     (tmp_path / "frames.csv").write_text("\n".join(lines))
-    found = evaluate_files(tmp_path / "frames.csv", tmp_path / "truth.csv")
+    found = evaluate(tmp_path / "frames.csv", tmp_path / "truth.csv")
     assert (found["detection"]["score"]["scored"], found["frames"]["auc"]) == (2, 1.0)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.evaluation.evaluate import evaluate_files
+from pipelines.evaluation.evaluate import evaluate
 from pipelines.results import row_schema
 from pipelines.results.reading import models, read_results, results_of
 from pipelines.results.result_set import ResultError, ResultSet
@@ -69,9 +69,7 @@ def test_a_scan_is_measured_as_its_lines_are(tmp_path: Path) -> None:
         "path,label,visual_segments\n"
         + "".join(f"{n}.mp4,fake,whole\n" if n > "c" else f"{n}.mp4,real,[]\n" for n in "abcdef")
     )
-    found = [
-        evaluate_files(place, truth) for place in (as_lines(tmp_path, rows), as_set(tmp_path, rows))
-    ]
+    found = [evaluate(place, truth) for place in (as_lines(tmp_path, rows), as_set(tmp_path, rows))]
     assert found[0]["detection"] == found[1]["detection"]
     assert found[0]["localization"] == found[1]["localization"]
     assert found[0]["detection"]["score"]["auc"] == 1.0
@@ -93,7 +91,7 @@ FORGED = (
 def test_candidates_of_a_scan_are_ranked_as_those_of_its_lines(tmp_path: Path) -> None:
     (tmp_path / "truth.csv").write_text(FORGED)
     for place in (as_lines(tmp_path, CLAIMS), as_set(tmp_path, CLAIMS)):
-        measured = evaluate_files(place, tmp_path / "truth.csv")["localization"]
+        measured = evaluate(place, tmp_path / "truth.csv")["localization"]
         assert measured["AP@0.5"] == 1.0
         assert "without_candidates" not in measured
         assert [len(row["candidates"]) for row in read_results(place).values()] == [1, 1, 0]
@@ -107,7 +105,7 @@ def test_a_scan_of_an_older_avdetect_is_read_and_what_it_lacks_is_told(
         for name in ("candidates", "uncertain"):
             past.delitem(row_schema.FIELDS, name)
         old = as_set(tmp_path, [*CLAIMS[:2], FAILED])
-    measured = evaluate_files(old, tmp_path / "truth.csv")["localization"]
+    measured = evaluate(old, tmp_path / "truth.csv")["localization"]
     assert (measured["AP@0.5"], measured["without_candidates"]) == (0.0, 2)
     assert "scan: 2 results have no candidates" in caplog.text
     with ResultSet(old, {"model": MODEL, "timelines": True}) as results:  # goes on as it began

@@ -6,15 +6,18 @@ import json
 import shlex
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from avdetect.commands.options import OK, add_model_options, count
+from avdetect.commands.options import OK, add_columns, add_model_options, columns_of, count, seconds
+
+if TYPE_CHECKING:
+    from pipelines.evaluation.evaluate import EvaluateConfig
 
 HELP = "measure predictions against the truth"
 DESCRIPTION = (
-    "Reads the JSON lines of `avdetect detect --json` and prints how well they "
-    "fit the truth. Proposed segments and metadata of LAV-DF, AV-Deepfake1M, ActivityNet and "
-    "ForgeryNet are read as they are."
+    "Prints how well predictions fit the truth, in percent with intervals. Reads what "
+    "`avdetect detect --json` and `avdetect scan` wrote, and others' tables. Proposed segments "
+    "and metadata of LAV-DF, AV-Deepfake1M, ActivityNet and ForgeryNet are read as they are."
 )
 POOLS = ("deepfakebench", "lipforensics", "av1m", "avh-align", "genconvit")
 PROTOCOLS = ("avdetect", "lavdf", "av1m", "activitynet", "forgerynet")
@@ -22,14 +25,22 @@ PROTOCOLS = ("avdetect", "lavdf", "av1m", "activitynet", "forgerynet")
 
 def add_arguments(verb: ArgumentParser) -> None:
     """Add the verb's options."""
-    verb.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="results")
+    verb.add_argument(
+        "predictions",
+        type=Path,
+        metavar="PREDICTIONS",
+        help="results (.jsonl, .parquet, the folder of a scan), a table of clips or frames with "
+        "their score (.csv, .tsv), or others' proposed segments (.json)",
+    )
     verb.add_argument(
         "--truth",
         type=Path,
         required=True,
         metavar="TRUTH",
-        help="what is known of them: a manifest (.csv), the .json that forging wrote, or others'",
+        help="what is known of them: a manifest (.csv, .tsv, .jsonl, .parquet; path and label are "
+        "enough), the .json that forging wrote, or others' metadata (.json, .txt)",
     )
+    add_columns(verb)
     verb.add_argument(
         "--protocol",
         choices=PROTOCOLS,
@@ -38,9 +49,10 @@ def add_arguments(verb: ArgumentParser) -> None:
     )
     verb.add_argument(
         "--fps",
-        type=float,
+        type=seconds,
         metavar="N",
-        help="frames a second of others' files that count in frames (25 for LAV-DF's proposals)",
+        help="frames a second of others' files that count in frames (default 25 for ForgeryNet's "
+        "truth, and for proposals by --protocol lavdf; else seconds)",
     )
     verb.add_argument(
         "--pool",
@@ -89,6 +101,13 @@ def add_arguments(verb: ArgumentParser) -> None:
         help="perturb so many clips, half of them genuine (default all)",
     )
     add_model_options(verb)
+    verb.add_argument(
+        "--json",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="print all metrics as JSON instead of the table, or write them to FILE beside it",
+    )
     verb.add_argument("--out", type=Path, metavar="DIR", help="write report and plots here")
     verb.add_argument(
         "--splits",
@@ -99,38 +118,50 @@ def add_arguments(verb: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Compare predictions with the truth and print the metrics as JSON."""
-    from avdetect.terminal.output import complain, progress, quiet_libraries
-    from pipelines.evaluation.evaluate import evaluate_files
+    """Compare predictions with the truth and print the metrics."""
+    from rich.console import Console
 
-    with quiet_libraries(), progress(str(options.predictions), long=1) as on_step:
-        metrics = evaluate_files(
-            options.predictions, options.truth, options.protocol, options.out, options.splits,
-            options.fps, options.against, options.audit,
-            shlex.join(["avdetect", *options.words]),
-            timelines=options.timelines, pool=options.pool, on_step=on_step, on_plan=complain,
-            **_perturbing(options),
-        )  # fmt: skip
-    print(json.dumps(metrics, indent=2))
+    from avdetect.terminal.evaluation import evaluation_view
+    from avdetect.terminal.output import complain, json_lines, progress, quiet_libraries
+    from pipelines.evaluation.evaluate import evaluate
+
+    paths = options.predictions, options.truth
+    with json_lines(None if options.json == "-" else options.json) as write:
+        with quiet_libraries(), progress(str(options.predictions), long=1) as on_step:
+            metrics = evaluate(*paths, _config(options), on_step, complain)
+        write(metrics)
+    if options.json == "-":
+        print(json.dumps(metrics, indent=2))
+    else:
+        console = Console(highlight=False, soft_wrap=True)
+        console.print(evaluation_view(metrics))
     return OK
 
 
-def _perturbing(options: Namespace) -> dict[str, Any]:
-    """Return how clips are to be perturbed or probed and by whom judged, if they are."""
-    probes = ("attack", "noise", "poison", "trigger")
-    probed = {name: getattr(options, name) for name in probes}
-    if options.perturb is None and not any(probed.values()):
-        return {}
+def _config(options: Namespace) -> EvaluateConfig:
+    """Return what is to be measured."""
     from pipelines.detection.session import WeightsSpec
+    from pipelines.evaluation.evaluate import EvaluateConfig
     from pipelines.stress.perturb import OPERATORS
     from pipelines.stress.probe import Probing
     from pipelines.stress.sweep import Perturbing
 
-    named = options.perturb or ()
-    operators = OPERATORS if named == ["all"] else tuple(named)
-    perturbing = Perturbing(operators, tuple(options.severities), options.clips)
-    return {
-        "perturbing": perturbing if named else None,
-        "probing": Probing(**probed),
-        "model": WeightsSpec(options.weights, options.device, tuple(options.set)),
-    }
+    perturbing = None
+    if named := options.perturb:
+        operators = OPERATORS if named == ["all"] else tuple(named)
+        perturbing = Perturbing(operators, tuple(options.severities), options.clips)
+    return EvaluateConfig(
+        protocol=options.protocol,
+        fps=options.fps,
+        pool=options.pool,
+        columns=columns_of(options),
+        splits=options.splits,
+        against=options.against,
+        audited=options.audit,
+        timelines=options.timelines,
+        perturbing=perturbing,
+        probing=Probing(options.attack, options.noise, options.poison, options.trigger),
+        model=WeightsSpec(options.weights, options.device, tuple(options.set)),
+        out=options.out,
+        command=shlex.join(["avdetect", *options.words]),
+    )

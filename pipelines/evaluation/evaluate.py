@@ -1,16 +1,16 @@
-"""Predictions and truth in, metrics out: how well a detector does, and on how many files."""
+"""How well a detector does, and on how many files: metrics of predictions against their truth."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from extractors.errors import InputError
-from pipelines.data.samples import OnStep, Sample, Splits, read_manifest, read_splits
-from pipelines.data.truth import read_forged
+from pipelines.data.samples import OnStep, Sample, read_manifest, read_splits
+from pipelines.data.truth import read_truth
 from pipelines.detection.session import DetectorSession, WeightsSpec
 from pipelines.evaluation.audit import audit
 from pipelines.evaluation.comparison import compare
@@ -18,11 +18,17 @@ from pipelines.evaluation.detection import abstention, detection_metrics
 from pipelines.evaluation.fairness import fairness
 from pipelines.evaluation.frames import frame_metrics, frames_of, pooled_results, read_frame_scores
 from pipelines.evaluation.plots import write_plots, write_timelines
-from pipelines.evaluation.segments import segment_file_metrics, segment_metrics
+from pipelines.evaluation.segments import (
+    FRAME_RATE,
+    check_names,
+    segment_file_metrics,
+    segment_metrics,
+)
 from pipelines.evaluation.tables import report, summary
 from pipelines.evaluation.timelines import aupimo_metrics
 from pipelines.metrics.security import great_score
 from pipelines.results.reading import Row, is_results, models, read_results, results_of
+from pipelines.storage.tables import TABLES, Columns
 from pipelines.stress.probe import Probing, probe
 from pipelines.stress.sweep import Perturbing, chosen_clips, judge_perturbed, robustness, work_ahead
 
@@ -30,102 +36,158 @@ OnPlan = Callable[[str], None]
 PERTURBED = "perturbed.jsonl"  # the results of perturbed clips, in the folder of the report
 
 
-def evaluate_files(
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What is measured, and by which rules."""
+
+    protocol: str = "avdetect"  # of the segments: or lavdf, av1m, activitynet, forgerynet
+    fps: float | None = None  # frames a second of others' files that count in frames
+    pool: str = "deepfakebench"  # the rule by which scores of frames become one of their video
+    columns: Columns = field(default_factory=dict)  # what others' tables call our columns
+    splits: Path | None = None  # a list of sources: only the clips of dev are looked at
+    against: Path | None = None  # another detector's results, to be compared clip by clip
+    audited: bool = False  # also measure how far container and levels alone get
+    timelines: bool = False  # also measure along time (temporal AUPIMO) and draw examples
+    perturbing: Perturbing | None = None  # also perturb the clips and judge them again
+    probing: Probing = field(default_factory=Probing)  # also probe the model on so many clips
+    model: WeightsSpec = field(default_factory=WeightsSpec)  # made the results; judges, is probed
+    out: Path | None = None  # folder of report.json (short), metrics.json, report.md and plots
+    command: str | None = None  # that led here, for the report
+
+    @property
+    def needs_results(self) -> bool:
+        """Whether something is asked for that only results of clips can give."""
+        more = self.against, self.audited, self.timelines, self.perturbing, self.probing
+        return any(map(bool, more))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics, and the clips and results that plots are drawn of."""
+
+    metrics: dict[str, Any]
+    samples: Sequence[Sample] = ()
+    results: Mapping[str, Row] = field(default_factory=dict)
+
+
+def evaluate(
     predictions: Path,
     truth: Path,
-    protocol: str = "avdetect",
-    out: Path | None = None,
-    splits: Path | None = None,
-    fps: float | None = None,
-    against: Path | None = None,
-    audited: bool = False,
-    command: str | None = None,
-    *,
-    timelines: bool = False,
-    pool: str = "deepfakebench",
-    perturbing: Perturbing | None = None,
-    probing: Probing = Probing(),
-    model: WeightsSpec = WeightsSpec(),
+    config: EvaluateConfig = EvaluateConfig(),
     on_step: OnStep = lambda done, total: None,
     on_plan: OnPlan = lambda words: None,
 ) -> dict[str, Any]:
-    """Return all metrics of results against their truth.
-
-    Files of proposed segments and metadata of other projects are taken as they are; from such
-    only the metrics of the segments come.
+    """Return all metrics of predictions against their truth, and write them where asked for.
 
     Args:
-        predictions: what `avdetect detect --json` or `avdetect scan --out` wrote (.jsonl,
-            .parquet or a folder), others' proposed segments (.json), or scores of frames (.csv).
-        truth: a manifest (.csv), a forging's metadata (.json), or others' (.json, .txt).
-        protocol: of the segments: avdetect, lavdf, av1m, activitynet or forgerynet.
-        out: a folder that report.json (in short), metrics.json (all), report.md and plots are
-            written to.
-        splits: a list of sources, as training reads it: only the clips of dev are looked at.
-        fps: frames a second of others' files that count in frames: LAV-DF's proposals and
-            ForgeryNet's truth.
-        against: another detector's results on the same files, to be compared clip by clip.
-        audited: also read the clips and measure how far container and levels alone get; with
-            `splits`, fitted on the clips of train too.
-        command: that led here, for the report.
-        timelines: also measure along time (temporal AUPIMO) and draw examples; takes memory with
-            the clips' length.
-        pool: the rule by which scores of frames become one of their video.
-        perturbing: also perturb the clips and judge them again; needs `out`, where the perturbed
-            results are kept.
-        probing: also probe the model on so many clips (see `pipelines.stress.probe`).
-        model: judges the perturbed clips and is probed; the results must be its own.
+        predictions: results of clips (.jsonl, .parquet, the folder of a scan, a .csv or .tsv with
+            `path` and `score`), scores of frames (.csv, .tsv), or others' proposed segments
+            (.json), of which only the metrics of the segments come.
+        truth: a manifest, or the metadata of a forging or a data set (see `read_truth`).
+        config: what is measured.
         on_step: told how many clips are perturbed or probed, and of how many.
         on_plan: told what perturbing will take, in a sentence, before it begins.
 
     Raises:
+        InputError: a file has no known form, or the files do not fit each other.
         OSError: a file cannot be read.
-        InputError: the files do not fit each other.
     """
-    metrics: dict[str, Any] = {"predictions": str(predictions), "truth": str(truth)}
-    metrics["command"] = command
-    samples: list[Sample] = []
-    results: dict[str, Row] = {}
-    more = bool(against or audited or timelines or perturbing or probing)
-    if is_results(predictions) and _is_ours(truth):
-        samples = read_truth(truth, splits)
-        paths = [sample.path for sample in samples]
-        results = results_of(paths, read_results(predictions, timelines))
-        metrics |= clip_metrics(samples, results, protocol)
-        if timelines:
-            metrics["aupimo"] = aupimo_metrics(samples, results)
-        if against is not None:
-            others = results_of(paths, read_results(against))
-            metrics["comparison"] = compare(samples, results, others)
-            metrics["comparison"]["against"] = str(against)
-        if audited:
-            known = read_manifest(truth, read_splits(splits)) if splits is not None else []
-            train = [sample for sample in known if sample.split == "train"]
-            metrics["audit"] = audit(samples, train, metrics["detection"]["score"].get("auc"))
-        if perturbing is not None or probing:
-            session = _own_session(results, model)
-            if out is not None:
-                out.mkdir(parents=True, exist_ok=True)
-            if perturbing is not None:
-                rows = _perturbed(samples, results, perturbing, session, out, on_step, on_plan)
-                metrics["robustness"] = rows
-            metrics |= probe(samples, session, probing, out, on_step)
-    elif predictions.suffix == ".csv" and _is_ours(truth) and not more:
-        samples = read_truth(truth, splits)
-        frames = frames_of(samples, read_frame_scores(predictions))
-        results = pooled_results(frames, pool)
-        metrics |= clip_metrics(samples, results, protocol)
-        metrics["frames"] = frame_metrics(samples, frames, pool)
-    elif more:
+    if is_results(predictions, config.columns):
+        found = evaluate_clips(predictions, truth, config, on_step, on_plan)
+    elif config.needs_results:
         raise InputError(
-            "comparing, auditing, timelines, perturbing and probing need results and a manifest"
+            f"{predictions}: comparing, auditing, timelines, perturbing and probing need results "
+            "and a manifest"
         )
+    elif predictions.suffix.lower() in (".csv", ".tsv"):
+        found = evaluate_frames(predictions, truth, config)
     else:
-        metrics["detection"] = {}
-        metrics["localization"] = segment_file_metrics(predictions, truth, protocol, fps)
-    if out is not None:
-        _write(metrics, samples, results, out)
+        found = evaluate_segments(predictions, truth, config)
+    origin = {"predictions": str(predictions), "truth": str(truth), "command": config.command}
+    metrics = origin | found.metrics
+    if config.out is not None:
+        _write(metrics, found, config.out)
     return metrics
+
+
+def evaluate_clips(
+    predictions: Path,
+    truth: Path,
+    config: EvaluateConfig,
+    on_step: OnStep = lambda done, total: None,
+    on_plan: OnPlan = lambda words: None,
+) -> Evaluation:
+    """Return what results of clips tell: of detection and segments, and whatever else is asked."""
+    samples = read_truth(truth, config.splits, config.columns, config.fps or FRAME_RATE)
+    paths = [sample.path for sample in samples]
+    read = read_results(predictions, config.timelines, config.columns)
+    results = results_of(paths, read)
+    if not results:
+        check_names(predictions, read, truth, list(map(str, paths)))
+    metrics = clip_metrics(samples, results, config.protocol)
+    metrics["unmatched"] = len(read) - len(results)
+    if config.timelines:
+        metrics["aupimo"] = aupimo_metrics(samples, results)
+    if config.against is not None:
+        others = results_of(paths, read_results(config.against, columns=config.columns))
+        metrics["comparison"] = compare(samples, results, others)
+        metrics["comparison"]["against"] = str(config.against)
+    if config.audited:
+        train = _train_clips(truth, config)
+        metrics["audit"] = audit(samples, train, metrics["detection"]["score"].get("auc"))
+    if config.perturbing is not None or config.probing:
+        metrics |= _stressed(samples, results, config, on_step, on_plan)
+    return Evaluation(metrics, samples, results)
+
+
+def evaluate_frames(predictions: Path, truth: Path, config: EvaluateConfig) -> Evaluation:
+    """Return what scores of frames tell, of the frames and pooled of their videos."""
+    samples = read_truth(truth, config.splits, config.columns, config.fps or FRAME_RATE)
+    read = read_frame_scores(predictions, config.columns)
+    frames = frames_of(samples, read)
+    if not frames:
+        check_names(predictions, read, truth, [str(sample.path) for sample in samples])
+    results = pooled_results(frames, config.pool)
+    metrics = clip_metrics(samples, results, config.protocol)
+    metrics["unmatched"] = len(read) - len(frames)
+    metrics["frames"] = frame_metrics(samples, frames, config.pool)
+    return Evaluation(metrics, samples, results)
+
+
+def evaluate_segments(predictions: Path, truth: Path, config: EvaluateConfig) -> Evaluation:
+    """Return what others' proposed segments tell: of the segments alone."""
+    place = segment_file_metrics(
+        predictions, truth, config.protocol, config.fps, config.splits, config.columns,
+        intervals=True,
+    )  # fmt: skip
+    return Evaluation({"detection": {}, "localization": place})
+
+
+def _train_clips(truth: Path, config: EvaluateConfig) -> list[Sample]:
+    """Return the clips of train, on which an audit is fitted; none without splits."""
+    if config.splits is None or truth.suffix.lower() not in TABLES:
+        return []
+    known = read_manifest(truth, read_splits(config.splits), config.columns)
+    return [sample for sample in known if sample.split == "train"]
+
+
+def _stressed(
+    samples: Sequence[Sample],
+    results: Mapping[str, Row],
+    config: EvaluateConfig,
+    on_step: OnStep,
+    on_plan: OnPlan,
+) -> dict[str, Any]:
+    """Return how the model does on perturbed clips and under probes, as far as it is asked for."""
+    metrics: dict[str, Any] = {}
+    session = _own_session(results, config.model)
+    if config.out is not None:
+        config.out.mkdir(parents=True, exist_ok=True)
+    if config.perturbing is not None:
+        metrics["robustness"] = _perturbed(
+            samples, results, config.perturbing, session, config.out, on_step, on_plan
+        )
+    return metrics | probe(samples, session, config.probing, config.out, on_step)
 
 
 def _perturbed(
@@ -179,30 +241,11 @@ def _score(results: Mapping[str, Row], sample: Sample) -> float | None:
     return results.get(str(sample.path), {}).get("score")
 
 
-def _write(
-    metrics: dict[str, Any], samples: Sequence[Sample], results: Mapping[str, Row], out: Path
-) -> None:
+def _write(metrics: dict[str, Any], found: Evaluation, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "metrics.json").write_text(json.dumps(metrics, indent=2))
     (out / "report.json").write_text(json.dumps(summary(metrics), indent=2))
     plots = write_plots(metrics, out)
     if "aupimo" in metrics:
-        plots += write_timelines(samples, results, out)
+        plots += write_timelines(found.samples, found.results, out)
     (out / "report.md").write_text(report(metrics, [path.name for path in plots]))
-
-
-def _is_ours(truth: Path) -> bool:
-    """Return whether the truth is a manifest or a forging's metadata, which name the person."""
-    if truth.suffix != ".json":
-        return truth.suffix != ".txt"
-    data = json.loads(truth.read_text(encoding="utf-8"))
-    return isinstance(data, list) and all("person" in entry for entry in data)
-
-
-def read_truth(path: Path, splits: Path | None = None) -> list[Sample]:
-    """Return the samples of a manifest (.csv), or its dev clips, or of a forging's metadata."""
-    if path.suffix == ".json":
-        return read_forged(path)
-    if splits is None:
-        return read_manifest(path, Splits())
-    return [s for s in read_manifest(path, read_splits(splits)) if s.split == "dev"]

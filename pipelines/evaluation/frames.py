@@ -6,7 +6,6 @@ another way, so the rule has a name, and the AUC of every rule is told beside th
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
@@ -19,6 +18,7 @@ from pipelines.data.samples import Sample
 from pipelines.metrics.classification import Array, auc, average_precision, balanced_accuracy, eer
 from pipelines.results.reading import Row, results_of
 from pipelines.storage.media_files import SUFFIXES
+from pipelines.storage.tables import OUR_NAMES, Columns, open_table
 
 FLOOR = 1e-7  # least distance of a probability from 0 and 1, so that logits are finite
 CLIP, MOST = 25, 110  # frames of a clip of LipForensics, and of a video that it looks at
@@ -76,7 +76,7 @@ def pooled(scores: Array, rule: str) -> float:
     return POOLS[rule](scores)
 
 
-def read_frame_scores(path: Path) -> dict[str, Array]:
+def read_frame_scores(path: Path, columns: Columns = OUR_NAMES) -> dict[str, Array]:
     """Return P(fake) of the frames (F,) of each video, in the file's order.
 
     The file has a row a frame: `score`, and `video`, or `frame`, the path of a picture in a
@@ -86,16 +86,16 @@ def read_frame_scores(path: Path) -> dict[str, Array]:
         InputError: a column is missing, a score is no probability, or there is no row.
     """
     scores: dict[str, list[float]] = defaultdict(list)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        columns = set(rows.fieldnames or ())
-        if "score" not in columns or not columns & {"video", "frame"}:
-            raise InputError(
-                f"{path}: expected columns score and video or frame, got {', '.join(columns)}"
-            )
-        for row in rows:
-            name = row["video"] if "video" in columns else _folder(row["frame"])
-            scores[name].append(_checked(row["score"], f"{path}: line {rows.line_num}"))
+    table = open_table(path, columns)
+    if "score" not in table.kinds or not {"video", "frame"} & set(table.kinds):
+        raise InputError(
+            f"{path}: expected columns score and video or frame, got "
+            f"{', '.join(table.names) or 'none'}; scores of clips have path instead, and --columns "
+            "path=NAME,score=NAME tells which are meant"
+        )
+    for place, row in table.rows():
+        name = row["video"] if "video" in table.kinds else _folder(row["frame"] or "")
+        scores[name or ""].append(_checked(row["score"], place))
     if not scores:
         raise InputError(f"{path}: has no frame")
     return {name: np.array(values) for name, values in scores.items()}

@@ -35,7 +35,7 @@ def write_plots(metrics: Row, out: Path) -> list[Path]:
     precision = {
         float(key[3:]): value
         for key, value in place.items()
-        if key.startswith("AP@") and ":" not in key and value is not None
+        if key.startswith("AP@") and ":" not in key and isinstance(value, float)
     }
     if precision:
         plots["ap_by_tiou"] = lambda axes: _precision(axes, precision, place["protocol"])

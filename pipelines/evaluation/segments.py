@@ -1,39 +1,155 @@
-"""Results or others' files of segments and their truth in, localization metrics out."""
+"""Localization metrics of results, and of others' files of proposed segments."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
+from extractors.errors import InputError
 from pipelines.data.samples import Sample
 from pipelines.data.segment_truth import read_segments
+from pipelines.data.truth import read_truth
 from pipelines.metrics.segment_matching import Array
 from pipelines.metrics.segments import Protocol, localization
 from pipelines.results.reading import segment_table, without_candidates
 from pipelines.results.segment_files import matched, proposal_table, read_proposals, read_reported
-from temporal.segment import MODALITIES
+from pipelines.storage.tables import OUR_NAMES, Columns
+
+FRAME_RATE = 25.0  # of LAV-DF and ForgeryNet, frames a second
+SLACK = 0.5  # seconds that a proposal may end after its video
 
 
 def segment_file_metrics(
-    predictions: Path, truth: Path, protocol: str, fps: float | None = None
+    predictions: Path,
+    truth: Path,
+    protocol: str,
+    fps: float | None = None,
+    splits: Path | None = None,
+    columns: Columns = OUR_NAMES,
+    intervals: bool = False,
 ) -> dict[str, Any]:
-    """Return localization metrics of files of segments, whoever's they are."""
-    segments, lengths = read_segments(truth, fps or 25.0)
+    """Return localization metrics of a file of proposed segments, whoever's it is.
+
+    Args:
+        predictions: as `read_proposals` takes them.
+        truth: as `read_truth` takes it.
+        protocol: whose rules.
+        fps: frames a second of files that count in frames. None: 25 of ForgeryNet's truth and of
+            proposals by the rules of LAV-DF, whose own writer has frames; else seconds.
+        splits: only a manifest's clips of dev.
+        columns: what a manifest calls our columns.
+        intervals: also bootstrap intervals over videos.
+
+    Raises:
+        InputError: a file has no known form, the two name other videos, or the proposals are in
+            another unit than they are taken for.
+        OSError: a file cannot be opened.
+    """
+    segments, lengths = _true_segments(truth, fps or FRAME_RATE, splits, columns)
     rows = matched(read_proposals(predictions), segments)
     own = read_reported(predictions)
     reported = None if own is None else {n: len(r) for n, r in matched(own, segments).items()}
-    found = localization(
-        rows, segments, cast("Protocol", protocol), durations=lengths or None, reported=reported,
-        fps=1.0 if fps is None or truth.suffix == ".txt" else fps,
-    )  # fmt: skip
+    rate = _frame_rate(truth, protocol, fps, own is not None)
+    check_names(predictions, rows, truth, segments)
+    _check_unit(predictions, rows, lengths, rate)
+    try:
+        found = localization(
+            rows, segments, cast("Protocol", protocol), durations=lengths or None,
+            reported=reported, fps=rate, intervals=intervals,
+        )  # fmt: skip
+    except InputError as error:
+        raise InputError(f"{predictions}: {error}") from error
     return {"given": len(segments), "judged": len(set(rows) & set(segments)), **found.to_dict()}
+
+
+def _true_segments(
+    truth: Path, fps: float, splits: Path | None, columns: Columns
+) -> tuple[dict[str, Array], dict[str, float]]:
+    """Return the forged seconds by video, as the truth names it, and durations where it has any."""
+    if truth.suffix.lower() in (".json", ".txt"):
+        return read_segments(truth, fps)
+    segments = {}
+    for sample in read_truth(truth, splits, columns, fps):
+        if (spans := _spans(sample)) is None:
+            continue  # forged, and nobody says where
+        inside = sample.path.is_relative_to(truth.parent)
+        name = str(sample.path.relative_to(truth.parent) if inside else sample.path)
+        segments[name] = np.array(spans, dtype=float).reshape(-1, 2)
+        if np.isinf(segments[name]).any():
+            raise InputError(
+                f"{truth}: {name} is forged as a whole, and nobody tells its length; write its "
+                "seconds, such as [[0, 4.2]]"
+            )
+    if not segments:
+        raise InputError(f"{truth}: of no clip it is known which seconds are forged")
+    return segments, {}
+
+
+def _frame_rate(truth: Path, protocol: str, fps: float | None, ours: bool) -> float:
+    """Return what predicted starts and ends are divided by to be seconds."""
+    if ours or truth.suffix == ".txt":  # there, fps is that of the truth
+        return 1.0
+    return fps or (FRAME_RATE if protocol == "lavdf" else 1.0)
+
+
+def check_names(
+    predictions: Path, predicted: Collection[str], truth: Path, true: Collection[str]
+) -> None:
+    """See that predictions and truth name the same videos.
+
+    Raises:
+        InputError: they have none in common, or differ in nothing but the folders.
+    """
+    alone = {Path(name).name: name for name in predicted if name not in true}
+    missing = {Path(name).name: name for name in true if name not in predicted}
+    if both := sorted(set(alone) & set(missing)):
+        raise InputError(
+            f"{predictions}: only the folders differ from {truth}, in {len(both)} names: "
+            f"{alone[both[0]]} here, {missing[both[0]]} there; write them as the truth does"
+        )
+    if predicted and true and len(missing) == len(true):
+        raise InputError(
+            f"{predictions}: has none of the {len(true)} videos of {truth}: "
+            f"{next(iter(alone.values()))} is not there, {next(iter(missing.values()))} is"
+        )
+
+
+def _check_unit(
+    predictions: Path, rows: Mapping[str, Array], lengths: Mapping[str, float], fps: float
+) -> None:
+    """See that proposals are in the unit that they are taken for, as far as durations tell.
+
+    Raises:
+        InputError: the best proposals of most videos end after the video, or all proposals would
+            end within its first frames.
+    """
+    ends = {n: r[:, 2] for n, r in rows.items() if n in lengths and len(r)}
+    late = {}
+    for name, end in ends.items():
+        best = end[rows[name][:, 0].argmax()] / fps
+        if best > lengths[name] + SLACK:
+            late[name] = best
+    if len(late) > len(ends) / 2:
+        name, best = next(iter(late.items()))
+        raise InputError(
+            f"{predictions}: the best proposal of {name} ends at {best:g} s, the video at "
+            f"{lengths[name]:g} s, and so in {len(late)} of {len(ends)} videos; --fps "
+            f"{FRAME_RATE:g} takes them for frames"
+        )
+    if fps > 1 and ends and all((end <= lengths[n] + SLACK).all() for n, end in ends.items()):
+        raise InputError(
+            f"{predictions}: no proposal ends after its video even if counted in seconds, so they "
+            f"are no frames ({fps:g} a second); --fps 1 takes them for seconds"
+        )
 
 
 def segment_metrics(
     samples: Sequence[Sample], results: Mapping[str, Mapping[str, Any]], protocol: str
 ) -> dict[str, Any]:
-    """Return localization metrics of the union of all modalities.
+    """Return localization metrics of the union of all modalities, with intervals over videos.
 
     A forged clip that could not be judged counts as one without proposals: what it hides is
     missed. A genuine one has no length and is left out, as are clips of which nobody says which
@@ -41,7 +157,7 @@ def segment_metrics(
     how many only the reported segments could be ranked.
     """
     known = [(s, spans) for s in samples if (spans := _spans(s)) is not None]
-    judged = [(s, spans) for s, spans in known if _status(results, s) == "ok"]
+    judged = [(s, spans) for s, spans in known if _is_judged(results.get(str(s.path), {}))]
     truth: dict[str, list[list[float]]] = {}
     rows: dict[str, Array] = {}
     reported: dict[str, int] = {}
@@ -58,8 +174,9 @@ def segment_metrics(
         truth |= {name: [list(span) for span in spans] for name, spans in missed.items()}
         rows |= {name: segment_table(None) for name in missed}
     found = localization(
-        rows, truth, cast("Protocol", protocol), durations=durations, reported=reported
-    )
+        rows, truth, cast("Protocol", protocol), durations=durations, reported=reported,
+        intervals=True,
+    )  # fmt: skip
     row = {"given": len(known), "judged": len(judged), **found.to_dict()}
     lacking = without_candidates(results[str(sample.path)] for sample, _ in judged)
     return row | ({"without_candidates": lacking} if lacking else {})
@@ -67,12 +184,14 @@ def segment_metrics(
 
 def _spans(sample: Sample) -> list[tuple[float, float]] | None:
     """Return the forged seconds in any modality; None: it is forged, and nobody says where."""
-    spans = union([span for m in MODALITIES for span in getattr(sample, m) or ()])
+    spans = union(sample.any or ())
     return spans if bool(spans) == sample.fake else None
 
 
-def _status(results: Mapping[str, Mapping[str, Any]], sample: Sample) -> str | None:
-    return results.get(str(sample.path), {}).get("status")
+def _is_judged(result: Mapping[str, Any]) -> bool:
+    """Return whether a result tells segments; others' tables of scores tell none."""
+    timed = (result.get("media") or {}).get("duration") is not None
+    return result.get("status") == "ok" and result.get("segments") is not None and timed
 
 
 def union(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

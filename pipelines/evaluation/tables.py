@@ -1,4 +1,4 @@
-"""All metrics of an evaluation in, Markdown tables out."""
+"""The metrics of an evaluation as Markdown tables."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def summary(metrics: Row) -> dict[str, Any]:
     left out. `n_given` and `n_scored` count clips, or videos where only segments were measured.
     """
     place, score = metrics["localization"], metrics["detection"].get("score", {})
-    values = {k: v for k, v in place.items() if k.startswith(("AP@", "AR@", "challenge"))}
+    values = {k: place[k] for k in segment_metric_names(place)}
     values |= {title: score[key] for key, title in DETECTION.items() if key in score}
     for other in ("nll", "ece_by_chance"):  # no upper bound; no quality of the detector
         values.pop(DETECTION[other], None)  # metrics.json holds them
@@ -61,7 +61,7 @@ def report(metrics: Row, plots: Sequence[str] = ()) -> str:
         "abstention": lambda row: pairs("verdicts", row),
         "audit": lambda row: [row["words"]],
         "comparison": _comparison,
-        "localization": lambda row: pairs("segments", _measured(row)),
+        "localization": _segments,
         "aupimo": _aupimo,
         "fairness": fairness_tables,
         "great": _great,
@@ -93,9 +93,16 @@ def _origin(metrics: Row) -> list[str]:
     return lines
 
 
-def _measured(row: Row) -> dict[str, Any]:
-    """Return a row without what its protocol does not measure."""
-    return {name: value for name, value in row.items() if value is not None}
+def segment_metric_names(place: Row) -> list[str]:
+    """Return the names of the metrics in [0, 1] that a row of segment metrics has."""
+    measured = (n for n in place if n.startswith(("AP@", "AR@", "challenge")))
+    return [n for n in measured if not n.endswith("_interval") and place[n] is not None]
+
+
+def _segments(row: Row) -> list[str]:
+    """Return what was measured of the segments, with intervals over videos (95 %)."""
+    names = [n for n, value in row.items() if value is not None and not n.endswith("_interval")]
+    return [*head(["segments", "value"]), *(line([name, cell(row, name)]) for name in names)]
 
 
 def _detection(scores: Mapping[str, Row]) -> list[str]:

@@ -44,14 +44,7 @@ def overlaps(proposals: Array, segments: Array, hull: bool) -> Array:
 
 def first_come_precision(videos: Sequence[Proposals], iou: float) -> float:
     """Return AP where true segments choose, and the step from recall 0 to the first is lost."""
-    hits = []
-    for video in videos:
-        possible = video.overlap > np.float32(iou)
-        taken = np.zeros(len(video.scores), dtype=bool)
-        for column in possible.T:
-            free = np.flatnonzero(column & ~taken)
-            taken[free[:1]] = True
-        hits.append(taken)
+    hits = [first_come_hits(video, iou) for video in videos]
     segments = sum(video.segments for video in videos)
     if not segments:
         return float("nan")
@@ -62,6 +55,16 @@ def first_come_precision(videos: Sequence[Proposals], iou: float) -> float:
     return float((np.abs(np.diff(recall)) * np.maximum.accumulate(precision)[:-1]).sum())
 
 
+def first_come_hits(video: Proposals, iou: float) -> Flags:
+    """Return (P,), whether each proposal was the first free one of a true segment."""
+    possible = video.overlap > np.float32(iou)
+    taken = np.zeros(len(video.scores), dtype=bool)
+    for column in possible.T:
+        free = np.flatnonzero(column & ~taken)
+        taken[free[:1]] = True
+    return taken
+
+
 def best_match_precision(
     videos: Sequence[Proposals], ious: Sequence[float], merge_ties: bool
 ) -> dict[float, float]:
@@ -70,7 +73,7 @@ def best_match_precision(
     scores = np.concatenate([[], *(video.scores for video in videos)])
     if not segments or not len(scores):
         return dict.fromkeys(ious, 0.0 if segments else float("nan"))
-    hits = np.concatenate([_best_match(video, ious) for video in videos], axis=1)
+    hits = np.concatenate([best_match_hits(video, ious) for video in videos], axis=1)
     order = np.argsort(scores, kind="stable")[::-1]
     last = np.arange(len(scores))  # where the curve has its points
     if merge_ties:
@@ -83,7 +86,7 @@ def best_match_precision(
     return values
 
 
-def _best_match(video: Proposals, ious: Sequence[float]) -> Flags:
+def best_match_hits(video: Proposals, ious: Sequence[float]) -> Flags:
     """Return (I, P), whether each proposal found a true segment that none before had taken."""
     proposals, segments = video.overlap.shape
     hits = np.zeros((len(ious), proposals), dtype=bool)
@@ -108,14 +111,25 @@ def first_rows_recall(
     Several segments may share a proposal. `skip_silent` leaves out the videos without any.
     """
     return _mean_recall(
-        _found(video.overlap[:count], strict)
+        found_segments(video.overlap[:count], strict)
         for video in videos
         if len(video.scores) or not skip_silent
     )
 
 
 def shared_recall(videos: Sequence[Proposals], counts: Sequence[int]) -> dict[int, float]:
-    """Return AR@N of ActivityNet: N is the mean number of proposals, in shares of each video's."""
+    """Return AR@N of ActivityNet; `shared_rows` tells which proposals count."""
+    return {
+        count: _mean_recall(found_segments(overlap, strict=False) for overlap in kept)
+        for count, kept in shared_rows(videos, counts).items()
+    }
+
+
+def shared_rows(videos: Sequence[Proposals], counts: Sequence[int]) -> dict[int, list[Array]]:
+    """Return for each N the overlaps of the forged videos' proposals that count for AR@N.
+
+    N is the mean number of proposals, and each video has its share of its own.
+    """
     total = sum(len(video.scores) for video in videos)
     forged = [video for video in videos if video.segments]
     most = max(100, *counts)
@@ -126,15 +140,12 @@ def shared_recall(videos: Sequence[Proposals], counts: Sequence[int]) -> dict[in
         kept.append(video.overlap[best[: int(len(best) * ratio)]])
     scale = most * len(forged) / max(sum(len(overlap) for overlap in kept), 1)
     return {
-        count: _mean_recall(
-            _found(overlap[: int(len(overlap) * (count / most * scale))], strict=False)
-            for overlap in kept
-        )
+        count: [overlap[: int(len(overlap) * (count / most * scale))] for overlap in kept]
         for count in counts
     }
 
 
-def _found(overlap: Array, strict: bool) -> Flags:
+def found_segments(overlap: Array, strict: bool) -> Flags:
     """Return (10, G), whether one of the proposals of overlap (P, G) finds each segment."""
     ious = np.array(RECALL_IOUS, dtype=overlap.dtype)[:, None]
     best = overlap.max(axis=0, initial=0)

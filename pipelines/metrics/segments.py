@@ -8,13 +8,14 @@ second without what depends on the order of a file, and with the false alarms on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from extractors.errors import InputError
+from pipelines.metrics.segment_intervals import segment_intervals
 from pipelines.metrics.segment_matching import (
     RECALL_IOUS,
     Array,
@@ -59,6 +60,7 @@ class LocalizationResult:
     real_videos: int
     segments: int  # true ones
     proposals: int
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # 95 %, by key
 
     @property
     def mean_precision(self) -> float | None:
@@ -76,7 +78,7 @@ class LocalizationResult:
         precision = np.mean(list(self.average_precision.values()))
         return _number(float(precision + np.mean(list(self.average_recall.values()))) / 2)
 
-    def to_dict(self) -> dict[str, float | int | str | None]:
+    def to_dict(self) -> dict[str, Any]:
         """Return one flat row, as result files have it."""
         return {
             "protocol": self.protocol,
@@ -86,6 +88,7 @@ class LocalizationResult:
             "AP@0.5:0.95": self.mean_precision,
             "challenge_score": self.challenge_score,
             "false_per_minute": self.false_per_minute,
+            **{f"{name}_interval": list(bounds) for name, bounds in self.intervals.items()},
             "videos": self.videos,
             "real_videos": self.real_videos,
             "segments": self.segments,
@@ -104,6 +107,7 @@ def localization(
     alarm_score: float = 0.5,
     reported: Mapping[str, int] | None = None,
     fps: float = 1.0,
+    intervals: bool = False,
 ) -> LocalizationResult:
     """Return average precision and recall of the proposed segments.
 
@@ -129,6 +133,7 @@ def localization(
         reported: how many segments of each video were reported, where a system says so itself:
             then those of real videos are the false alarms.
         fps: predicted starts and ends are divided by it (25 for LAV-DF's frame numbers).
+        intervals: also bootstrap 95 % intervals over videos.
 
     Raises:
         InputError: a NaN, a wrong row, or videos that only one of the two files knows.
@@ -153,12 +158,15 @@ def localization(
         skip = protocol == "av1m"
         recall = {n: first_rows_recall(compared, n, strict=True, skip_silent=skip) for n in counts}
     real = {name: video for name, video in videos.items() if not video.segments}
+    alarms = _alarms(real, alarm_score, reported)
     return LocalizationResult(
-        protocol, precision, recall,
-        _false_per_minute(_alarms(real, alarm_score, reported), durations),
+        protocol, precision, recall, _false_per_minute(alarms, durations),
         videos=len(videos), real_videos=len(real),
         segments=sum(video.segments for video in compared),
         proposals=sum(len(video.scores) for video in compared),
+        intervals=segment_intervals(
+            videos, protocol, ious, counts, alarms, durations
+        ) if intervals else {},
     )  # fmt: skip
 
 
@@ -170,7 +178,10 @@ def _videos(
     unknown = [name for name in predictions if name not in truth]
     single = protocol in ("lavdf", "av1m")
     if missing and single:
-        raise InputError(f"{protocol} needs rows for every video, and has none for {missing[:3]}")
+        raise InputError(
+            f"{protocol} needs rows for every video, and has none for {missing[:3]}; an empty list "
+            "will do"
+        )
     if unknown and protocol == "avdetect":
         raise InputError(f"the predictions have {unknown[:3]}, which the truth does not know")
     videos = {}

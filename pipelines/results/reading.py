@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from extractors.errors import InputError
+from pipelines.storage.tables import OUR_NAMES, Columns, open_table
 from temporal.segment import MODALITIES
 
 Row = dict[str, Any]
@@ -28,18 +29,28 @@ KEPT = (
 )  # fmt: skip
 
 
-def is_results(path: Path) -> bool:
-    """Return whether a path is one that results lie in: .jsonl, .parquet or a scan's folder."""
+def is_results(path: Path, columns: Columns = OUR_NAMES) -> bool:
+    """Return whether clips were judged: .jsonl, .parquet, a scan's folder, a .csv of clip scores.
+
+    Raises:
+        InputError, OSError: see `open_table`.
+    """
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return "path" in open_table(path, columns).kinds
     return path.suffix in (".jsonl", ".parquet") or path.is_dir()
 
 
-def read_results(path: Path, timelines: bool = False) -> dict[str, Row]:
+def read_results(
+    path: Path, timelines: bool = False, columns: Columns = OUR_NAMES
+) -> dict[str, Row]:
     """Return results by the path that they name.
 
     Args:
-        path: JSON objects, one a line (.jsonl), a Parquet file, or the folder of `avdetect scan`.
+        path: JSON objects, one a line (.jsonl), a Parquet file, the folder of `avdetect scan`, or
+            a table (.csv, .tsv) of `path` and scores, of which `score` must be there.
         timelines: also keep each result's scores of every step, as an array (T, 3) float32 with
             NaN where a modality was not judged.
+        columns: what others' files call our columns.
 
     `seconds` is how long judging took, where the result tells; `candidates`, where it has any, are
     rows (score, start, end). Results without, as scans once kept, are told of in a warning.
@@ -50,7 +61,7 @@ def read_results(path: Path, timelines: bool = False) -> dict[str, Row]:
     """
     results: dict[str, Row] = {}
     models: dict[str, Row] = {}
-    for place, row in _rows(path, timelines):
+    for place, row in _rows(path, timelines, columns):
         if row["path"] in results:
             raise InputError(f"{place}: a second result for {Path(row['path']).name}")
         wrong = {n: row[n] for n in SCORES if not _probability(row.get(n))}
@@ -109,14 +120,17 @@ def results_of(paths: Sequence[Path], results: Mapping[str, Row]) -> dict[str, R
     return found
 
 
-def _rows(path: Path, timelines: bool) -> Iterator[tuple[str, Row]]:
+def _rows(path: Path, timelines: bool, columns: Columns) -> Iterator[tuple[str, Row]]:
     """Yield each result and where it stands."""
+    if path.suffix.lower() in (".csv", ".tsv"):
+        yield from _score_rows(path, columns)
+        return
     if path.suffix == ".jsonl":
-        yield from _lines(path, timelines)
+        yield from _lines(path, timelines, columns)
         return
     for part in [path] if path.is_file() else _parts(path):
         curves = _curves(part.parent.parent / "timelines" / part.name) if timelines else {}
-        for row in _parquet_rows(part, KEPT):
+        for row in _parquet_rows(part, KEPT, columns):
             found = row.pop("candidates", None)
             if found is not None:
                 row["candidates"] = segment_table(found)
@@ -125,22 +139,62 @@ def _rows(path: Path, timelines: bool) -> Iterator[tuple[str, Row]]:
             yield str(part), row
 
 
-def _lines(path: Path, timelines: bool) -> Iterator[tuple[str, Row]]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                result = json.loads(line)
-                row = {name: result[name] for name in KEPT if name in result}
-                Path(row["path"])
-                if "candidates" in result:
-                    row["candidates"] = segment_table(result["candidates"])
-                if timelines and result.get("timeline"):
-                    row["timeline"] = _curve(result["timeline"])
-            except (ValueError, TypeError, KeyError) as error:
-                raise InputError(f"{path}: line {number} is no result: {error!r}") from error
-            yield f"{path}: line {number}", row
+def _score_rows(path: Path, columns: Columns) -> Iterator[tuple[str, Row]]:
+    """Yield the scores of clips that a table lists; an empty cell is a clip without."""
+    table = open_table(path, columns)
+    table.need("path", "score")
+    scores = [name for name in SCORES if name in table.kinds]
+    for place, row in table.rows():
+        try:
+            yield (
+                place,
+                {
+                    "path": row["path"] or "",
+                    **{name: float(row[name]) if row[name] else None for name in scores},
+                },
+            )
+        except ValueError as error:
+            raise InputError(f"{place}: {error}") from error
+
+
+def _lines(path: Path, timelines: bool, columns: Columns) -> Iterator[tuple[str, Row]]:
+    for number, line in _text_lines(path):
+        try:
+            result = json.loads(line)
+            result |= {ours: result[name] for ours, name in columns.items() if name in result}
+            row = {name: result[name] for name in KEPT if name in result}
+            _check(row)
+            if "candidates" in result:
+                row["candidates"] = segment_table(result["candidates"])
+            if timelines and result.get("timeline"):
+                row["timeline"] = _curve(result["timeline"])
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"{path}: line {number} is no result: {error!r}") from error
+        yield f"{path}: line {number}", row
+
+
+def _text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield number and text of each line that has any."""
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield number, line
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is no text in UTF-8 ({error.reason})") from error
+
+
+def _check(row: Row) -> None:
+    """See that what is read of a result has the form that its names promise.
+
+    Raises:
+        TypeError, KeyError, ValueError: it has not.
+    """
+    Path(row["path"])
+    segment_table(row.get("segments"))
+    for name in ("media", "model", "elapsed"):
+        if not isinstance(row.get(name), Mapping | None):
+            raise TypeError(f"{name} is no object: {row[name]!r}")
 
 
 def segment_table(segments: Iterable[Mapping[str, Any]] | None) -> npt.NDArray[np.float64]:
@@ -158,17 +212,20 @@ def _parts(folder: Path) -> list[Path]:
     return sorted(sets[0].glob("part-*.parquet"))
 
 
-def _parquet_rows(part: Path, columns: Iterable[str]) -> Iterator[Row]:
+def _parquet_rows(part: Path, names: Iterable[str], columns: Columns = OUR_NAMES) -> Iterator[Row]:
     import pyarrow
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(part) as file:
-            there = [name for name in columns if name in file.schema_arrow.names]
+            found = file.schema_arrow.names
+            theirs = {n: columns[n] if columns.get(n) in found else n for n in names}
+            there = {ours: name for ours, name in theirs.items() if name in found}
             if "path" not in there:
-                raise InputError(f"{part}: has no column path")
-            for batch in file.iter_batches(batch_size=1024, columns=there):
-                yield from batch.to_pylist()
+                raise InputError(f"{part}: has no column 'path'; found {', '.join(found)}")
+            for batch in file.iter_batches(batch_size=1024, columns=list(there.values())):
+                for row in batch.to_pylist():
+                    yield {ours: row[name] for ours, name in there.items()}
     except pyarrow.ArrowException as error:
         raise InputError(f"{part}: not a Parquet file that can be read: {error}") from error
 

@@ -33,9 +33,9 @@ def read_proposals(path: Path) -> dict[str, Array]:
     """
     if is_results(path):
         return {name: proposal_table(row) for name, row in read_results(path).items()}
-    text = path.read_text(encoding="utf-8")
     found: dict[str, Array] = {}
     try:
+        text = path.read_text(encoding="utf-8")
         for name, rows in _members(text, "results"):
             if name in found:
                 raise InputError(f"a second entry for {name}")
@@ -109,7 +109,14 @@ def _proposal_table(rows: list[Any]) -> Array:
     flat = [[row["score"], *row["segment"]] if isinstance(row, dict) else row for row in rows]
     if any(len(row) != 3 for row in flat):
         raise InputError("expected rows (score, start, end)")
-    return np.array(flat, dtype=float).reshape(-1, 3)
+    table = np.array(flat, dtype=float).reshape(-1, 3)
+    wrong = (table[:, 2] < table[:, 1]) | (table[:, 0] < 0) | (table[:, 0] > 1)
+    if wrong.any():
+        raise InputError(
+            "expected rows (score, start, end) with a score from 0 to 1 and the end after the "
+            f"start, got {table[wrong][0].tolist()}; are the columns in another order?"
+        )
+    return table
 
 
 def proposal_table(result: Mapping[str, Any]) -> Array:
