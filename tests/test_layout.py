@@ -192,7 +192,7 @@ def file_of(module: str) -> Path | None:
 
 @cache
 def imported(path: Path) -> frozenset[str]:
-    """Return the dotted names that a file imports, at its top, within, or in a program."""
+    """Return the dotted names that a file imports, or has a program import."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

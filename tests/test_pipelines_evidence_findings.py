@@ -48,7 +48,9 @@ def test_only_reliable_measurements_that_fired_make_sentences() -> None:
 def test_every_number_of_a_sentence_is_a_number_of_the_evidence() -> None:
     rows = [finding("landmark_jitter", 9.0, 0), finding("flow_residual", 0.1, 3)]
     numbers = set(re.findall(r"\d+(?:\.\d+)?", json.dumps(rows)))
-    for sentence in sentences(rows):
+    said = sentences(rows)
+    assert len(said) == 2
+    for sentence in said:
         assert set(re.findall(r"\d+(?:\.\d+)?", sentence)) <= numbers
 
 
@@ -73,7 +75,9 @@ def test_measurements_of_another_track_neither_support_nor_contradict() -> None:
 
 
 def test_what_is_shipped_is_known_of_measurements_that_exist() -> None:
-    for name, row in known_ranges().items():
+    known = known_ranges()
+    assert known
+    for name, row in known.items():
         assert name in MEASURES
         assert row["low"] <= row["high"]
         assert row["auc_interval"][0] <= row["auc"] <= row["auc_interval"][1]

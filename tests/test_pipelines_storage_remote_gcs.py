@@ -55,7 +55,9 @@ def test_objects_are_found_at_all_depths():
 
 
 def test_what_is_listed_is_fetched(tmp_path: Path):
-    for uri in paths(BUCKET):
+    listed = paths(BUCKET)
+    assert len(listed) == 3
+    for uri in listed:
         with local_copy(uri, tmp_path, lambda _: None) as file:
             assert file.read_text() == uri.removeprefix(f"{BUCKET}/")
 
