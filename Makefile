@@ -45,7 +45,7 @@ test-extras:
 	AVDETECT_NEED_WORLD=1 $(PYTEST) -m world
 
 test-wheel: $(READY)
-	$(PYTEST) -m wheel
+	$(PYTEST) -m wheel tests/test_wheel.py
 
 fuzz: $(READY)
 	$(PYTEST) -m slow
