@@ -16,7 +16,6 @@ from extractors.media import STEP_RATE
 from pipelines.data.manifest import MARK, WHOLE, Spans, read_records
 from temporal.segment import MODALITIES
 
-OnStep = Callable[[int, int], None]
 OWN_SPLITS = {"test": "dev", "": "train"}  # of data sets, in the words of Sample.split
 
 

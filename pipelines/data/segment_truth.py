@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.metrics.segment_matching import Array
+from extractors.clip import Doubles
 
 
-def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Array], dict[str, float]]:
+def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Doubles], dict[str, float]]:
     """Return the forged seconds (start, end) by video, and the videos' durations where told.
 
     - a list of `{"file", "fake_periods" or "fake_segments", "duration"}`: LAV-DF,
@@ -30,7 +30,7 @@ def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Array], dict
     if path.suffix == ".txt":
         return dict(_forgerynet_lines(path, fps)), {}
     data = json.loads(path.read_text(encoding="utf-8"))
-    segments: dict[str, Array] = {}
+    segments: dict[str, Doubles] = {}
     lengths: dict[str, float] = {}
     try:
         for name, spans, length in _truth(data):
@@ -56,7 +56,7 @@ def _truth(data: Any) -> Iterator[tuple[str, Any, float | None]]:
             yield name, spans, entry.get("duration")
 
 
-def _forgerynet_lines(path: Path, fps: float) -> Iterator[tuple[str, Array]]:
+def _forgerynet_lines(path: Path, fps: float) -> Iterator[tuple[str, Doubles]]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
             continue

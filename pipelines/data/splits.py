@@ -11,7 +11,7 @@ import numpy as np
 
 from pipelines.data.manifest import Record
 
-Protocol = Literal["within", "cross-forgery", "cross-domain", "both"]
+SplitProtocol = Literal["within", "cross-forgery", "cross-domain", "both"]
 SPLIT_NAMES = ("train", "val", "test")
 
 
@@ -93,7 +93,7 @@ def _placed(
 
 
 def protocol_records(
-    records: Iterable[Record], protocol: Protocol, methods: Collection[str], domain: str
+    records: Iterable[Record], protocol: SplitProtocol, methods: Collection[str], domain: str
 ) -> list[Record]:
     """Return the train and test records of one of DF40's protocols (its sections 4.1 to 4.3).
 
@@ -109,8 +109,10 @@ def protocol_records(
     Raises:
         ValueError: the protocol is unknown, or it leaves training or test without both classes.
     """
-    if protocol not in get_args(Protocol):
-        raise ValueError(f"expected protocol {', '.join(get_args(Protocol))}, got {protocol!r}")
+    if protocol not in get_args(SplitProtocol):
+        raise ValueError(
+            f"expected protocol {', '.join(get_args(SplitProtocol))}, got {protocol!r}"
+        )
     same_method, same_domain = protocol in ("within", "cross-domain"), protocol in (
         "within", "cross-forgery",
     )  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipelines.data.samples import OnStep, Sample, Splits, read_forged, read_manifest, read_splits
+from pipelines.data.samples import Sample, Splits, read_forged, read_manifest, read_splits
 from pipelines.detection.session import DetectorSession, WeightsSpec
 from pipelines.evaluation.audit import audit
 from pipelines.evaluation.comparison import compare
@@ -20,6 +20,7 @@ from pipelines.evaluation.segments import segment_file_metrics, segment_metrics
 from pipelines.evaluation.tables import report, summary
 from pipelines.evaluation.timelines import aupimo_metrics
 from pipelines.metrics.security import great_score
+from pipelines.progress import OnStep
 from pipelines.results.reading import Row, is_results, models, read_results, results_of
 from pipelines.stress.probe import Probing, probe
 from pipelines.stress.sweep import Perturbing, chosen_clips, judge_perturbed, robustness, work_ahead

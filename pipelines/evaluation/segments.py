@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from extractors.clip import Doubles
 from pipelines.data.samples import Sample
 from pipelines.data.segment_truth import read_segments
-from pipelines.metrics.segment_matching import Array
-from pipelines.metrics.segments import Protocol, localization
+from pipelines.metrics.segments import SegmentProtocol, localization
 from pipelines.results.reading import segment_table
 from pipelines.results.segment_files import matched, proposal_table, read_proposals, read_reported
 from temporal.segment import MODALITIES
@@ -24,7 +24,8 @@ def segment_file_metrics(
     own = read_reported(predictions)
     reported = None if own is None else {n: len(r) for n, r in matched(own, segments).items()}
     found = localization(
-        rows, segments, cast("Protocol", protocol), durations=lengths or None, reported=reported,
+        rows, segments, cast("SegmentProtocol", protocol), durations=lengths or None,
+        reported=reported,
         fps=1.0 if fps is None or truth.suffix == ".txt" else fps,
     )  # fmt: skip
     return {"given": len(segments), "judged": len(set(rows) & set(segments)), **found.to_dict()}
@@ -42,7 +43,7 @@ def segment_metrics(
     known = [(s, spans) for s in samples if (spans := _spans(s)) is not None]
     judged = [(s, spans) for s, spans in known if _status(results, s) == "ok"]
     truth: dict[str, list[list[float]]] = {}
-    rows: dict[str, Array] = {}
+    rows: dict[str, Doubles] = {}
     reported: dict[str, int] = {}
     durations: dict[str, float] = {}
     for sample, spans in judged:
@@ -57,7 +58,7 @@ def segment_metrics(
         truth |= {name: [list(span) for span in spans] for name, spans in missed.items()}
         rows |= {name: segment_table(None) for name in missed}
     found = localization(
-        rows, truth, cast("Protocol", protocol), durations=durations, reported=reported
+        rows, truth, cast("SegmentProtocol", protocol), durations=durations, reported=reported
     )
     return {"given": len(known), "judged": len(judged), **found.to_dict()}
 

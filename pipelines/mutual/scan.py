@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 
 from pipelines.detection.starter import STARTER
 from pipelines.mutual.worker import (
+    ComparedModality,
     GroupScorer,
-    Modality,
     TokenJob,
     model_of,
     score_file,
@@ -53,7 +53,7 @@ Pools = Callable[[Load, dict[str, str]], Pool]
 class MutualConfig:
     """How a corpus is compared with itself."""
 
-    modality: Modality = "visual"
+    modality: ComparedModality = "visual"
     weights: Path = STARTER  # whose experts' tokens are compared
     workers: int | None = None  # None: as many as the cluster carries
     fresh: bool = False  # take all tokens anew
