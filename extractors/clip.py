@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ from extractors.errors import AvdetectError
 
 Array = npt.NDArray[np.float32]
 Frames = npt.NDArray[np.uint8]
+Doubles = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.floating[Any]]
 
 
 class MediaError(AvdetectError):

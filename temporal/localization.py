@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from extractors.clip import Doubles
 from extractors.media import STEP_RATE
-from temporal.proposals import Array, find_runs, score_spans, soft_nms
+from temporal.proposals import find_runs, score_spans, soft_nms
 from temporal.segment import MODALITIES, Segment
 
 
@@ -190,7 +191,7 @@ def decode_segments(
     return sorted(segments, key=lambda segment: -segment.score)
 
 
-def _best_proposals(probs: Tensor, reach: Tensor, config: LocalizationConfig) -> Array:
+def _best_proposals(probs: Tensor, reach: Tensor, config: LocalizationConfig) -> Doubles:
     """Return rows (modality, score, start, end) in steps: local maxima, the best of each second."""
     probs = probs.detach().nan_to_num(0).float()  # (T, K, 3)
     peaks = [
@@ -202,7 +203,7 @@ def _best_proposals(probs: Tensor, reach: Tensor, config: LocalizationConfig) ->
     left, right = reach.detach()[t, k, m].double().unbind(-1)
     middle = t.double() + 0.5
     rows = torch.stack([m.double(), probs[t, k, m].double(), middle - left, middle + right], dim=1)
-    found: Array = torch.cat([t.double()[:, None], rows], dim=1).cpu().numpy()  # the one transfer
+    found: Doubles = torch.cat([t.double()[:, None], rows], dim=1).cpu().numpy()  # the one transfer
     second = found[:, 0] // STEP_RATE + found[:, 1] * (len(probs) // STEP_RATE + 1)
     order = np.lexsort((-found[:, 2], second))
     second = second[order]

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from extractors.clip import Doubles
 
 
-def find_runs(curve: Array, thresholds: Iterable[float], gap: int) -> Array:
+def find_runs(curve: Doubles, thresholds: Iterable[float], gap: int) -> Doubles:
     """Return (R, 2) starts and ends in steps of where curve (T,) is above one of the thresholds.
 
     A median over five steps goes first, so that single steps neither make nor break a run; gaps of
@@ -30,7 +30,7 @@ def find_runs(curve: Array, thresholds: Iterable[float], gap: int) -> Array:
     return np.unique(np.concatenate(runs), axis=0)
 
 
-def _crossings(curve: Array, edges: NDArray[np.int64], threshold: float) -> Array:
+def _crossings(curve: Doubles, edges: NDArray[np.int64], threshold: float) -> Doubles:
     """Return where, within half a step of each edge, the curve crosses; the ends stay ends."""
     inner = edges.clip(1, max(1, len(curve) - 1))
     before, after = curve[inner - 1], curve[inner % len(curve)]
@@ -38,7 +38,7 @@ def _crossings(curve: Array, edges: NDArray[np.int64], threshold: float) -> Arra
     return edges + np.where((edges == 0) | (edges == len(curve)), 0, moved)
 
 
-def score_spans(spans: Array, proposed: Array, curve: Array, contrast: float) -> Array:
+def score_spans(spans: Doubles, proposed: Doubles, curve: Doubles, contrast: float) -> Doubles:
     """Return the scores (C,) of spans (C, 2) in steps, given the step scores curve (T,).
 
     That is the geometric mean of the proposal score (C,) and the mean step score inside; for a
@@ -50,9 +50,11 @@ def score_spans(spans: Array, proposed: Array, curve: Array, contrast: float) ->
     area = np.append(0.0, np.cumsum(curve))  # (T + 1,)
     start, end = spans.T
 
-    def mean(first: Array, last: Array) -> Array:  # of the step scores; 0 where there are no steps
+    def mean(
+        first: Doubles, last: Doubles
+    ) -> Doubles:  # of the step scores; 0 where there are no steps
         first, last = first.clip(0, steps), last.clip(0, steps)
-        total: Array = np.interp(last, grid, area) - np.interp(first, grid, area)
+        total: Doubles = np.interp(last, grid, area) - np.interp(first, grid, area)
         return total / np.maximum(last - first, 1e-9)
 
     inside = mean(start, end)
@@ -63,8 +65,8 @@ def score_spans(spans: Array, proposed: Array, curve: Array, contrast: float) ->
 
 
 def soft_nms(
-    spans: Array, scores: Array, sigma: float, min_score: float
-) -> tuple[NDArray[np.int64], Array]:
+    spans: Doubles, scores: Doubles, sigma: float, min_score: float
+) -> tuple[NDArray[np.int64], Doubles]:
     """Return the order in which candidates are chosen, and their scores at that time.
 
     Again and again the best candidate is chosen, and the scores of the others are multiplied by

@@ -16,8 +16,8 @@ from fusion.zoo.grounding import (
     contrastive,
     follow,
     known_loss,
-    moved,
     pristine,
+    with_sound_shifted,
 )
 from pipelines.metrics.classification import auc
 
@@ -71,7 +71,7 @@ def test_only_genuine_clips_that_are_known_to_be_in_sync_are_pairs() -> None:
 def test_moved_sound_leaves_the_picture_and_lies_at_least_the_least_move_away() -> None:
     steps = torch.arange(24.0)[None, :, None, None].expand(3, -1, 2, 4).clone()
     for _ in range(20):
-        made = moved(steps, [1])
+        made = with_sound_shifted(steps, [1])
         assert torch.equal(made[:, :, 0], steps[:, :, 0])
         shift = (made[:, 0, 1, 0] - 0) % 24
         assert bool(((shift >= LEAST_MOVE) & (shift <= 24 - LEAST_MOVE)).all())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.evidence.ranges import Clips, dubbed, sampled, table
+from pipelines.evidence.ranges import MeasuredClips, dubbed, sampled, table
 
 
 def syllables(steps: int, shift: int = 0) -> np.ndarray[Any, Any]:
@@ -29,7 +29,9 @@ def test_a_planted_difference_is_reliable_and_chance_is_not() -> None:
     random = np.random.default_rng(0)
     shift = {"flow_residual": -2.0, "depth_flicker": 0.0}
     fitted, held_out = (
-        Clips(drawn(random, 60), {"visual": drawn(random, count, shift), "audio": [], "sync": []})
+        MeasuredClips(
+            drawn(random, 60), {"visual": drawn(random, count, shift), "audio": [], "sync": []}
+        )
         for count in (60, 50)
     )
     rows = table(fitted, held_out)
@@ -44,7 +46,7 @@ def test_a_planted_difference_is_reliable_and_chance_is_not() -> None:
 def test_a_difference_that_turns_round_on_other_clips_is_worse_than_chance() -> None:
     random = np.random.default_rng(0)
     fitted, held_out = (
-        Clips(
+        MeasuredClips(
             drawn(random, 50),
             {"visual": drawn(random, 50, {"flow_residual": shift}), "audio": [], "sync": []},
         )
@@ -60,8 +62,8 @@ def test_ranges_come_of_the_fitted_clips_alone() -> None:
     near, far = drawn(random, 40), drawn(random, 40, {"flow_residual": 9.0, "depth_flicker": 9.0})
     fakes = {"visual": drawn(random, 40), "audio": [], "sync": []}
     first, second = (
-        table(Clips(near, fakes), Clips(near, fakes)),
-        table(Clips(near, fakes), Clips(far, fakes)),
+        table(MeasuredClips(near, fakes), MeasuredClips(near, fakes)),
+        table(MeasuredClips(near, fakes), MeasuredClips(far, fakes)),
     )
     for name in ("low", "high", "larger_in_fakes"):
         assert first["depth_flicker"][name] == second["depth_flicker"][name]
@@ -73,7 +75,7 @@ def test_chance_hardly_ever_passes_for_a_reliable_measurement() -> None:
     passed = 0
     for _ in range(40):
         fitted, held_out = (
-            Clips(drawn(random, 40), {"visual": drawn(random, 40), "audio": [], "sync": []})
+            MeasuredClips(drawn(random, 40), {"visual": drawn(random, 40), "audio": [], "sync": []})
             for _ in range(2)
         )
         passed += table(fitted, held_out)["flow_residual"]["auc_interval"][0] > 0.6

@@ -23,7 +23,7 @@ from pipelines.metrics.segment_matching import (
     overlaps,
     shared_recall,
 )
-from pipelines.metrics.segments import Protocol, localization
+from pipelines.metrics.segments import SegmentProtocol, localization
 
 IOUS = (0.5, 0.75)
 
@@ -91,8 +91,8 @@ def test_what_no_draw_defines_has_no_interval() -> None:
     assert bootstrap({"AP@0.5": nothing}, 3, draws=10) == {}
 
 
-@pytest.mark.parametrize("protocol", get_args(Protocol))
-def test_each_metric_of_a_protocol_lies_in_its_interval(protocol: Protocol) -> None:
+@pytest.mark.parametrize("protocol", get_args(SegmentProtocol))
+def test_each_metric_of_a_protocol_lies_in_its_interval(protocol: SegmentProtocol) -> None:
     rng = np.random.default_rng(1)
     truth = {f"{n}": [[1.0, 2.0]] if n % 2 else [] for n in range(40)}
     rows = {

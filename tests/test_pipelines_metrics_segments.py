@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipelines.metrics.segments import Protocol, Rows, localization
+from pipelines.metrics.segments import Rows, SegmentProtocol, localization
 
 Predictions = dict[str, Rows]
 
@@ -19,7 +19,7 @@ IOUS = (0.5, 0.75, 0.9, 0.95)
 
 
 def measure(
-    protocol: Protocol, predictions: Predictions, truth: Predictions = TRUTH
+    protocol: SegmentProtocol, predictions: Predictions, truth: Predictions = TRUTH
 ) -> tuple[list[float], list[float]]:
     """AP at four IoUs, and AR@1, 2, 5."""
     result = localization(predictions, truth, protocol, ious=IOUS, counts=(1, 2, 5))
@@ -57,7 +57,10 @@ def test_golden_vectors_of_the_fields_two_families(
     recall: list[float],
     recall_av1m: list[float] | None,
 ) -> None:
-    cases: list[tuple[Protocol, list[float]]] = [("lavdf", recall), ("av1m", recall_av1m or recall)]
+    cases: list[tuple[SegmentProtocol, list[float]]] = [
+        ("lavdf", recall),
+        ("av1m", recall_av1m or recall),
+    ]
     for protocol, expected in cases:
         measured = measure(protocol, predictions)
         assert measured[0] == pytest.approx(first_come)
@@ -204,7 +207,7 @@ def test_frame_numbers_are_divided_by_the_rate() -> None:
 
 def test_nothing_proposed_and_nothing_forged() -> None:
     silent: Predictions = {name: [] for name in TRUTH}
-    protocols: tuple[Protocol, ...] = ("avdetect", "lavdf", "activitynet")
+    protocols: tuple[SegmentProtocol, ...] = ("avdetect", "lavdf", "activitynet")
     for protocol in protocols:
         assert measure(protocol, silent) == ([0] * 4, [0] * 3)
     real: Predictions = {"a": [], "b": []}

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from extractors.clip import Doubles
 from pipelines.data.segment_truth import read_segments
-from pipelines.metrics.segment_matching import Array
 from pipelines.metrics.segments import localization
 from pipelines.results.segment_files import matched, read_proposals, read_reported
 
@@ -27,7 +27,7 @@ def write(path: Path, data: Any) -> Path:
     return path
 
 
-def plain(videos: dict[str, Array]) -> dict[str, list[list[float]]]:
+def plain(videos: dict[str, Doubles]) -> dict[str, list[list[float]]]:
     return {name: rows.tolist() for name, rows in videos.items()}
 
 

@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect
 
 from avdetect import __version__
 from avdetect.server.guard import Guard, is_loopback
-from avdetect.server.history import Job
+from avdetect.server.history import Upload
 from avdetect.server.queue import Judge, Queue
 from avdetect.server.schema import ALWAYS, CLIP, MISSING, REFUSED, Faults, in_json
 from extractors.media import MediaError, probe
@@ -99,7 +99,7 @@ def make_app(queue: Queue, limits: Limits, token: str | None) -> FastAPI:
 
 def _add_uploads(app: FastAPI, queue: Queue, limits: Limits) -> None:
     @app.post("/v1/jobs", status_code=202, openapi_extra=CLIP, responses=REFUSED)
-    async def add_job(request: Request, name: Name = "clip") -> Job:
+    async def add_job(request: Request, name: Name = "clip") -> Upload:
         """Take a clip and return its job at once."""
         return await _receive(request, name, queue, limits)
 
@@ -109,14 +109,14 @@ def _add_uploads(app: FastAPI, queue: Queue, limits: Limits) -> None:
     @app.post("/v1/detect", response_model=Result, openapi_extra=CLIP, responses=waited)
     async def detect(request: Request, name: Name = "clip") -> Response:
         """Take a clip, wait, and return its result: schema 1, as `avdetect detect --json`."""
-        job: Job | None = await _receive(request, name, queue, limits)
+        job: Upload | None = await _receive(request, name, queue, limits)
         while job is not None and job.state in ("queued", "judging"):
             await asyncio.sleep(0.1)
             job = queue.get(job.id)
         return _result(queue, job, 200 if job and job.state == "done" else 422)
 
 
-async def _receive(request: Request, name: str, queue: Queue, limits: Limits) -> Job:
+async def _receive(request: Request, name: str, queue: Queue, limits: Limits) -> Upload:
     """Return the job of the clip in a request's body; what is refused leaves nothing behind."""
     if request.headers.get("content-type", "").startswith("multipart/"):
         words = "send the clip as the body itself (curl --data-binary @CLIP), not in a form"
@@ -157,12 +157,12 @@ async def _stream(request: Request, path: Path, limits: Limits) -> None:
 
 def _add_history(app: FastAPI, queue: Queue) -> None:
     @app.get("/v1/jobs")
-    def list_jobs() -> list[Job]:
+    def list_jobs() -> list[Upload]:
         """Return all jobs, the newest first."""
         return queue.jobs()
 
     @app.get("/v1/jobs/{job_id}", responses=MISSING)
-    def get_job(job_id: Id) -> Job:
+    def get_job(job_id: Id) -> Upload:
         """Return what is known of a job."""
         return _job(queue, job_id)
 
@@ -187,14 +187,14 @@ def _add_history(app: FastAPI, queue: Queue) -> None:
         return FileResponse(page, media_type="text/html; charset=utf-8")
 
 
-def _job(queue: Queue, name: str) -> Job:
+def _job(queue: Queue, name: str) -> Upload:
     job = queue.get(name)
     if job is None:
         raise HTTPException(404, "there is no such job")
     return job
 
 
-def _result(queue: Queue, job: Job | None, status: int = 200) -> Response:
+def _result(queue: Queue, job: Upload | None, status: int = 200) -> Response:
     """Return the result of a job as it lies on disk."""
     path = None if job is None else queue.folder / job.id / "result.json"
     try:

@@ -2,7 +2,7 @@
 
     history/.lock           held by the one server that works here
     history/<id>/upload     what was sent, removed once it is judged
-    history/<id>/job.json   `Job`; a folder without it is half an upload
+    history/<id>/job.json   `Upload`; a folder without it is half an upload
     history/<id>/result.json, page.html
 
 No name that a user sent is ever a path: ids are random, and files have the names above.
@@ -24,7 +24,7 @@ State = Literal["queued", "judging", "done", "failed"]
 
 
 @dataclass(frozen=True)
-class Job:
+class Upload:
     """What is known of one upload."""
 
     id: str  # 32 hexadecimal digits
@@ -39,20 +39,20 @@ class Job:
     error: str | None = None  # one sentence
 
 
-def read_jobs(folder: Path) -> list[Job]:
+def read_jobs(folder: Path) -> list[Upload]:
     """Return the jobs that an earlier server left in a history; half uploads are removed."""
     jobs = []
     for place in folder.iterdir():
         if not re.fullmatch("[0-9a-f]{32}", place.name):
             continue
         try:
-            jobs.append(Job(**json.loads((place / "job.json").read_text("utf-8"))))
+            jobs.append(Upload(**json.loads((place / "job.json").read_text("utf-8"))))
         except (OSError, ValueError, TypeError):
             shutil.rmtree(place, ignore_errors=True)
     return jobs
 
 
-def write_job(folder: Path, job: Job) -> None:
+def write_job(folder: Path, job: Upload) -> None:
     """Write a job down, whole or not at all."""
     write_json(folder / job.id / "job.json", asdict(job))
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock, Thread
 
-from avdetect.server.history import Job, read_jobs, shown_name, write_job, write_json
+from avdetect.server.history import Upload, read_jobs, shown_name, write_job, write_json
 from extractors.errors import AvdetectError
 from extractors.media import MediaError
 from pipelines.detection.result import Failure, Result
@@ -60,7 +60,7 @@ class Queue:
         if hold(folder / ".lock") is None:  # held until this process ends
             raise QueueError(f"{folder}: another server keeps its history there")
         self._guard = Lock()
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, Upload] = {}
         self._arriving: set[str] = set()  # ids of uploads under way
         self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._recover()
@@ -69,12 +69,12 @@ class Queue:
         """Begin to judge."""
         Thread(target=self._work, name="judge", daemon=True).start()
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[Upload]:
         """Return all jobs, the newest first."""
         with self._guard:
             return sorted(self._jobs.values(), key=lambda job: job.received, reverse=True)
 
-    def get(self, name: str) -> Job | None:
+    def get(self, name: str) -> Upload | None:
         """Return the job of an id, None where there is none."""
         with self._guard:
             return self._jobs.get(name)
@@ -108,22 +108,22 @@ class Queue:
             if folder.name not in self._jobs:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def add(self, folder: Path, name: str) -> Job:
+    def add(self, folder: Path, name: str) -> Upload:
         """Return the job of an upload that lies whole in a folder of `reserve`."""
         size = (folder / "upload").stat().st_size
         received = datetime.now(UTC).isoformat(timespec="microseconds")
-        job = Job(folder.name, shown_name(name), size, received)
+        job = Upload(folder.name, shown_name(name), size, received)
         self._keep(job)
         self._waiting.put(job.id)
         return job
 
-    def remove(self, job: Job) -> None:
+    def remove(self, job: Upload) -> None:
         """Delete everything about a job; one that is being judged stops at its next chunk."""
         with self._guard:
             self._jobs.pop(job.id, None)
             shutil.rmtree(self.folder / job.id, ignore_errors=True)
 
-    def _keep(self, job: Job) -> None:
+    def _keep(self, job: Upload) -> None:
         """Write a job down, whole or not at all."""
         with self._guard:
             write_job(self.folder, job)
@@ -166,7 +166,7 @@ class Queue:
             if job.state in ("done", "failed") and age > self._keep_for:
                 self.remove(job)
 
-    def _give_up(self, job: Job, error: Exception) -> None:
+    def _give_up(self, job: Upload, error: Exception) -> None:
         """Tell of a clip whose result could not be written; leave nothing of a deleted one."""
         with self._guard:
             if job.id in self._jobs:
@@ -177,7 +177,7 @@ class Queue:
             else:  # its page may have been written after the folder was gone
                 shutil.rmtree(self.folder / job.id, ignore_errors=True)
 
-    def _take(self, job: Job) -> None:
+    def _take(self, job: Upload) -> None:
         """Judge one clip; whatever it does, the next one gets its turn."""
         job = replace(job, state="judging", tries=job.tries + 1)
         self._keep(job)
@@ -197,7 +197,7 @@ class Queue:
             result = error_dict(job.name, RuntimeError(words))
         self._finish(job, result)
 
-    def _watch(self, job: Job) -> OnStep:
+    def _watch(self, job: Upload) -> OnStep:
         """Return what is told each step: it shows progress, and ends what is to be ended."""
         end = time.monotonic() + self._seconds
 
@@ -213,7 +213,7 @@ class Queue:
 
         return on_step
 
-    def _finish(self, job: Job, result: Result | Failure) -> None:
+    def _finish(self, job: Upload, result: Result | Failure) -> None:
         """Keep a result; the clip itself is no longer needed."""
         if self.get(job.id) is None:
             raise RemovedError(job.id)

@@ -118,7 +118,7 @@ class GroundedFusion(nn.Module):
         logits = self.match(_mean(fused, mask))[:, 0]
         worst = targets.amax(dim=(1, 2))
         if paired.any() and tokens.shape[1] > 2 * LEAST_MOVE:
-            again = self.fused(moved(tokens[paired], self.audio), mask[paired])
+            again = self.fused(with_sound_shifted(tokens[paired], self.audio), mask[paired])
             logits = torch.cat([logits, self.match(_mean(again, mask[paired]))[:, 0]])
             worst = torch.cat([worst, torch.ones_like(worst[paired])])
         return known_loss(logits, worst, torch.ones_like(worst))
@@ -129,7 +129,7 @@ def pristine(targets: Tensor) -> Tensor:
     return (targets != 1).all(dim=2).all(dim=1) & (targets == 0).any(dim=1).all(dim=1)
 
 
-def moved(tokens: Tensor, audio: Sequence[int]) -> Tensor:
+def with_sound_shifted(tokens: Tensor, audio: Sequence[int]) -> Tensor:
     """Return tokens (B, L, S, D) whose sound comes from other steps: what runs out, begins anew."""
     length = tokens.shape[1]
     made = tokens.clone()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,8 +22,9 @@ from extractors.stream_extractor import StreamExtractor
 from fusion.heads.closed import FamilyHead, LaunderingHead, TypeHead, mean_proxy
 from pipelines.config import ConfigError
 from pipelines.detection.decide import JudgeConfig
+from pipelines.progress import OnStep
 from pipelines.storage.weights import load_weights, save_weights
-from pipelines.train.clips import opening
+from pipelines.train.clips import main_face_of_opening
 from pipelines.zoo.head_clips import (
     OPENING,
     PRECISION,
@@ -33,14 +34,13 @@ from pipelines.zoo.head_clips import (
     vector_of,
 )
 from pipelines.zoo.heads import load_head
-from pipelines.zoo.part_clips import said_of
+from pipelines.zoo.part_clips import expert_outputs
 from pipelines.zoo.parts import SHIPPED
 
 FORMAT = "avdetect generators 1"
 TRACKS = ("visual", "audio")
 ORIGINS = ("real", "laundered", "synthetic")
 HeadKind = TypeVar("HeadKind", TypeHead, FamilyHead, LaunderingHead)
-OnStep = Callable[[int, int], None]
 
 
 class RegisterError(AvdetectError, ValueError):
@@ -100,10 +100,10 @@ class Attribution:
         Raises:
             MediaError: the file cannot be decoded, or there is neither a face nor sound.
         """
-        clip = opening(path, self.extractor, JudgeConfig().min_face)
+        clip = main_face_of_opening(path, self.extractor, JudgeConfig().min_face)
         if clip is None:
             raise MediaError(f"{path}: has neither a usable face nor sound")
-        return said_of(self.detector, clip, OPENING, PRECISION)
+        return expert_outputs(self.detector, clip, OPENING, PRECISION)
 
     @torch.inference_mode()
     def attribute(self, path: Path) -> Attributed:

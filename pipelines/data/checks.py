@@ -12,7 +12,7 @@ from extractors.media import MediaError, probe
 from pipelines.data.layouts.df40 import PICTURES
 from pipelines.data.layouts.reading import media_below
 from pipelines.data.manifest import WHOLE, Record
-from pipelines.data.samples import OnStep
+from pipelines.progress import OnStep
 
 EXAMPLES = 5  # of each kind of trouble are named
 ROUNDING = 0.1  # seconds that a segment may end after its clip

@@ -25,7 +25,6 @@ from pipelines.data.manifest import (
 from pipelines.storage.tables import OUR_NAMES, Columns, open_table
 from temporal.segment import MODALITIES
 
-OnStep = Callable[[int, int], None]
 GENERATED = ("none", "video", "audio", "both")  # words of the column `modality`
 OWN_SPLITS = {"test": "dev", "": "train"}  # of data sets, in the words of Sample.split
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from extractors.clip import Doubles
 from extractors.errors import InputError
 from pipelines.data.layouts.reading import json_of, lines_of
-from pipelines.metrics.segment_matching import Array
 
 
-def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Array], dict[str, float]]:
+def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Doubles], dict[str, float]]:
     """Return the forged seconds (start, end) by video, and the videos' durations where told.
 
     - a list of `{"file", "fake_periods" or "fake_segments", "duration"}`: LAV-DF,
@@ -31,7 +31,7 @@ def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Array], dict
     if path.suffix == ".txt":
         return dict(_forgerynet_lines(path, fps)), {}
     data = json_of(path)
-    segments: dict[str, Array] = {}
+    segments: dict[str, Doubles] = {}
     lengths: dict[str, float] = {}
     try:
         for name, spans, length in _truth(data):
@@ -59,7 +59,7 @@ def _truth(data: Any) -> Iterator[tuple[str, Any, float | None]]:
             yield name, spans, entry.get("duration")
 
 
-def _forgerynet_lines(path: Path, fps: float) -> Iterator[tuple[str, Array]]:
+def _forgerynet_lines(path: Path, fps: float) -> Iterator[tuple[str, Doubles]]:
     for number, words in lines_of(path):
         try:
             count, name, *numbers = words

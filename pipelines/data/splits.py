@@ -12,7 +12,7 @@ import numpy as np
 from extractors.errors import InputError
 from pipelines.data.manifest import Record
 
-Protocol = Literal["within", "cross-forgery", "cross-domain", "both"]
+SplitProtocol = Literal["within", "cross-forgery", "cross-domain", "both"]
 SPLIT_NAMES = ("train", "val", "test")
 
 
@@ -94,7 +94,7 @@ def _placed(
 
 
 def protocol_records(
-    records: Iterable[Record], protocol: Protocol, methods: Collection[str], domain: str
+    records: Iterable[Record], protocol: SplitProtocol, methods: Collection[str], domain: str
 ) -> list[Record]:
     """Return the train and test records of one of DF40's protocols (its sections 4.1 to 4.3).
 
@@ -110,8 +110,10 @@ def protocol_records(
     Raises:
         InputError: the protocol is unknown, or it leaves training or test without both classes.
     """
-    if protocol not in get_args(Protocol):
-        raise InputError(f"expected protocol {', '.join(get_args(Protocol))}, got {protocol!r}")
+    if protocol not in get_args(SplitProtocol):
+        raise InputError(
+            f"expected protocol {', '.join(get_args(SplitProtocol))}, got {protocol!r}"
+        )
     same_method, same_domain = protocol in ("within", "cross-domain"), protocol in (
         "within", "cross-forgery",
     )  # fmt: skip

@@ -17,7 +17,7 @@ from extractors.faces import FaceConfig
 from extractors.media import Clip, file_sha256, read_chunks
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import VERSION, StreamConfig, Streams, load_streams, save_streams
-from pipelines.data.samples import OnStep
+from pipelines.progress import OnStep
 from pipelines.storage.files import write_by
 
 

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from extractors.clip import Doubles
 from extractors.errors import InputError
 from extractors.media import Clip, MediaError, open_media
-from pipelines.data.samples import OnStep, Sample
-from pipelines.metrics.classification import Array, auc, bootstrap_interval
+from pipelines.data.samples import Sample
+from pipelines.metrics.classification import auc, bootstrap_interval
+from pipelines.progress import OnStep
 
 Statistics = Mapping[str, float | str]
 SUSPICIOUS = 0.6  # the audit's AUC from which on a result is to be read with care
@@ -119,7 +121,7 @@ def _model() -> Any:  # scikit-learn has no types
     return make_pipeline(DictVectorizer(sparse=False), StandardScaler(), regression)
 
 
-def _cross_validated(rows: list[Statistics], labels: Array, groups: list[str]) -> Array:
+def _cross_validated(rows: list[Statistics], labels: Doubles, groups: list[str]) -> Doubles:
     """Return P(fake) of each clip by a regression that saw no clip of its person."""
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -132,7 +134,7 @@ def _cross_validated(rows: list[Statistics], labels: Array, groups: list[str]) -
     return values
 
 
-def _strongest(rows: list[Statistics], labels: Array, count: int = 3) -> list[str]:
+def _strongest(rows: list[Statistics], labels: Doubles, count: int = 3) -> list[str]:
     """Return the statistics with the largest weights, the largest first."""
     model = _model().fit(rows, labels)
     weights = np.abs(model[-1].coef_[0])
@@ -140,7 +142,7 @@ def _strongest(rows: list[Statistics], labels: Array, count: int = 3) -> list[st
     return [str(names[i]) for i in np.argsort(-weights, kind="stable")[:count]]
 
 
-def _rated(name: str, labels: Array, values: Array) -> dict[str, Any]:
+def _rated(name: str, labels: Doubles, values: Doubles) -> dict[str, Any]:
     interval = bootstrap_interval(auc, labels, values)
     return {name: auc(labels, values), f"{name}_interval": interval}
 

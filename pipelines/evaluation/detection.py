@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from extractors.clip import Doubles
 from pipelines.data.samples import Sample, truths
 from pipelines.metrics.classification import (
     FAILED,
-    Array,
     Metric,
     auc,
     average_precision,
@@ -96,7 +96,7 @@ def _score_metrics(
     return row | _generators(labels, values, methods)
 
 
-def _qualities(labels: Array, values: Array, levels: Strings) -> dict[str, dict[str, Any]]:
+def _qualities(labels: Doubles, values: Doubles, levels: Strings) -> dict[str, dict[str, Any]]:
     """Return the AUC of each quality level (compression or codec), its own real clips and fakes."""
     rows: dict[str, dict[str, Any]] = {}
     for level in filter(None, map(str, np.unique(levels))):
@@ -108,7 +108,7 @@ def _qualities(labels: Array, values: Array, levels: Strings) -> dict[str, dict[
     return rows
 
 
-def _generators(labels: Array, values: Array, methods: Strings) -> dict[str, Any]:
+def _generators(labels: Doubles, values: Doubles, methods: Strings) -> dict[str, Any]:
     """Return the AUC of each generator's fakes against all real clips, the worst first.
 
     `generators_auc` is their mean, each counting the same, and `worst_generator` the first.
@@ -131,7 +131,9 @@ def _generators(labels: Array, values: Array, methods: Strings) -> dict[str, Any
     return found
 
 
-def _mean_interval(real: Array, fakes: Sequence[Array], draws: int = 1000) -> tuple[float, float]:
+def _mean_interval(
+    real: Doubles, fakes: Sequence[Doubles], draws: int = 1000
+) -> tuple[float, float]:
     """Return the 95 % interval of the mean AUC over generators, over clips drawn of each."""
     generator = np.random.default_rng(0)
     means = []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from extractors.errors import InputError
-from pipelines.data.samples import OnStep, Sample, read_manifest, read_splits
+from pipelines.data.samples import Sample, read_manifest, read_splits
 from pipelines.data.truth import read_truth
 from pipelines.detection.session import DetectorSession, WeightsSpec
 from pipelines.evaluation.audit import audit
@@ -27,6 +27,7 @@ from pipelines.evaluation.segments import (
 from pipelines.evaluation.tables import report, summary
 from pipelines.evaluation.timelines import aupimo_metrics
 from pipelines.metrics.security import great_score
+from pipelines.progress import OnStep
 from pipelines.results.reading import Row, is_results, models, read_results, results_of
 from pipelines.storage.tables import TABLES, Columns
 from pipelines.stress.probe import Probing, probe

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from extractors.clip import Doubles
 from pipelines.data.manifest import GROUPS
 from pipelines.data.samples import Sample
-from pipelines.metrics.classification import Array, auc, expected_calibration_error, nll
+from pipelines.metrics.classification import auc, expected_calibration_error, nll
 from pipelines.metrics.person_bootstrap import DRAWS, auc_draws, gap_draws, interval, person_draws
 
 FEWEST = 30  # persons of a group below which its rates are told but not compared
@@ -25,13 +26,13 @@ UNKNOWN = "unknown"
 REAL, ALARMS, FAKE, HITS = range(4)  # columns of the counts
 
 
-def _share(part: Array, of: Array) -> Array:
+def _share(part: Doubles, of: Doubles) -> Doubles:
     """Return quotients, NaN where there is nothing to take a part of."""
     return np.divide(part, of, out=np.full(of.shape, np.nan), where=of > 0)
 
 
 # of counts (..., 4), and whether a high one is bad; parity: the share that is called fake
-RATES: dict[str, tuple[Callable[[Array], Array], bool]] = {
+RATES: dict[str, tuple[Callable[[Doubles], Doubles], bool]] = {
     "fpr": (lambda c: _share(c[..., ALARMS], c[..., REAL]), True),
     "tpr": (lambda c: _share(c[..., HITS], c[..., FAKE]), False),
     "accuracy": (lambda c: _share(c[..., REAL] - c[..., ALARMS] + c[..., HITS],
@@ -41,16 +42,16 @@ RATES: dict[str, tuple[Callable[[Array], Array], bool]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Clips:
+class FairnessClips:
     """Scored clips of one attribute: everything that a group's rates are counted from."""
 
-    fake: Array  # (N,) 0 or 1
-    score: Array  # (N,)
+    fake: Doubles  # (N,) 0 or 1
+    score: Doubles  # (N,)
     person: NDArray[np.intp]  # (N,) from 0 on
     group: NDArray[np.intp]  # (N,) index into `names`
     names: list[str]
 
-    def counts(self, threshold: float, group: NDArray[np.intp] | None = None) -> Array:
+    def counts(self, threshold: float, group: NDArray[np.intp] | None = None) -> Doubles:
         """Return real clips, false alarms, fakes and hits (P, G, 4) by person and group."""
         flagged = self.score >= threshold
         columns = [self.fake == 0, (self.fake == 0) & flagged, self.fake == 1]
@@ -100,20 +101,20 @@ def fairness(
     return found
 
 
-def _clips(scored: Sequence[tuple[Sample, float]], attributes: tuple[str, ...]) -> Clips:
+def _clips(scored: Sequence[tuple[Sample, float]], attributes: tuple[str, ...]) -> FairnessClips:
     words = [
         " × ".join(dict(sample.groups).get(name, UNKNOWN) for name in attributes)
         for sample, _ in scored
     ]
     names, group = np.unique(words, return_inverse=True)
     _, person = np.unique([s.person or str(s.path) for s, _ in scored], return_inverse=True)
-    return Clips(
+    return FairnessClips(
         np.array([float(sample.fake) for sample, _ in scored]),
         np.array([score for _, score in scored]), person, group, names.tolist(),
     )  # fmt: skip
 
 
-def _attribute(clips: Clips, threshold: float, fewest: int) -> dict[str, Any]:
+def _attribute(clips: FairnessClips, threshold: float, fewest: int) -> dict[str, Any]:
     counts = clips.counts(threshold)
     groups = _groups(clips, counts, fewest)
     row: dict[str, Any] = {"groups": groups}
@@ -122,7 +123,7 @@ def _attribute(clips: Clips, threshold: float, fewest: int) -> dict[str, Any]:
         return row | {"note": f"fewer than two groups of {fewest} persons or more"}
     drawn = person_draws(counts[:, compared])
     total = counts[:, compared].sum(axis=0)  # (G, 4)
-    gaps: dict[str, Array] = {}  # (DRAWS,) of each that is known
+    gaps: dict[str, Doubles] = {}  # (DRAWS,) of each that is known
     for name, (rates_of, worst_is_high) in RATES.items():
         values, draws = rates_of(total), rates_of(drawn)  # (G,), (DRAWS, G)
         if np.isnan(values).any():
@@ -146,7 +147,7 @@ def _attribute(clips: Clips, threshold: float, fewest: int) -> dict[str, Any]:
     return row | {f"{name}_gap_interval": interval(draws) for name, draws in gaps.items()}
 
 
-def _groups(clips: Clips, counts: Array, fewest: int) -> dict[str, dict[str, Any]]:
+def _groups(clips: FairnessClips, counts: Doubles, fewest: int) -> dict[str, dict[str, Any]]:
     """Return persons, clips and rates of each group; intervals are drawn over its persons."""
     table = {}
     for index, name in enumerate(clips.names):
@@ -171,11 +172,13 @@ def _groups(clips: Clips, counts: Array, fewest: int) -> dict[str, dict[str, Any
     return table
 
 
-def _areas(clips: Clips, groups: Sequence[int]) -> Array:
+def _areas(clips: FairnessClips, groups: Sequence[int]) -> Doubles:
     return auc_draws(clips.fake, clips.score, clips.person, clips.group, groups)
 
 
-def _permutation_p(clips: Clips, threshold: float, compared: Sequence[int], gap: float) -> float:
+def _permutation_p(
+    clips: FairnessClips, threshold: float, compared: Sequence[int], gap: float
+) -> float:
     """Return how often groups dealt out by chance have as wide a gap of false positive rates.
 
     Persons who are in one group each swap groups as a whole; where a person is in several, such
@@ -216,7 +219,7 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _from_overall(total: Array, of: int, hit: int) -> float:
+def _from_overall(total: Doubles, of: int, hit: int) -> float:
     """Return the sum over groups of |rate of the group - rate of all|: F_FPR for false alarms."""
     overall = total[:, hit].sum() / total[:, of].sum()
     return float(np.abs(total[:, hit] / total[:, of] - overall).sum())

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from extractors.clip import Doubles
 from extractors.errors import InputError
 from pipelines.data.samples import Sample
-from pipelines.metrics.classification import Array, auc, average_precision, balanced_accuracy, eer
+from pipelines.metrics.classification import auc, average_precision, balanced_accuracy, eer
 from pipelines.results.reading import Row, results_of
 from pipelines.storage.media_files import SUFFIXES
 from pipelines.storage.tables import OUR_NAMES, Columns, open_table
@@ -26,7 +27,7 @@ SAMPLED = 15  # frames of a video that GenConViT asks for
 LAYOUT = {"frames", "videos"}  # folders in which DeepfakeBench and the data sets differ
 
 
-def _logits(scores: Array) -> Array:
+def _logits(scores: Doubles) -> Doubles:
     probability = scores.clip(FLOOR, 1 - FLOOR)
     return np.log(probability) - np.log1p(-probability)
 
@@ -35,20 +36,20 @@ def _probability(logit: float) -> float:
     return float(1 / (1 + np.exp(-logit)))
 
 
-def _mean_of_clips(scores: Array) -> float:
+def _mean_of_clips(scores: Doubles) -> float:
     whole = min(len(scores), MOST) // CLIP * CLIP
     return _probability(float(_logits(scores[: whole or None]).mean()))
 
 
-def _log_sum(scores: Array) -> float:
+def _log_sum(scores: Doubles) -> float:
     return _probability(float(np.logaddexp.reduce(_logits(scores))))
 
 
-def _mean_of_samples(scores: Array) -> float:
+def _mean_of_samples(scores: Doubles) -> float:
     return float(scores[:: max(1, len(scores) // SAMPLED)].mean())
 
 
-POOLS: dict[str, Callable[[Array], float]] = {  # P(fake) of frames (F,), in order -> of a video
+POOLS: dict[str, Callable[[Doubles], float]] = {  # P(fake) of frames (F,), in order -> of a video
     "deepfakebench": lambda scores: float(scores.mean()),
     "lipforensics": _mean_of_clips,
     "av1m": lambda scores: float(scores.max()),
@@ -57,7 +58,7 @@ POOLS: dict[str, Callable[[Array], float]] = {  # P(fake) of frames (F,), in ord
 }
 
 
-def pooled(scores: Array, rule: str) -> float:
+def pooled(scores: Doubles, rule: str) -> float:
     """Return P(fake) of a video by the P(fake) of its frames (F,), one or more, in their order.
 
     - "deepfakebench": the mean.
@@ -76,7 +77,7 @@ def pooled(scores: Array, rule: str) -> float:
     return POOLS[rule](scores)
 
 
-def read_frame_scores(path: Path, columns: Columns = OUR_NAMES) -> dict[str, Array]:
+def read_frame_scores(path: Path, columns: Columns = OUR_NAMES) -> dict[str, Doubles]:
     """Return P(fake) of the frames (F,) of each video, in the file's order.
 
     The file has a row a frame: `score`, and `video`, or `frame`, the path of a picture in a
@@ -116,7 +117,7 @@ def _checked(word: str | None, place: str) -> float:
     return score
 
 
-def frames_of(samples: Sequence[Sample], frames: Mapping[str, Array]) -> dict[str, Array]:
+def frames_of(samples: Sequence[Sample], frames: Mapping[str, Doubles]) -> dict[str, Doubles]:
     """Return the frames of each video of the truth by its path; names need no suffix."""
     bare = {_bare(sample.path): str(sample.path) for sample in samples}
     rows: dict[str, Row] = {}
@@ -133,7 +134,7 @@ def _bare(path: PurePath) -> PurePath:
     return Path(*(part for part in short.parts if part not in LAYOUT))
 
 
-def pooled_results(frames: Mapping[str, Array], rule: str) -> dict[str, Row]:
+def pooled_results(frames: Mapping[str, Doubles], rule: str) -> dict[str, Row]:
     """Return a result by path as evaluation takes them: of the picture, without segments."""
     return {
         path: {"path": path, "status": "frames", "score": score, "visual_score": score}
@@ -143,7 +144,7 @@ def pooled_results(frames: Mapping[str, Array], rule: str) -> dict[str, Row]:
 
 
 def frame_metrics(
-    samples: Sequence[Sample], frames: Mapping[str, Array], rule: str
+    samples: Sequence[Sample], frames: Mapping[str, Doubles], rule: str
 ) -> dict[str, Any]:
     """Return metrics over frames, each with its video's label, and the AUC of each rule.
 

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import numpy as np
 
+from extractors.clip import Doubles
 from extractors.errors import InputError
 from pipelines.data.samples import Sample
 from pipelines.data.segment_truth import read_segments
 from pipelines.data.truth import read_truth
-from pipelines.metrics.segment_matching import Array
-from pipelines.metrics.segments import Protocol, localization
+from pipelines.metrics.segments import SegmentProtocol, localization
 from pipelines.results.reading import segment_table, without_candidates
 from pipelines.results.segment_files import matched, proposal_table, read_proposals, read_reported
 from pipelines.storage.tables import OUR_NAMES, Columns
@@ -57,7 +57,7 @@ def segment_file_metrics(
     _check_unit(predictions, rows, lengths, rate)
     try:
         found = localization(
-            rows, segments, cast("Protocol", protocol), durations=lengths or None,
+            rows, segments, cast("SegmentProtocol", protocol), durations=lengths or None,
             reported=reported, fps=rate, intervals=intervals,
         )  # fmt: skip
     except InputError as error:
@@ -67,7 +67,7 @@ def segment_file_metrics(
 
 def _true_segments(
     truth: Path, fps: float, splits: Path | None, columns: Columns
-) -> tuple[dict[str, Array], dict[str, float]]:
+) -> tuple[dict[str, Doubles], dict[str, float]]:
     """Return the forged seconds by video, as the truth names it, and durations where it has any."""
     if truth.suffix.lower() in (".json", ".txt"):
         return read_segments(truth, fps)
@@ -118,7 +118,7 @@ def check_names(
 
 
 def _check_unit(
-    predictions: Path, rows: Mapping[str, Array], lengths: Mapping[str, float], fps: float
+    predictions: Path, rows: Mapping[str, Doubles], lengths: Mapping[str, float], fps: float
 ) -> None:
     """See that proposals are in the unit that they are taken for, as far as durations tell.
 
@@ -159,7 +159,7 @@ def segment_metrics(
     known = [(s, spans) for s in samples if (spans := _spans(s)) is not None]
     judged = [(s, spans) for s, spans in known if _is_judged(results.get(str(s.path), {}))]
     truth: dict[str, list[list[float]]] = {}
-    rows: dict[str, Array] = {}
+    rows: dict[str, Doubles] = {}
     reported: dict[str, int] = {}
     durations: dict[str, float] = {}
     for sample, spans in judged:
@@ -174,7 +174,7 @@ def segment_metrics(
         truth |= {name: [list(span) for span in spans] for name, spans in missed.items()}
         rows |= {name: segment_table(None) for name in missed}
     found = localization(
-        rows, truth, cast("Protocol", protocol), durations=durations, reported=reported,
+        rows, truth, cast("SegmentProtocol", protocol), durations=durations, reported=reported,
         intervals=True,
     )  # fmt: skip
     row = {"given": len(known), "judged": len(judged), **found.to_dict()}

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from extractors.clip import Doubles
 from pipelines.data.samples import Sample
 from pipelines.metrics.aupimo import BOUNDS, FEW_POINTS, TooFewStepsError, temporal_aupimo
-from pipelines.metrics.classification import Array
 from temporal.segment import MODALITIES
 
 
@@ -24,8 +24,8 @@ def aupimo_metrics(
     """
     found: dict[str, Any] = {"bounds": list(bounds)}
     for column, name in enumerate(("any", *MODALITIES)):
-        real: list[Array] = []
-        forged: dict[str, tuple[Array, Array]] = {}
+        real: list[Doubles] = []
+        forged: dict[str, tuple[Doubles, Doubles]] = {}
         for sample in samples:
             timeline = results.get(str(sample.path), {}).get("timeline")
             if timeline is None or not len(timeline):
@@ -42,7 +42,7 @@ def aupimo_metrics(
     return found
 
 
-def _scores(timeline: Array, column: int) -> Array:
+def _scores(timeline: Doubles, column: int) -> Doubles:
     """Return the scores (T,) of a column, 0 being the highest of all that were judged."""
     if column:
         return np.asarray(timeline[:, column - 1], dtype=float)
@@ -50,7 +50,7 @@ def _scores(timeline: Array, column: int) -> Array:
     return np.asarray(np.fmax.reduce(judged, axis=1, initial=0.0), dtype=float)
 
 
-def _mask(sample: Sample, steps: int, column: int) -> Array | None:
+def _mask(sample: Sample, steps: int, column: int) -> Doubles | None:
     """Return which steps (T,) are forged; None where nobody says, or a whole step is nowhere."""
     labels = sample.targets(0, steps).numpy()
     if column:
@@ -63,7 +63,9 @@ def _mask(sample: Sample, steps: int, column: int) -> Array | None:
 
 
 def _found(
-    real: Sequence[Array], forged: Mapping[str, tuple[Array, Array]], bounds: tuple[float, float]
+    real: Sequence[Doubles],
+    forged: Mapping[str, tuple[Doubles, Doubles]],
+    bounds: tuple[float, float],
 ) -> dict[str, Any]:
     known: dict[str, Any] = {"real_videos": len(real), "forged_videos": len(forged)}
     if not forged:

@@ -43,7 +43,7 @@ Curves = tuple[Any, Any]
 
 
 @dataclass(frozen=True)
-class Clips:
+class MeasuredClips:
     """Measurements of genuine clips, and of fakes by the modality that is forged in them."""
 
     genuine: Sequence[Values]
@@ -105,7 +105,7 @@ def sampled(samples: Sequence[Sample], count: int) -> list[Sample]:
     return [sample for _, _, sample in sorted(ranked, key=lambda row: row[:2])[:count]]
 
 
-def table(fitted: Clips, held_out: Clips) -> dict[str, Any]:
+def table(fitted: MeasuredClips, held_out: MeasuredClips) -> dict[str, Any]:
     """Return each measurement's range on genuine clips, and its AUC on clips that were held out.
 
     `larger_in_fakes` is the side on which the fakes lie among the fitted clips. The AUC is that of
@@ -144,7 +144,7 @@ def dubbed(curves: Sequence[Curves]) -> list[Values]:
 
 def measure_clips(
     samples: Sequence[Sample], cache: StreamCache, extractor: StreamExtractor, most: int, mesh: int
-) -> Clips:
+) -> MeasuredClips:
     """Return the measurements of up to `most` clips of each kind, `mesh` of them by eyes too."""
     chosen = {
         "genuine": sampled([s for s in samples if not s.fake], most),
@@ -163,7 +163,7 @@ def measure_clips(
             if kind == "genuine" and pair is not None and sample.sync is not None:
                 curves.append(pair)
     genuine = rows.pop("genuine")
-    return Clips(genuine, rows | {"sync": dubbed(curves)})
+    return MeasuredClips(genuine, rows | {"sync": dubbed(curves)})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,7 +7,7 @@ is the only difference. `metadata.json` lists them in the format of LAV-DF, and 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -25,8 +25,8 @@ from pipelines.forge.clip import forge_clip
 from pipelines.forge.dub import DUBS
 from pipelines.forge.files import (
     ForgeConfig,
+    ForgeTask,
     Row,
-    Task,
     claim_folder,
     digest,
     generator,
@@ -37,12 +37,12 @@ from pipelines.forge.files import (
 from pipelines.forge.methods import PICTURE, SOUND, WEIGHTS, absent_methods, possible_methods
 from pipelines.forge.scene import Donor, Forged, make_scene
 from pipelines.forge.sources import find_sources, load_donor, load_source
+from pipelines.progress import OnStep
 
 __all__ = ["ForgeConfig", "Forged", "forge_clip", "forge_directory"]
 logger = logging.getLogger(__name__)
 
 
-OnStep = Callable[[int, int], None]
 ATTEMPTS = 4  # methods tried until one changes a clip
 
 
@@ -86,7 +86,7 @@ def forge_directory(
     people = {name: (persons or {}).get(name, Path(name).stem) for name in files}
     claim_folder(out, {"seed": seed, "config": asdict(config), "split": split})
     tasks = [
-        Task(
+        ForgeTask(
             name=name,
             path=path,
             person=people[name],
@@ -110,7 +110,7 @@ def forge_directory(
     return merged
 
 
-def _run(tasks: list[Task], workers: int) -> Iterator[tuple[str, list[Row]]]:
+def _run(tasks: list[ForgeTask], workers: int) -> Iterator[tuple[str, list[Row]]]:
     """Yield each task's name and rows as they get done."""
     if workers <= 1:
         with _one_thread():
@@ -124,7 +124,7 @@ def _run(tasks: list[Task], workers: int) -> Iterator[tuple[str, list[Row]]]:
             yield pending[future].name, future.result()
 
 
-def forge_file(task: Task) -> list[Row]:
+def forge_file(task: ForgeTask) -> list[Row]:
     """Return the metadata of one source's clips; those that are missing are made.
 
     A source that cannot be read gives none.
@@ -147,7 +147,7 @@ def forge_file(task: Task) -> list[Row]:
     return [row for row in rows.values() if row]
 
 
-def _load_donors(task: Task) -> Iterator[Donor]:
+def _load_donors(task: ForgeTask) -> Iterator[Donor]:
     """Yield those of a task's donors that can be read."""
     for path in task.donors:
         try:
@@ -157,7 +157,7 @@ def _load_donors(task: Task) -> Iterator[Donor]:
 
 
 def _forge(
-    clip: Clip, track: FaceTrack | None, donors: list[Donor], task: Task, k: int
+    clip: Clip, track: FaceTrack | None, donors: list[Donor], task: ForgeTask, k: int
 ) -> Forged | None:
     """Return the k-th clip of a source: the genuine one (0), or one with a forgery that shows."""
     if k == 0:

@@ -39,7 +39,7 @@ class ForgeConfig:
 
 
 @dataclass(frozen=True)
-class Task:
+class ForgeTask:
     """All that a process needs to know to forge one file's clips."""
 
     name: str
@@ -53,7 +53,7 @@ class Task:
     config: ForgeConfig = field(default_factory=ForgeConfig)
 
 
-def write_forged(forged: Forged, task: Task, k: int) -> Row:
+def write_forged(forged: Forged, task: ForgeTask, k: int) -> Row:
     """Return a clip's metadata, the clip written first: a row on disk means that it is whole."""
     rng = generator(task, k, "encoding")
     low, high = task.config.crf
@@ -95,21 +95,21 @@ def _rounded(segments: Segments) -> list[list[float]]:
     return [[round(start, 5), round(stop, 5)] for start, stop in segments]
 
 
-def _stem(task: Task, k: int) -> str:
+def _stem(task: ForgeTask, k: int) -> str:
     """Return a clip's name: the genuine one (0) is called like its source."""
     stem = Path(task.name).stem
     return stem if k == 0 else f"{stem}_forged{k}"
 
 
-def _file_name(task: Task, k: int, picture: bool) -> str:
+def _file_name(task: ForgeTask, k: int, picture: bool) -> str:
     return _stem(task, k) + (".mp4" if picture else ".m4a")
 
 
-def _row_path(task: Task, k: int) -> Path:
+def _row_path(task: ForgeTask, k: int) -> Path:
     return task.out / "rows" / f"{_stem(task, k)}.json"
 
 
-def read_row(task: Task, k: int) -> Row | None:
+def read_row(task: ForgeTask, k: int) -> Row | None:
     """Return the metadata of a clip that is already there."""
     path = _row_path(task, k)
     if not path.exists():
@@ -138,6 +138,6 @@ def digest(*parts: object) -> bytes:
     return hashlib.sha256("|".join(map(str, parts)).encode()).digest()
 
 
-def generator(task: Task, k: int, purpose: str) -> np.random.Generator:
+def generator(task: ForgeTask, k: int, purpose: str) -> np.random.Generator:
     """Return a generator that depends on the seed, the file's name, the clip and the purpose."""
     return np.random.default_rng(list(digest(task.seed, task.name, k, purpose)))

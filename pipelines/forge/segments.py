@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from extractors.clip import Array, Frames
+from extractors.clip import Array, Flags, Frames
 from extractors.clock import SAMPLE_RATE, SAMPLES_PER_STEP, STEP_RATE
 from pipelines.forge.sound.segments import HOP, active_level, insert, levels
 
 Span = tuple[int, int]  # first and last + 1, in steps or samples
 Segments = list[tuple[float, float]]  # seconds
-Flags = npt.NDArray[np.bool_]
 
 
 LEAST_VISIBLE = 1.2  # mean grey levels over the pixels that changed

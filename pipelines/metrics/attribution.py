@@ -7,9 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from extractors.clip import Doubles
 from pipelines.metrics.classification import average_precision
-
-Array = NDArray[np.float64]
 
 
 def multi_label_metrics(truth: ArrayLike, scores: ArrayLike, threshold: float) -> dict[str, float]:
@@ -76,11 +75,11 @@ def resampled(
     return float(low), float(high)
 
 
-def _share(part: ArrayLike, whole: ArrayLike) -> Array:
+def _share(part: ArrayLike, whole: ArrayLike) -> Doubles:
     """Return part / whole, 0 of nothing."""
     return np.asarray(part, np.float64) / np.maximum(np.asarray(whole, np.float64), 1)
 
 
-def _f1(precision: float | Array, recall: float | Array) -> float:
+def _f1(precision: float | Doubles, recall: float | Doubles) -> float:
     both = float(precision) + float(recall)
     return 2 * float(precision) * float(recall) / both if both else 0.0

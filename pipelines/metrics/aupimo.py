@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from extractors.clip import Doubles
 from extractors.errors import AvdetectError, InputError
-from pipelines.metrics.classification import Array
 
 BOUNDS = (1e-3, 1e-2)  # false positive rates over which the recall is averaged
 STEPS_PER_RATE = 10  # real steps needed for each 1 / lower bound
@@ -30,7 +30,7 @@ class TooFewStepsError(AvdetectError, ValueError):
 class Aupimo:
     """AUPIMO of each forged video, and what it rests on."""
 
-    scores: Array  # (V,) in [0, 1], one a forged video, in the order given
+    scores: Doubles  # (V,) in [0, 1], one a forged video, in the order given
     bounds: tuple[float, float]
     real_steps: int
     points: int  # of the curve within the bounds
@@ -42,8 +42,8 @@ class Aupimo:
 
 
 def temporal_aupimo(
-    real: Sequence[Array],
-    forged: Sequence[tuple[Array, Array]],
+    real: Sequence[Doubles],
+    forged: Sequence[tuple[Doubles, Doubles]],
     bounds: tuple[float, float] = BOUNDS,
 ) -> Aupimo:
     """Return the mean recall of each forged video over log false positive rates in the bounds.
@@ -87,7 +87,7 @@ def temporal_aupimo(
     return Aupimo(np.array(scores).clip(0, 1), bounds, steps, int(within.sum()))
 
 
-def _false_positive_rates(real: Sequence[Array]) -> tuple[Array, Array]:
+def _false_positive_rates(real: Sequence[Doubles]) -> tuple[Doubles, Doubles]:
     """Return distinct thresholds, the highest first, and the mean over videos of the share above.
 
     A step is a false alarm where its score is the threshold or more.

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from extractors.clip import Doubles
 from extractors.errors import InputError
 
-Array = NDArray[np.float64]
-Metric = Callable[[Array, Array], float]
+Metric = Callable[[Doubles, Doubles], float]
 
 
-def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
+def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[Doubles, Doubles]:
     """Return the false and true positive rates, from (0, 0) to (1, 1), a point a distinct score."""
     fake, score = _both_classes(labels, scores)
     order = np.argsort(-score, kind="stable")
@@ -148,7 +148,7 @@ def chance_calibration_error(
 
 def reliability_curve(
     labels: ArrayLike, probabilities: ArrayLike, bins: int = 15
-) -> tuple[Array, Array, Array]:
+) -> tuple[Doubles, Doubles, Doubles]:
     """Return mean P(fake), share of fakes and number of clips of each bin that has any.
 
     The bins are those of `expected_calibration_error`.
@@ -184,7 +184,7 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
+def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[Doubles, Doubles]:
     fake, score = np.asarray(labels, dtype=float), np.asarray(scores, dtype=float)
     if fake.ndim != 1 or fake.shape != score.shape or not len(fake):
         raise InputError(
@@ -198,14 +198,14 @@ def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
     return fake, score
 
 
-def _both_classes(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
+def _both_classes(labels: ArrayLike, scores: ArrayLike) -> tuple[Doubles, Doubles]:
     fake, score = _checked(labels, scores)
     if len(np.unique(fake)) < 2:
         raise InputError(f"expected real and fake clips, got {len(fake)} of label {fake[0]:.0f}")
     return fake, score
 
 
-def _probabilities(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
+def _probabilities(labels: ArrayLike, scores: ArrayLike) -> tuple[Doubles, Doubles]:
     fake, score = _checked(labels, scores)
     if score.min() < 0 or score.max() > 1:
         raise InputError(
@@ -214,7 +214,7 @@ def _probabilities(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
     return fake, score
 
 
-def _lower_hull(x: Array, y: Array) -> tuple[Array, Array]:
+def _lower_hull(x: Doubles, y: Doubles) -> tuple[Doubles, Doubles]:
     """Return the lower convex hull of points sorted by ascending x and then descending y."""
     hull: list[int] = []
     for i in range(len(x)):

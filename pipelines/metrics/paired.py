@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from extractors.clip import Doubles
 from extractors.errors import InputError
-from pipelines.metrics.classification import Array, auc
+from pipelines.metrics.classification import auc
 
 NORMAL_975 = 1.959963984540054  # a standard normal value lies below it 97.5 times of 100
 
@@ -43,19 +44,19 @@ def paired_auc(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> dict[s
     }
 
 
-def _shares(fake: Array, scores: Array) -> tuple[Array, Array]:
+def _shares(fake: Doubles, scores: Doubles) -> tuple[Doubles, Doubles]:
     """Return for each fake the share of real clips below it, for each real of fakes above it."""
     fakes, reals = np.sort(scores[fake == 1]), np.sort(scores[fake == 0])
     return _share_below(scores[fake == 1], reals), 1 - _share_below(scores[fake == 0], fakes)
 
 
-def _share_below(values: Array, ordered: Array) -> Array:
+def _share_below(values: Doubles, ordered: Doubles) -> Doubles:
     """Return for each value the share of an ascending array below it; a tie counts half."""
     ends = [np.searchsorted(ordered, values, side=side) for side in ("left", "right")]
     return (ends[0] + ends[1]) / 2 / len(ordered)
 
 
-def _variance_of_mean(values: Array) -> float:
+def _variance_of_mean(values: Doubles) -> float:
     if len(values) < 2:
         raise InputError("expected two or more real and two or more fake clips to compare on")
     return float(values.var(ddof=1) / len(values))

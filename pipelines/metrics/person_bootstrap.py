@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.metrics.classification import Array
+from extractors.clip import Doubles
 
 DRAWS = 2000
 
 
-def person_draws(counts: Array, seed: int = 0) -> Array:
+def person_draws(counts: Doubles, seed: int = 0) -> Doubles:
     """Return the sums (DRAWS, G, 4) over persons drawn with replacement from (P, G, 4)."""
     persons = len(counts)
     generator = np.random.default_rng(seed)
@@ -29,13 +29,13 @@ def person_draws(counts: Array, seed: int = 0) -> Array:
 
 
 def auc_draws(
-    fake: Array,
-    score: Array,
+    fake: Doubles,
+    score: Doubles,
     person: NDArray[np.intp],
     group: NDArray[np.intp],
     groups: Sequence[int],
     seed: int = 0,
-) -> Array:
+) -> Doubles:
     """Return the AUC (DRAWS, G) of groups over their persons drawn with replacement.
 
     A draw without genuine or without forged clips of a group has NaN there.
@@ -67,12 +67,12 @@ def auc_draws(
     return areas
 
 
-def gap_draws(draws: Array) -> Array:
+def gap_draws(draws: Doubles) -> Doubles:
     """Return the widest difference between groups in each of the draws (DRAWS, G)."""
     return np.asarray(draws.max(axis=1) - draws.min(axis=1))
 
 
-def interval(values: Array) -> tuple[float, float]:
+def interval(values: Doubles) -> tuple[float, float]:
     """Return the 95 % interval of draws; those that know nothing, NaN, are left out."""
     low, high = np.nanquantile(values, [0.025, 0.975])
     return float(low), float(high)

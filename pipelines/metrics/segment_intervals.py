@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from extractors.clip import Doubles, Flags
 from pipelines.metrics.segment_matching import (
     RECALL_IOUS,
-    Array,
-    Flags,
     Proposals,
     best_match_hits,
     first_come_hits,
@@ -95,7 +94,7 @@ class Curve:
         return area / total
 
 
-def ratio(parts: Array, wholes: Array) -> Statistic:
+def ratio(parts: Doubles, wholes: Doubles) -> Statistic:
     """Return the statistic sum(parts) / sum(wholes) over videos, arrays (V,)."""
 
     def statistic(weights: Weights) -> float:
@@ -168,7 +167,7 @@ def shared_statistics(videos: Sequence[Proposals], counts: Sequence[int]) -> dic
     return statistics
 
 
-def _found(tables: Sequence[Array], strict: bool) -> Array:
+def _found(tables: Sequence[Doubles], strict: bool) -> Doubles:
     """Return (V,), the number of segments that each video's overlaps find, mean over the IoUs."""
     return np.array([found_segments(t, strict).sum() / len(RECALL_IOUS) for t in tables])
 

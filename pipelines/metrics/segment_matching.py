@@ -9,11 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-
+from extractors.clip import Doubles, Flags
 
 RECALL_IOUS = tuple(k / 20 for k in range(10, 20))  # 0.50, 0.55 … 0.95
 
@@ -22,8 +19,8 @@ RECALL_IOUS = tuple(k / 20 for k in range(10, 20))  # 0.50, 0.55 … 0.95
 class Proposals:
     """The proposals of one video, compared with its true segments."""
 
-    scores: Array  # (P,)
-    overlap: Array  # (P, G) IoU
+    scores: Doubles  # (P,)
+    overlap: Doubles  # (P, G) IoU
 
     @property
     def segments(self) -> int:
@@ -31,7 +28,7 @@ class Proposals:
         return self.overlap.shape[1]
 
 
-def overlaps(proposals: Array, segments: Array, hull: bool) -> Array:
+def overlaps(proposals: Doubles, segments: Doubles, hull: bool) -> Doubles:
     """Return the IoU (P, G) of (P, 2) and (G, 2), over the span of both or over their union."""
     start, end = proposals[:, :1], proposals[:, 1:]  # (P, 1)
     low, high = segments.T  # (G,)
@@ -125,7 +122,7 @@ def shared_recall(videos: Sequence[Proposals], counts: Sequence[int]) -> dict[in
     }
 
 
-def shared_rows(videos: Sequence[Proposals], counts: Sequence[int]) -> dict[int, list[Array]]:
+def shared_rows(videos: Sequence[Proposals], counts: Sequence[int]) -> dict[int, list[Doubles]]:
     """Return for each N the overlaps of the forged videos' proposals that count for AR@N.
 
     N is the mean number of proposals, and each video has its share of its own.
@@ -145,7 +142,7 @@ def shared_rows(videos: Sequence[Proposals], counts: Sequence[int]) -> dict[int,
     }
 
 
-def found_segments(overlap: Array, strict: bool) -> Flags:
+def found_segments(overlap: Doubles, strict: bool) -> Flags:
     """Return (10, G), whether one of the proposals of overlap (P, G) finds each segment."""
     ious = np.array(RECALL_IOUS, dtype=overlap.dtype)[:, None]
     best = overlap.max(axis=0, initial=0)

@@ -14,11 +14,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from extractors.clip import Doubles
 from extractors.errors import InputError
 from pipelines.metrics.segment_intervals import segment_intervals
 from pipelines.metrics.segment_matching import (
     RECALL_IOUS,
-    Array,
     Proposals,
     best_match_precision,
     first_come_precision,
@@ -28,7 +28,7 @@ from pipelines.metrics.segment_matching import (
 )
 
 Rows = Sequence[Sequence[float]] | NDArray[np.floating[Any]]
-Protocol = Literal["avdetect", "lavdf", "av1m", "activitynet", "forgerynet"]
+SegmentProtocol = Literal["avdetect", "lavdf", "av1m", "activitynet", "forgerynet"]
 VERSION = "2"  # of the protocols: goes up when any number that they give changes
 
 
@@ -99,7 +99,7 @@ class LocalizationResult:
 def localization(
     predictions: Mapping[str, Rows],
     truth: Mapping[str, Rows],
-    protocol: Protocol = "avdetect",
+    protocol: SegmentProtocol = "avdetect",
     *,
     ious: Sequence[float] | None = None,
     counts: Sequence[int] | None = None,
@@ -138,8 +138,10 @@ def localization(
     Raises:
         InputError: a NaN, a wrong row, or videos that only one of the two files knows.
     """
-    if protocol not in get_args(Protocol):
-        raise InputError(f"expected protocol {', '.join(get_args(Protocol))}, got {protocol!r}")
+    if protocol not in get_args(SegmentProtocol):
+        raise InputError(
+            f"expected protocol {', '.join(get_args(SegmentProtocol))}, got {protocol!r}"
+        )
     videos = _videos(predictions, truth, protocol, fps)
     ious = AP_IOUS[protocol] if ious is None else ious
     counts = AR_COUNTS[protocol] if counts is None else counts
@@ -171,7 +173,10 @@ def localization(
 
 
 def _videos(
-    predictions: Mapping[str, Rows], truth: Mapping[str, Rows], protocol: Protocol, fps: float
+    predictions: Mapping[str, Rows],
+    truth: Mapping[str, Rows],
+    protocol: SegmentProtocol,
+    fps: float,
 ) -> dict[str, Proposals]:
     """Return what the protocol compares, in the order that it goes by."""
     missing = [name for name in truth if name not in predictions]
@@ -204,7 +209,7 @@ def _videos(
     return videos
 
 
-def _table(rows: Rows, columns: tuple[str, ...], name: str) -> Array:
+def _table(rows: Rows, columns: tuple[str, ...], name: str) -> Doubles:
     """Return rows as an array (n, columns)."""
     if isinstance(rows, np.ndarray) and rows.shape[1:] == (len(columns),):
         return _without_nan(rows.astype(float), columns, name)
@@ -215,15 +220,15 @@ def _table(rows: Rows, columns: tuple[str, ...], name: str) -> Array:
     return _without_nan(table, columns, name)
 
 
-def _without_nan(table: Array, columns: tuple[str, ...], name: str) -> Array:
+def _without_nan(table: Doubles, columns: tuple[str, ...], name: str) -> Doubles:
     if np.isnan(table).any():
         raise InputError(f"{name}: expected {', '.join(columns)} as numbers, got NaN")
     return table
 
 
-def _distinct(segments: Array) -> Array:
+def _distinct(segments: Doubles) -> Doubles:
     """Return the segments (G, 2) of some length that repeat no earlier one within 1 ms."""
-    kept: list[Array] = []
+    kept: list[Doubles] = []
     for segment in segments:
         repeats = any((np.abs(segment - other) <= 1e-3).all() for other in kept)
         if segment[1] > segment[0] and not repeats:

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.metrics.classification import Array
+from extractors.clip import Doubles
 
 Strings = NDArray[np.str_]
 
 
 def within_sources(
-    labels: Array, scores: Array, sources: Strings, draws: int = 1000
+    labels: Doubles, scores: Doubles, sources: Strings, draws: int = 1000
 ) -> dict[str, Any]:
     """Return the AUC over the pairs of a fake and a real clip of one source, and of each source.
 
@@ -70,7 +70,7 @@ def within_sources(
     }
 
 
-def _won(pair: tuple[Array, Array]) -> float:
+def _won(pair: tuple[Doubles, Doubles]) -> float:
     """Return in how many pairs the fake's score is above the real one's (sorted); ties half."""
     fake, real = pair
     below = np.searchsorted(real, fake, "left") + np.searchsorted(real, fake, "right")

@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from extractors.errors import InputError
 from pipelines.detection.starter import STARTER
 from pipelines.mutual.worker import (
+    ComparedModality,
     GroupScorer,
-    Modality,
     TokenJob,
     model_of,
     score_file,
@@ -55,7 +55,7 @@ Pools = Callable[[Load, dict[str, str]], Pool]
 class MutualConfig:
     """How a corpus is compared with itself."""
 
-    modality: Modality = "visual"
+    modality: ComparedModality = "visual"
     weights: Path = STARTER  # whose experts' tokens are compared
     workers: int | None = None  # None: as many as the cluster carries
     fresh: bool = False  # take all tokens anew

@@ -18,17 +18,17 @@ from extractors.stream_extractor import StreamExtractor
 from pipelines.detection.decide import JudgeConfig
 from pipelines.detection.detector import load_detector
 from pipelines.storage.files import write_whole
-from pipelines.train.clips import opening
-from pipelines.zoo.part_clips import said_of
+from pipelines.train.clips import main_face_of_opening
+from pipelines.zoo.part_clips import expert_outputs
 from temporal.experts import EXPERTS, fold_norms
 from temporal.mutual import mutual_scores
 
 if TYPE_CHECKING:
     from pipelines.progress import OnStep
 
-Modality = Literal["visual", "audio"]
+ComparedModality = Literal["visual", "audio"]
 # The experts whose tokens are compared.
-COMPARED: dict[Modality, tuple[str, ...]] = {
+COMPARED: dict[ComparedModality, tuple[str, ...]] = {
     "visual": ("appearance", "flow", "depth"), "audio": ("mel",),
 }  # fmt: skip
 
@@ -36,7 +36,7 @@ COMPARED: dict[Modality, tuple[str, ...]] = {
 class TokenTaker:
     """Keeps the tokens of files' first seconds in a folder, in files named by content."""
 
-    def __init__(self, weights: Path, modality: Modality, folder: Path) -> None:
+    def __init__(self, weights: Path, modality: ComparedModality, folder: Path) -> None:
         self.model = model_of(weights)
         self._modality, self._folder = modality, folder
         self._detector = load_detector(weights)
@@ -53,10 +53,10 @@ class TokenTaker:
         kept = token_file(self._folder, sha256)
         if kept.exists():
             return {"status": "ok", "sha256": sha256}
-        clip = opening(path, self._extractor, self._min_face)
+        clip = main_face_of_opening(path, self._extractor, self._min_face)
         on_step(1, 2)
         places = [list(EXPERTS).index(name) for name in COMPARED[self._modality]]
-        tokens = None if clip is None else said_of(self._detector, clip)["tokens"][:, places]
+        tokens = None if clip is None else expert_outputs(self._detector, clip)["tokens"][:, places]
         if clip is None or tokens is None or bool(tokens.isnan().any()):
             raise MediaError(f"{path}: there is no {self._modality} track to compare")
         start = torch.tensor(clip.start)
@@ -93,7 +93,7 @@ class TokenJob:
     """What a worker loads to take tokens; small enough to be sent anywhere."""
 
     weights: Path
-    modality: Modality
+    modality: ComparedModality
     folder: Path
 
     def __call__(self) -> TokenTaker:

@@ -19,10 +19,10 @@ from extractors.encoding import ClipWriter
 from extractors.media import open_media
 from pipelines.detection.result import Result
 from pipelines.report.lanes import fused
+from pipelines.report.pictures import Pixels
 from pipelines.report.wording import MODALITIES, clock
 from pipelines.storage.files import write_by
 
-Pixels = npt.NDArray[np.uint8]
 QUALITY = {"crf": "20", "preset": "veryfast"}
 SOUND_RATE = 64_000  # bits a second
 WHITE, BLACK, RED = (255, 255, 255), (0, 0, 0), (214, 39, 40)

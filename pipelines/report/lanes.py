@@ -13,14 +13,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from extractors.clip import Floats
 from extractors.media import STEP_RATE
 from pipelines.detection.result import PlainTimeline
 from temporal.segment import MODALITIES
 
 POINTS = 1500  # of a curve, at most
-Floats = npt.NDArray[np.floating[Any]]
 # What stands in the SVG for a colour that the page chooses, light or dark.
 INKS = {
     "visual": "#000001", "audio": "#000002", "sync": "#000003", "fused": "#000004",

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from extractors.clip import Doubles
 from extractors.errors import InputError
-from pipelines.metrics.segment_matching import Array
 from pipelines.results.reading import is_results, read_results, segment_table
 
 _DECODER = json.JSONDecoder()
 
 
-def read_proposals(path: Path) -> dict[str, Array]:
+def read_proposals(path: Path) -> dict[str, Doubles]:
     """Return rows (score, start, end) by video, in the file's order and unit.
 
     - `{"a.mp4": [[score, begin, end], …]}`: LAV-DF (in frames) and AV-Deepfake1M (in seconds);
@@ -33,7 +33,7 @@ def read_proposals(path: Path) -> dict[str, Array]:
     """
     if is_results(path):
         return {name: proposal_table(row) for name, row in read_results(path).items()}
-    found: dict[str, Array] = {}
+    found: dict[str, Doubles] = {}
     try:
         text = path.read_text(encoding="utf-8")
         for name, rows in _members(text, "results"):
@@ -45,7 +45,7 @@ def read_proposals(path: Path) -> dict[str, Array]:
         raise InputError(f"{path}: no file of proposed segments: {error}") from error
 
 
-def read_reported(path: Path) -> dict[str, Array] | None:
+def read_reported(path: Path) -> dict[str, Doubles] | None:
     """Return the segments (score, start, end) that our results report, None of others' files.
 
     `read_proposals` returns their candidates, which go on below what is worth reporting.
@@ -55,13 +55,13 @@ def read_reported(path: Path) -> dict[str, Array] | None:
     return {name: segment_table(row.get("segments")) for name, row in read_results(path).items()}
 
 
-def matched(predictions: Mapping[str, Array], truth: Mapping[str, Array]) -> dict[str, Array]:
+def matched(predictions: Mapping[str, Doubles], truth: Mapping[str, Doubles]) -> dict[str, Doubles]:
     """Return the predictions under the truth's names: a path ends with its video's name.
 
     A video that the truth does not know keeps its name, and the protocol decides what it means.
     """
     by_stem = {str(Path(name).with_suffix("")): name for name in truth}
-    found: dict[str, Array] = {}
+    found: dict[str, Doubles] = {}
     for name, rows in predictions.items():
         parts = Path(name).parts
         tails = ["/".join(parts[i:]) for i in range(len(parts))]
@@ -104,7 +104,7 @@ def _skip(text: str, place: int) -> int:
     return place
 
 
-def _proposal_table(rows: list[Any]) -> Array:
+def _proposal_table(rows: list[Any]) -> Doubles:
     """Return rows (score, start, end), of lists or of ActivityNet's objects."""
     flat = [[row["score"], *row["segment"]] if isinstance(row, dict) else row for row in rows]
     if any(len(row) != 3 for row in flat):
@@ -119,7 +119,7 @@ def _proposal_table(rows: list[Any]) -> Array:
     return table
 
 
-def proposal_table(result: Mapping[str, Any]) -> Array:
+def proposal_table(result: Mapping[str, Any]) -> Doubles:
     """Return rows (score, start, end) of a result's candidates; of its segments, if it has none."""
-    found: Array | None = result.get("candidates")
+    found: Doubles | None = result.get("candidates")
     return segment_table(result.get("segments")) if found is None else found

@@ -18,10 +18,11 @@ from torch import Tensor
 
 from extractors.media import SAMPLES_PER_STEP, MediaError, open_media
 from extractors.spectrogram import log_mel
-from pipelines.data.samples import OnStep, Sample
+from pipelines.data.samples import Sample
 from pipelines.detection.detector import Detector
 from pipelines.detection.session import DetectorSession
 from pipelines.metrics.security import pgd
+from pipelines.progress import OnStep
 from pipelines.storage.kept_rows import KeptRows
 from temporal.segment import MODALITIES
 from temporal.windows import cut_windows

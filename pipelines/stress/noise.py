@@ -20,10 +20,11 @@ import torch
 from torch import Tensor
 
 from extractors.media import MediaError
-from pipelines.data.samples import OnStep, Sample
+from pipelines.data.samples import Sample
 from pipelines.detection.session import DetectorSession
 from pipelines.metrics.classification import auc
 from pipelines.metrics.security import noise_ceiling
+from pipelines.progress import OnStep
 from pipelines.storage.kept_rows import KeptRows
 from pipelines.stress.adversarial import windows_of
 

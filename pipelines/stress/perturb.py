@@ -13,12 +13,14 @@ from zlib import crc32
 
 import numpy as np
 
+from extractors.clip import Frames
+from extractors.decoding.sound import Waveform
 from extractors.errors import InputError
 from extractors.media import SAMPLES_PER_STEP, Clip, reencode_frames, reencode_waveform
 from pipelines.stress.operators.coding import CODING, rescaled
 from pipelines.stress.operators.geometry import GEOMETRY
-from pipelines.stress.operators.picture import LIGHT_AND_FOCUS, FrameChange, Frames, Maker, at
-from pipelines.stress.operators.sound import CONTEXT, SOUND, SoundChange, SoundMaker, Waveform
+from pipelines.stress.operators.picture import LIGHT_AND_FOCUS, FrameChange, Maker, at
+from pipelines.stress.operators.sound import CONTEXT, SOUND, SoundChange, SoundMaker
 
 PICTURE: dict[str, Maker] = {**LIGHT_AND_FOCUS, **CODING, **GEOMETRY}
 SEVERITIES = (1, 2, 3, 4, 5)

@@ -19,11 +19,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from extractors.clip import Doubles
 from extractors.errors import InputError
 from extractors.media import MediaError, open_media
-from pipelines.data.samples import OnStep, Sample
+from pipelines.data.samples import Sample
 from pipelines.detection.session import DetectorSession
-from pipelines.metrics.classification import Array
+from pipelines.progress import OnStep
 from pipelines.storage.kept_rows import KeptRows
 
 Pictures = npt.NDArray[np.uint8]
@@ -113,7 +114,7 @@ class Scan:
     energy: float  # of the mean of the finest detail, times the number of pictures
     chance: float  # the mean of that where signs are dealt at random
     p: float
-    pattern: Array  # (H, W, C) the mean residual: what the trigger looks like, if there is one
+    pattern: Doubles  # (H, W, C) the mean residual: what the trigger looks like, if there is one
 
 
 def residuals(pictures: Pictures) -> npt.NDArray[np.float32]:
@@ -159,7 +160,7 @@ def canary(pictures: Pictures, strength: float = STRENGTH) -> Pictures:
     return np.rint(pictures + checker[None, ..., None]).clip(0, 255).astype(np.uint8)
 
 
-def translation_discrepancy(pattern: Array, reach: int = 2) -> float:
+def translation_discrepancy(pattern: Doubles, reach: int = 2) -> float:
     """Return how much a pattern (H, W) differs from its neighbours up to `reach` pixels away.
 
     The mean of |K * pattern| with K ones and its centre 1 - (2 reach + 1)², over the number of

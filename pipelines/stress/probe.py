@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.data.samples import OnStep, Sample
+from pipelines.data.samples import Sample
 from pipelines.detection.session import DetectorSession
+from pipelines.progress import OnStep
 from pipelines.stress.adversarial import attack
 from pipelines.stress.noise import noise_probe
 from pipelines.stress.poison import poison_metrics

@@ -14,15 +14,16 @@ import numpy as np
 
 from extractors.errors import InputError
 from extractors.media import MediaError
-from pipelines.data.samples import OnStep, Sample, truths
+from pipelines.data.samples import Sample, truths
 from pipelines.detection.session import DetectorSession
 from pipelines.metrics.classification import FAILED
 from pipelines.metrics.paired import paired_auc
+from pipelines.progress import OnStep
 from pipelines.storage.kept_rows import KeptRows
 from pipelines.stress.perturb import OPERATORS, SEVERITIES, perturbed
 
 Row = Mapping[str, Any]
-Key = tuple[str, str, int]
+SweepKey = tuple[str, str, int]
 KEY = ("path", "operator", "severity")
 
 
@@ -43,7 +44,7 @@ class Perturbing:
                 f"{', '.join(OPERATORS)}"
             )
 
-    def cases(self, samples: Sequence[Sample]) -> list[Key]:
+    def cases(self, samples: Sequence[Sample]) -> list[SweepKey]:
         """Return what is to be judged, one operator and severity after the other."""
         return [
             (str(sample.path), operator, severity)
@@ -79,7 +80,7 @@ def judge_perturbed(
     perturbing: Perturbing,
     kept: Path,
     on_step: OnStep = lambda done, total: None,
-) -> dict[Key, Row]:
+) -> dict[SweepKey, Row]:
     """Return the scores of each clip under each operator and severity, and keep them in a file.
 
     Args:
@@ -94,14 +95,14 @@ def judge_perturbed(
     """
     wanted = perturbing.cases(samples)
     rows = KeptRows(kept, KEY, session.model)
-    found: dict[Key, Row] = {}
+    found: dict[SweepKey, Row] = {}
     for done, key in enumerate(wanted, 1):
         found[key] = rows.row(key, partial(_judge, key, session))
         on_step(done, len(wanted))
     return found
 
 
-def _judge(key: Key, session: DetectorSession) -> dict[str, Any]:
+def _judge(key: SweepKey, session: DetectorSession) -> dict[str, Any]:
     path, operator, severity = key
     change = partial(perturbed, operator=operator, severity=severity, seed=Path(path).name)
     try:
@@ -140,7 +141,7 @@ def work_ahead(
 
 
 def robustness(
-    samples: Sequence[Sample], clean: Mapping[str, Row], rows: Mapping[Key, Row]
+    samples: Sequence[Sample], clean: Mapping[str, Row], rows: Mapping[SweepKey, Row]
 ) -> dict[str, Any]:
     """Return for each score the AUC by operator and severity, how far it fell, and the shifts.
 

@@ -17,14 +17,16 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
 
+from extractors.clip import Doubles
+from extractors.decoding.sound import Waveform
 from extractors.media import SAMPLE_RATE, SAMPLES_PER_STEP, Clip, MediaError
-from pipelines.data.samples import OnStep, Sample, truths
+from pipelines.data.samples import Sample, truths
 from pipelines.detection.session import DetectorSession
-from pipelines.metrics.classification import Array, auc, bootstrap_interval
+from pipelines.metrics.classification import auc, bootstrap_interval
+from pipelines.progress import OnStep
 from pipelines.storage.kept_rows import KeptRows
 from pipelines.stress.poison import STRENGTH, Pictures, canary
 
-Sound = npt.NDArray[np.float32]
 LEVEL = 0.01  # of a tone, of full scale
 CLEAN = "none"  # the trigger of clips as they are
 
@@ -57,11 +59,11 @@ def _grain(frames: Pictures) -> Pictures:
     return np.rint(frames + signs[..., None]).clip(0, 255).astype(np.uint8)
 
 
-def _tone(hertz: float, at: npt.NDArray[np.int64]) -> Sound:
+def _tone(hertz: float, at: npt.NDArray[np.int64]) -> Waveform:
     return (LEVEL * np.sin(2 * np.pi * hertz / SAMPLE_RATE * at)).astype(np.float32)
 
 
-def _hiss(at: npt.NDArray[np.int64]) -> Sound:
+def _hiss(at: npt.NDArray[np.int64]) -> Waveform:
     generator = np.random.default_rng(int(at[0]) if len(at) else 0)
     return generator.normal(0, LEVEL / np.sqrt(2), len(at)).astype(np.float32)
 
@@ -69,7 +71,7 @@ def _hiss(at: npt.NDArray[np.int64]) -> Sound:
 PASTED: dict[str, Callable[[Pictures], Pictures]] = {
     "checker": canary, "dots": _dots, "corner": _corner, "grain (no trigger)": _grain,
 }  # fmt: skip
-ADDED: dict[str, Callable[[npt.NDArray[np.int64]], Sound]] = {
+ADDED: dict[str, Callable[[npt.NDArray[np.int64]], Waveform]] = {
     "tone of 1 kHz": partial(_tone, 1000.0), "tone of 7 kHz": partial(_tone, 7000.0),
     "hiss (no trigger)": _hiss,
 }  # fmt: skip
@@ -152,7 +154,7 @@ def _flips(scores: Sequence[tuple[bool, float, float]]) -> dict[str, Any]:
     }
 
 
-def _classes(clean: ArrayLike, hidden: ArrayLike) -> tuple[Array, Array]:
+def _classes(clean: ArrayLike, hidden: ArrayLike) -> tuple[Doubles, Doubles]:
     """Return labels, fakes with a trigger in the genuine clips' place, and scores."""
     labels = np.repeat([0.0, 1.0], [len(np.asarray(hidden)), len(np.asarray(clean))])
     return labels, np.append(hidden, clean).astype(float)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pipelines.forge.picture.training_crops import forge_crops
 from pipelines.train.clips import TrainClip
-from pipelines.train.team import Team
+from pipelines.train.team import Workers
 from temporal.segment import MODALITIES
 
 
@@ -26,7 +26,7 @@ class Batch:
     mask: Tensor  # (B, L) bool
 
 
-Chunk = tuple[dict[str, Tensor], Tensor]  # streams (L, ...) by name, targets (L, 3)
+TrainChunk = tuple[dict[str, Tensor], Tensor]  # streams (L, ...) by name, targets (L, 3)
 ONE_SIDED = 0.5  # weight of a source of which all clips are fake, or all genuine
 
 
@@ -65,8 +65,8 @@ def draw_batches(
     first: int,
     last: int,
     forged: float = 0.0,
-    team: Team = Team(),
-    more: Callable[[np.random.Generator], list[Chunk]] = lambda rng: [],
+    team: Workers = Workers(),
+    more: Callable[[np.random.Generator], list[TrainChunk]] = lambda rng: [],
 ) -> Iterator[Batch]:
     """Yield the batches of the updates [first, last), each by its own seed, one made ahead.
 
@@ -104,7 +104,7 @@ def random_chunk(
     rng: np.random.Generator,
     donors: Sequence[TrainClip] = (),
     forged: float = 0.0,
-) -> Chunk:
+) -> TrainChunk:
     """Return streams and targets of a random stretch; a partial forgery is hit half the time.
 
     A share of the genuine ones is forged from its own crops or a donor's.
@@ -138,7 +138,7 @@ def other_crops(
     return giver.pictures(begin, begin + length, ("appearance",))["appearance"]
 
 
-def collate(chunks: Sequence[Chunk]) -> Batch:
+def collate(chunks: Sequence[TrainChunk]) -> Batch:
     """Return chunks as one batch; shorter ones repeat their last step, outside the mask."""
     longest = max(len(targets) for _, targets in chunks)
     names = set.intersection(*(set(streams) for streams, _ in chunks))

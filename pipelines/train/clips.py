@@ -123,7 +123,9 @@ def train_clip(sample: Sample, extract: Extract, min_face: float) -> TrainClip |
     return TrainClip(sample, face, extract.waveform)
 
 
-def opening(path: Path, extractor: StreamExtractor, min_face: float) -> TrainClip | None:
+def main_face_of_opening(
+    path: Path, extractor: StreamExtractor, min_face: float
+) -> TrainClip | None:
     """Return the main face and the sound of a file's first six seconds; None: neither can be used.
 
     Raises:

@@ -36,7 +36,7 @@ class Learner(Protocol):
         """
 
 
-class Probe(nn.Module):
+class ExpertProbe(nn.Module):
     """An expert with a linear layer on its tokens: step logits (B, L) of one modality."""
 
     def __init__(self, name: str, detector: Detector) -> None:
@@ -71,7 +71,7 @@ def train_expert(
     config: StageConfig, run: Run,
 ) -> None:  # fmt: skip
     """Teach an expert of the detector to tell forged from genuine steps."""
-    probe = Probe(name, detector)
+    probe = ExpertProbe(name, detector)
     train_steps(name, probe, EXPERTS[name], modality, (clips["train"], clips["val"]), config, run)
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from extractors.media import MediaError
 from extractors.streams import VERSION
-from pipelines.data.samples import OnStep
 from pipelines.data.stream_cache import StreamCache
+from pipelines.progress import OnStep
 from pipelines.scan.cluster import cluster
 from pipelines.scan.cores import alone
 from pipelines.scan.loop import Pool, judged_rows

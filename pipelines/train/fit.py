@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pipelines.storage.files import write_by
 from pipelines.storage.weights import load_into, load_weights, save_weights
 from pipelines.train.stage import StageConfig
-from pipelines.train.team import Team
+from pipelines.train.team import Workers
 
 logger = logging.getLogger(__name__)
 STAGE = "avdetect stage 1"  # format of a finished stage's weights
@@ -32,7 +32,7 @@ class Run:
     """A training run's folder: log, checkpoints, and the finished stages."""
 
     def __init__(
-        self, folder: Path, seed: int, device: str, precision: str, team: Team = Team()
+        self, folder: Path, seed: int, device: str, precision: str, team: Workers = Workers()
     ) -> None:
         self.folder, self.seed, self.device, self.team = folder, seed, device, team
         self.precision = torch.bfloat16 if precision == "bfloat16" else torch.float32

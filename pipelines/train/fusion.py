@@ -25,9 +25,9 @@ from pipelines.train.token_clips import (
     clip_targets,
     hears,
     modality_aucs,
-    moved,
     token_clips,
     with_lag,
+    with_sound_shifted,
 )
 from temporal.localization import LocalizationConfig, segment_targets
 from temporal.segment import MODALITIES, Segment
@@ -94,7 +94,7 @@ def random_stretch(
         low, high = max(-move, 0), steps - max(move, 0)
         first = int(rng.integers(low, max(high - length, low) + 1))
         last = min(first + length, high)
-        return moved(clip, first, last, move, rng)
+        return with_sound_shifted(clip, first, last, move, rng)
     first = int(rng.integers(0, max(steps - length, 0) + 1))
     last = min(first + length, steps)
     return {n: t[first:last].float() for n, t in clip.tokens.items()}, clip.targets[first:last]

@@ -19,9 +19,9 @@ from extractors.encoding import reencode_waveform
 from pipelines.data.manifest import WHOLE
 from pipelines.detection.detector import Detector
 from pipelines.forge.sound.neural_vocoder import Vocoder, respeak
-from pipelines.train.batches import Batch, Chunk, balanced_weights, draw_batches
+from pipelines.train.batches import Batch, TrainChunk, balanced_weights, draw_batches
 from pipelines.train.clips import TrainClip
-from pipelines.train.experts import Probe, probe_auc, targets_of
+from pipelines.train.experts import ExpertProbe, probe_auc, targets_of
 from pipelines.train.fit import Run, fit
 from pipelines.train.losses import step_loss
 from pipelines.train.stage import StageConfig
@@ -45,11 +45,11 @@ class Pairs:
         self._weights = weights / weights.sum()
         self._made: dict[int, tuple[TrainClip, TrainClip]] = {}
 
-    def chunks(self, rng: np.random.Generator) -> list[Chunk]:
+    def chunks(self, rng: np.random.Generator) -> list[TrainChunk]:
         """Return chunks of genuine clips, then of their resynthesis, disturbed alike."""
         picks = rng.choice(len(self.speech), PAIRS, p=self._weights)
-        genuine: list[Chunk] = []
-        forged: list[Chunk] = []
+        genuine: list[TrainChunk] = []
+        forged: list[TrainChunk] = []
         for index, seed in zip(picks, rng.integers(2**31, size=PAIRS), strict=True):
             clips = self.pair(int(index))
             begin = int(rng.integers(0, max(clips[0].steps - self.length, 0) + 1))
@@ -115,17 +115,17 @@ def train_pairs(
             team=run.team, more=pairs.chunks,
         )  # fmt: skip
 
-    def loss_of(module: Probe, batch: Batch) -> Tensor:
+    def loss_of(module: ExpertProbe, batch: Batch) -> Tensor:
         logits = module({n: s.to(run.device) for n, s in batch.streams.items()}).float()
         mask = batch.mask.to(run.device)
         targets = targets_of(batch.targets.to(run.device), "audio")[..., None]
         ranked = ranking_loss(logits[-2 * PAIRS :], mask[-2 * PAIRS :])
         return step_loss(logits[..., None], targets, mask) + ranked
 
-    def score_of(module: Probe) -> float:
+    def score_of(module: ExpertProbe) -> float:
         return probe_auc(module, val, STREAMS, "audio", run.device)
 
-    probe = Probe("mel", detector).to(run.device)
+    probe = ExpertProbe("mel", detector).to(run.device)
     before = {name: t.clone() for name, t in probe.state_dict().items()}
     fit("pairs", probe, config, run, batches, loss_of, score_of)
     halfway(probe, before)

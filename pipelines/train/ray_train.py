@@ -11,13 +11,13 @@ from pipelines.scan.cluster import PoolError, cause_of_loss, cluster
 from pipelines.scan.plan import PlanError
 
 if TYPE_CHECKING:
-    from pipelines.train.team import Team
+    from pipelines.train.team import Workers
 
 TRAIN_RESTARTS = 2  # of a training that lost a worker
 
 
 def train_together(
-    body: Callable[[Team], None], workers: int, gpu: bool, folder: Path, address: str | None
+    body: Callable[[Workers], None], workers: int, gpu: bool, folder: Path, address: str | None
 ) -> None:
     """Run a training in so many processes at once; one that is lost has all begin again.
 
@@ -39,13 +39,13 @@ def train_together(
         import torch
         from ray.train.torch import get_device
 
-        from pipelines.train.team import Team
+        from pipelines.train.team import Workers
 
         os.chdir(here)  # paths in configurations begin there; Ray begins in a folder of its own
         if gpu:
             torch.cuda.set_device(get_device())
         context = ray.train.get_context()
-        body(Team(context.get_world_rank(), context.get_world_size()))
+        body(Workers(context.get_world_rank(), context.get_world_size()))
 
     with cluster(address) as found:
         have = found.gpus if gpu else found.cpus

@@ -34,7 +34,7 @@ from pipelines.train.pairs import train_pairs
 from pipelines.train.ray_train import train_together
 from pipelines.train.recipe import TrainConfig, load_clips, read_samples
 from pipelines.train.sync import train_sync
-from pipelines.train.team import Team
+from pipelines.train.team import Workers
 from pipelines.train.vocoder import train_vocoder
 
 logger = logging.getLogger(__name__)
@@ -62,14 +62,14 @@ def train(
     paths = [sample.path for sample in read_samples(data)]
     failed = fill_cache(Path(data.cache), paths, data.workers, _report, address)
     if workers == 1 and address is None:
-        train_stages(config, failed, Team())
+        train_stages(config, failed, Workers())
     else:
         body = partial(train_stages, config, failed)
         train_together(body, workers, config.device == "cuda", out / "ray", address)
     return out / f"{config.detector.name}.safetensors"
 
 
-def train_stages(config: TrainConfig, failed: dict[Path, str], team: Team) -> None:
+def train_stages(config: TrainConfig, failed: dict[Path, str], team: Workers) -> None:
     """Train all stages as one worker of a team; its leader calibrates and saves the weights.
 
     failed: the clips whose streams are not in the cache, and why.

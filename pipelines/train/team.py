@@ -14,7 +14,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class Team:
+class Workers:
     """How many workers there are, and which of them this process is."""
 
     rank: int = 0

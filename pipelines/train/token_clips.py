@@ -82,7 +82,7 @@ def hears(token: str) -> bool:
     return streams_behind(token) == {"mel"}
 
 
-def moved(
+def with_sound_shifted(
     clip: TokenClip, first: int, last: int, move: int, rng: np.random.Generator | None
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Return a stretch whose sound comes from `move` steps later: all of it, or a part.
@@ -147,7 +147,7 @@ def as_judged(
     for clip in clips:
         yield clip.tokens, clip.targets, clip.speech, clip.kind
         if move and clip.kind == "both" and clip.clip.sample.sync == () and len(clip.targets) > 45:
-            tokens, targets = moved(clip, 0, len(clip.targets) - 10, 10, None)
+            tokens, targets = with_sound_shifted(clip, 0, len(clip.targets) - 10, 10, None)
             yield tokens, targets, clip.speech[10:], clip.kind
 
 

@@ -77,14 +77,14 @@ class Listener:
         key = f"{file_sha256(clip.sample.path)}{self.sha256}{clip.start}"
         file = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.said"
         if not file.exists():
-            made = said_of(self.detector, clip, self.steps, self.precision)
+            made = expert_outputs(self.detector, clip, self.steps, self.precision)
             write_by(file, partial(save_file, {name: t.half() for name, t in made.items()}))
         said = {name: tensor.float() for name, tensor in load_file(file).items()}
         return SaidClip(clip.sample, clip.face, clip.waveform, said=said)
 
 
 @torch.inference_mode()
-def said_of(
+def expert_outputs(
     detector: Detector,
     clip: TrainClip,
     longest: int = LONGEST,

@@ -7,10 +7,9 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from extractors.clip import Array, Frames
+from extractors.clip import Array, Floats, Frames
 from pipelines.forge.picture.geometry import (
     Box,
-    Floats,
     MaskShape,
     drift,
     face_width,

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from extractors.clip import Array, Frames
 from extractors.crops import EYE_CORNERS
@@ -35,7 +33,6 @@ REGIONS = {
 CROP_SPANS = {"face": 1.5, "mouth": 0.75}  # sides of aligned crops in face widths
 
 
-Floats = npt.NDArray[np.floating[Any]]
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, right and bottom excluded
 
 

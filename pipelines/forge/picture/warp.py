@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from extractors.clip import Array, Frames
+from extractors.clip import Array, Floats, Frames
 from extractors.crops import RIGID
 from extractors.lips import LIPS, OUTER
-from pipelines.forge.picture.geometry import BROWS, CHEEKS, CHIN, EYES, NOSE, OVAL, Box, Floats
+from pipelines.forge.picture.geometry import BROWS, CHEEKS, CHIN, EYES, NOSE, OVAL, Box
 
 # Enough points to hold a face's shape in a thin-plate warp.
 WARP_POINTS = tuple(dict.fromkeys(OVAL[::2] + BROWS[::2] + EYES + NOSE + CHEEKS + OUTER[::2]))

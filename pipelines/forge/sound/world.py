@@ -10,12 +10,9 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 
 import numpy as np
-import numpy.typing as npt
 
-from extractors.clip import Array
+from extractors.clip import Array, Doubles
 from extractors.clock import SAMPLE_RATE
-
-Doubles = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

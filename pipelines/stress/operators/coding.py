@@ -8,8 +8,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from extractors.clip import Frames
 from extractors.media import reencode_frames
-from pipelines.stress.operators.picture import FrameChange, Frames, Maker, Pixels, at, each
+from pipelines.stress.operators.picture import AnyPixels, FrameChange, Maker, at, each
 
 
 def _jpeg(severity: int, rng: np.random.Generator) -> FrameChange:
@@ -22,7 +23,7 @@ def _webp(severity: int, rng: np.random.Generator) -> FrameChange:
     return each(lambda frame: _coded(frame, ".webp", cv2.IMWRITE_WEBP_QUALITY, quality))
 
 
-def _coded(frame: Frames, suffix: str, flag: int, quality: int) -> Pixels:
+def _coded(frame: Frames, suffix: str, flag: int, quality: int) -> AnyPixels:
     _, data = cv2.imencode(suffix, frame[..., ::-1], [flag, quality])
     return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
 
@@ -34,7 +35,7 @@ def _rescale(severity: int, rng: np.random.Generator) -> FrameChange:
 def rescaled(share: float) -> FrameChange:
     """Return a change that makes frames smaller by a share and as large as they were again."""
 
-    def change(frame: Frames) -> Pixels:
+    def change(frame: Frames) -> AnyPixels:
         height, width = frame.shape[:2]
         small = max(round(width * share), 1), max(round(height * share), 1)
         less = cv2.resize(frame, small, interpolation=cv2.INTER_AREA)

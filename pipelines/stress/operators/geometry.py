@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.stress.operators.picture import FrameChange, Frames, Maker, Pixels, at, each
+from extractors.clip import Frames
+from pipelines.stress.operators.picture import AnyPixels, FrameChange, Maker, at, each
 
 Map = npt.NDArray[np.float32]
 
@@ -48,7 +49,7 @@ def _affine(severity: int, rng: np.random.Generator) -> FrameChange:
     angle, scale = 18 * size * rng.choice((-1.0, 1.0)), 1 + 0.25 * size * rng.uniform(-1, 1)
     shift = 0.08 * size * rng.uniform(-1, 1, 2)
 
-    def change(frame: Frames) -> Pixels:
+    def change(frame: Frames) -> AnyPixels:
         height, width = frame.shape[:2]
         matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
         matrix[:, 2] = matrix[:, 2] + shift * (width, height)
@@ -62,7 +63,7 @@ def _perspective(severity: int, rng: np.random.Generator) -> FrameChange:
     inwards = at(severity, 0.03, 0.06, 0.1, 0.15, 0.2) * rng.uniform(0.3, 1, (4, 2))
     signs = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]])
 
-    def change(frame: Frames) -> Pixels:
+    def change(frame: Frames) -> AnyPixels:
         height, width = frame.shape[:2]
         side = np.array([width - 1, height - 1])
         corners = (np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * side).astype(np.float32)
@@ -80,7 +81,7 @@ def _crop_resize(severity: int, rng: np.random.Generator) -> FrameChange:
     share = at(severity, 0.95, 0.9, 0.8, 0.7, 0.6)
     left, top = rng.uniform(0, 1 - share, 2)
 
-    def change(frame: Frames) -> Pixels:
+    def change(frame: Frames) -> AnyPixels:
         height, width = frame.shape[:2]
         rows = slice(int(top * height), int(np.ceil((top + share) * height)))
         columns = slice(int(left * width), int(np.ceil((left + share) * width)))
@@ -94,7 +95,7 @@ def _occlusion(severity: int, rng: np.random.Generator) -> FrameChange:
     side = np.sqrt(at(severity, 0.02, 0.05, 0.1, 0.15, 0.25))
     left, top = rng.uniform(0.2, max(0.8 - side, 0.21), 2)
 
-    def change(frame: Frames) -> Pixels:
+    def change(frame: Frames) -> AnyPixels:
         height, width = frame.shape[:2]
         out = frame.copy()
         rows = slice(int(top * height), int((top + side) * height))
@@ -109,7 +110,7 @@ def _fog_rain(severity: int, rng: np.random.Generator) -> FrameChange:
     density, drops = at(severity, 0.1, 0.2, 0.3, 0.45, 0.6), 40 * severity
     clouds = rng.uniform(0.5, 1, (5, 5)).astype(np.float32)
 
-    def change(frame: Frames) -> Pixels:
+    def change(frame: Frames) -> AnyPixels:
         height, width = frame.shape[:2]
         veil = density * cv2.resize(clouds, (width, height), interpolation=cv2.INTER_CUBIC)
         out = frame + veil[..., None].clip(0, 1) * (235.0 - frame)
@@ -130,7 +131,7 @@ def _centred(height: int, width: int) -> tuple[Map, Map]:
 def _moved(places: Callable[[int, int], tuple[Map, Map]]) -> FrameChange:
     """Return a change that takes each pixel from the place that a function of the size tells."""
 
-    def change(frame: Frames) -> Pixels:
+    def change(frame: Frames) -> AnyPixels:
         columns, rows = places(*frame.shape[:2])
         return cv2.remap(
             frame, columns.astype(np.float32), rows.astype(np.float32), cv2.INTER_LINEAR,

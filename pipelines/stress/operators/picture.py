@@ -16,8 +16,9 @@ import numpy.typing as npt
 import torch
 from torchvision.transforms.v2 import functional as vision
 
-Frames = npt.NDArray[np.uint8]
-Pixels = npt.NDArray[np.generic]  # of any type, to be rounded to bytes
+from extractors.clip import Frames
+
+AnyPixels = npt.NDArray[np.generic]  # of any type, to be rounded to bytes
 FrameChange = Callable[[Frames], Frames]
 Maker = Callable[[int, np.random.Generator], FrameChange]
 
@@ -27,12 +28,12 @@ def at(severity: int, *values: float) -> float:
     return values[severity - 1]
 
 
-def each(change: Callable[[Frames], Pixels]) -> FrameChange:
+def each(change: Callable[[Frames], AnyPixels]) -> FrameChange:
     """Return a change of chunks that changes each frame (H, W, 3) by itself."""
     return lambda frames: np.stack([_bytes(change(frame)) for frame in frames])
 
 
-def _bytes(pixels: Pixels) -> Frames:
+def _bytes(pixels: AnyPixels) -> Frames:
     if pixels.dtype == np.uint8:
         return pixels  # type: ignore[return-value]
     return np.rint(pixels).clip(0, 255).astype(np.uint8)
@@ -103,7 +104,7 @@ def _grey(severity: int, rng: np.random.Generator) -> FrameChange:
 def _clahe(severity: int, rng: np.random.Generator) -> FrameChange:
     limit = at(severity, 1, 2, 4, 6, 8)
 
-    def change(frame: Frames) -> Pixels:
+    def change(frame: Frames) -> AnyPixels:
         lab = cv2.cvtColor(frame, cv2.COLOR_RGB2LAB)
         lab[..., 0] = cv2.createCLAHE(limit, (8, 8)).apply(lab[..., 0])
         return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
@@ -142,7 +143,7 @@ def _iso_noise(severity: int, rng: np.random.Generator) -> FrameChange:
     """Noise of a sensor: stronger where it is bright, and coloured."""
     gain = at(severity, 0.3, 0.6, 1.0, 1.6, 2.5)
 
-    def change(frame: Frames) -> Pixels:
+    def change(frame: Frames) -> AnyPixels:
         light = rng.normal(0, gain, (*frame.shape[:2], 1)) * np.sqrt(frame)
         return frame + light + rng.normal(0, 3 * gain, frame.shape)
 

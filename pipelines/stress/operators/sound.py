@@ -13,10 +13,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from extractors.decoding.sound import Waveform
 from extractors.media import SAMPLE_RATE, reencode_waveform
 from pipelines.stress.operators.picture import at
 
-Waveform = npt.NDArray[np.float32]
 SoundChange = Callable[[Waveform], Waveform]
 SoundMaker = Callable[[int, np.random.Generator], SoundChange]
 

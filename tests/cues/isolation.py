@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cues.drawn_clips import Drawing, KnownClip, draw, genuine, streams_of
+from cues.drawn_forgeries import ARTEFACTS, CARRIERS
 from extractors.clip import Array
-from pipelines.cues.drawn_clips import Drawing, KnownClip, draw, genuine, streams_of
-from pipelines.cues.drawn_forgeries import ARTEFACTS, CARRIERS
 from pipelines.detection.detector import Detector, load_detector
 from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.starter import STARTER
 from pipelines.metrics.classification import auc
-from pipelines.train.experts import Probe
+from pipelines.train.experts import ExpertProbe
 from pipelines.train.fit import Run, fit
 from pipelines.train.losses import step_loss
 from pipelines.train.stage import StageConfig
@@ -95,7 +95,7 @@ def taught(expert: str, mesh: Array, folder: Path, seed: int = 0) -> tuple[Detec
     if expert == "appearance":
         # a MobileNetV2 learns nothing from so few clips by itself; elsewhere it begins at ImageNet
         detector.experts[expert].stem = load_detector(STARTER).experts[expert].stem
-    module = SyncNetwork(detector) if expert == "sync" else Probe(expert, detector)
+    module = SyncNetwork(detector) if expert == "sync" else ExpertProbe(expert, detector)
     streams, targets = _clips_of(expert, mesh, seed)
 
     def batches(first: int, last: int) -> Iterator[Chunk]:

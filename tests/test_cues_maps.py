@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cues.drawn_clips import mesh_at_rest, streams_of
+from cues.isolation import MEANT, taught
+from cues.maps import MOST, STEPS, Inside, artefact_tube, evidence_inside, forged_clips
 
 from extractors.faces import track_faces
-from pipelines.cues.drawn_clips import mesh_at_rest, streams_of
-from pipelines.cues.isolation import MEANT, taught
-from pipelines.cues.maps import MOST, STEPS, Inside, artefact_tube, evidence_inside, forged_clips
 from pipelines.detection.detector import Detector, load_detector
 from pipelines.detection.starter import STARTER
-from pipelines.train.experts import Probe
+from pipelines.train.experts import ExpertProbe
 
 CLIPS = 12
 PICTURES_AND_SOUND = ("appearance", "flow", "depth", "mel")
@@ -56,8 +56,8 @@ def test_evidence_is_measured_in_shares(mesh: Array, monkeypatch: pytest.MonkeyP
     detector = Detector(load_detector(STARTER).config).eval()
 
     def found(heat: torch.Tensor) -> Inside:
-        monkeypatch.setattr("pipelines.cues.maps.maps_of", lambda *_: {"depth": heat})
-        return evidence_inside(detector, Probe("depth", detector), "depth", forged, unforged)
+        monkeypatch.setattr("cues.maps.maps_of", lambda *_: {"depth": heat})
+        return evidence_inside(detector, ExpertProbe("depth", detector), "depth", forged, unforged)
 
     within, without, everywhere = found(tube), found(1 - tube), found(torch.ones_like(tube))
     assert (within.mass, without.mass) == (1.0, 0.0)
@@ -88,7 +88,7 @@ def test_the_evidence_of_an_expert_lies_in_the_artefact_that_it_has_learnt(
 @pytest.mark.parametrize("expert", PICTURES_AND_SOUND)
 def test_the_shipped_experts_do_not_point_at_what_is_drawn(expert: str, mesh: Array) -> None:
     detector = load_detector(STARTER)
-    probe = Probe(expert, detector).eval()
+    probe = ExpertProbe(expert, detector).eval()
     for artefact in MEANT[expert]:
         found = [
             evidence_inside(detector, probe, expert, *pair)

@@ -11,10 +11,10 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from cues.drawn_clips import FACE, FACES, SIDE, Drawing, KnownClip, grain
 from extractors.clip import Array, Frames
 from extractors.clock import SAMPLE_RATE, SAMPLES_PER_STEP
 from extractors.crops import RIGID
-from pipelines.cues.drawn_clips import FACE, FACES, SIDE, Drawing, KnownClip, grain
 from pipelines.forge.picture.blend import Painter, blend_in
 from pipelines.forge.picture.generator_look import KERNELS, transposed_upsample
 from pipelines.forge.picture.geometry import Box, MaskShape, draw_shape, soft_mask

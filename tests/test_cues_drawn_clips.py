@@ -7,13 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
-from extractors.clock import SAMPLES_PER_STEP, STEP_RATE
-from extractors.crops import crop_squares
-from extractors.faces import track_faces
-from extractors.flow import FlowExtractor, dis_flow
-from extractors.lips import INNER, lip_opening
-from pipelines.cues.drawn_clips import (
+from cues.drawn_clips import (
     FACE,
     FACES,
     GRAIN,
@@ -24,7 +18,13 @@ from pipelines.cues.drawn_clips import (
     mesh_at_rest,
     streams_of,
 )
-from pipelines.cues.drawn_forgeries import ARTEFACTS, CARRIERS, LAGS, PIXELS
+from cues.drawn_forgeries import ARTEFACTS, CARRIERS, LAGS, PIXELS
+
+from extractors.clock import SAMPLES_PER_STEP, STEP_RATE
+from extractors.crops import crop_squares
+from extractors.faces import track_faces
+from extractors.flow import FlowExtractor, dis_flow
+from extractors.lips import INNER, lip_opening
 
 STEPS = 16
 PAINTED = [name for name, carriers in CARRIERS.items() if carriers == PIXELS]

@@ -9,12 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from torch import Tensor
-
-from extractors.faces import track_faces
-from pipelines.cues.drawn_clips import mesh_at_rest
-from pipelines.cues.drawn_forgeries import ARTEFACTS
-from pipelines.cues.isolation import (
+from cues.drawn_clips import mesh_at_rest
+from cues.drawn_forgeries import ARTEFACTS
+from cues.isolation import (
     LESSONS,
     MEANT,
     auc_row,
@@ -23,6 +20,9 @@ from pipelines.cues.isolation import (
     markdown,
     train_judge,
 )
+from torch import Tensor
+
+from extractors.faces import track_faces
 
 CLIPS = 60  # held-out drawings, each unforged and with every artefact
 Array = np.ndarray[Any, Any]
