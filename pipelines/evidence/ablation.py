@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -26,6 +26,14 @@ EVIDENCE = {
     "depth": frozenset({"depth"}),
     "sound": frozenset({"mel"}),
 }
+
+
+class Contribution(TypedDict):
+    """What a kind of evidence adds to a score."""
+
+    evidence: str  # one of EVIDENCE
+    without: dict[str, float | None]  # the scores where it is hidden
+    change: float | None  # of the score; above 0 it speaks for a manipulation; None: unknown
 
 
 class Removals:
@@ -66,13 +74,9 @@ class Removals:
             parts.append(out.opinions.float())
         return torch.cat(parts)
 
-    def contributions(self, result: Result, config: JudgeConfig) -> list[dict[str, Any]]:
-        """Return each kind of evidence in the result and the scores without it.
-
-        `change` is the score less the one without: above 0 it speaks for a manipulation. None
-        where nothing would be left to judge.
-        """
-        rows = []
+    def contributions(self, result: Result, config: JudgeConfig) -> list[Contribution]:
+        """Return each kind of evidence in the result and the scores without it."""
+        rows: list[Contribution] = []
         info = MediaInfo(path=result["path"], **result["media"])
         for name, hidden in EVIDENCE.items():
             if any(result["streams"][stream] for stream in hidden):

@@ -8,26 +8,58 @@ in a sentence is a number of the result or of its evidence.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from pipelines.detection.result import Result, modality_score
 from pipelines.evidence.measurements import MEASURES, Measurements
+from temporal.segment import Modality
 
 RANGES = Path(__file__).with_name("measurements.json")
 STRONG = 0.6  # AUC that a measurement's 95 % interval must clear
 
 
+class Range(TypedDict, total=False):
+    """What is known of a measurement, see `pipelines.evidence.ranges.table`."""
+
+    low: float  # 5th percentile of genuine clips
+    high: float  # 95th
+    larger_in_fakes: bool
+    fitted_genuine: int  # clips
+    fitted_fakes: int
+    auc: float  # on clips that were held out
+    auc_interval: list[float]  # of 95 %
+    genuine: int  # clips that were held out
+    fakes: int
+
+
+class Finding(Range):
+    """A measurement of the sound or of a face, and what is known of it, if anything is."""
+
+    name: str
+    track: int | None  # the face; None: the sound
+    modality: Modality  # whose suspicion it can support
+    title: str
+    unit: str
+    meaning: str
+    digits: int  # after the point
+    value: float
+    fired: bool | None  # outside the range of genuine clips, on the side of fakes
+    reliable: bool | None  # the interval of its AUC is clear of chance
+    pairs: NotRequired[int]  # of a hundred pairs of a fake and a genuine clip, those told apart
+    pairs_interval: NotRequired[list[int]]
+
+
 @cache
-def known_ranges() -> dict[str, dict[str, Any]]:
-    """Return what is known of each measurement, see `pipelines.evidence.ranges.table`."""
-    ranges: dict[str, dict[str, Any]] = json.loads(RANGES.read_text(encoding="utf-8"))
+def known_ranges() -> dict[str, Range]:
+    """Return what is known of each measurement."""
+    ranges: dict[str, Range] = json.loads(RANGES.read_text(encoding="utf-8"))
     return ranges
 
 
-def measured(taken: Measurements, tracks: Sequence[int]) -> list[dict[str, Any]]:
+def measured(taken: Measurements, tracks: Sequence[int]) -> list[Finding]:
     """Return a row for every measurement of the sound and of each face that was judged."""
     rows = [finding(name, value, None) for name, value in taken.of_sound().items()]
     for track in tracks:
@@ -36,16 +68,15 @@ def measured(taken: Measurements, tracks: Sequence[int]) -> list[dict[str, Any]]
     return sorted(rows, key=lambda row: (row["track"] is not None, order.index(row["name"])))
 
 
-def finding(name: str, value: float, track: int | None) -> dict[str, Any]:
+def finding(name: str, value: float, track: int | None) -> Finding:
     """Return a measurement with its range on genuine clips, its worth, and whether it fired.
 
     `fired`: beyond the 95th percentile of genuine clips (below the 5th, where fakes have the
     smaller values). `reliable`: the interval of its AUC on clips that were held out is clear of
-    chance. Both None: unknown. `pairs`: in how many of a hundred pairs of a fake and a genuine
-    clip it tells which is which; the rest of the row is that of `known_ranges`.
+    chance. Both None: unknown.
     """
     measure, known = MEASURES[name], known_ranges().get(name)
-    row: dict[str, Any] = {
+    row: Finding = {
         "name": name, "track": track, "modality": measure.modality, "title": measure.title,
         "unit": measure.unit, "meaning": measure.meaning,
         "digits": measure.digits, "value": _rounded(value, measure.digits),
@@ -53,9 +84,9 @@ def finding(name: str, value: float, track: int | None) -> dict[str, Any]:
     }  # fmt: skip
     if known is None:
         return row
-    low, high = (_rounded(known[side], measure.digits) for side in ("low", "high"))
-    return row | known | {
-        "low": low, "high": high,
+    low, high = _rounded(known["low"], measure.digits), _rounded(known["high"], measure.digits)
+    return {
+        **row, **known, "low": low, "high": high,
         "pairs": round(100 * known["auc"]),
         "pairs_interval": [round(100 * share) for share in known["auc_interval"]],
         "fired": row["value"] > high if known["larger_in_fakes"] else row["value"] < low,
@@ -68,12 +99,12 @@ def _rounded(value: float, digits: int) -> float:
     return round(value, digits) if digits else round(value)
 
 
-def sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def sentences(rows: Sequence[Finding]) -> list[str]:
     """Return a sentence for each measurement that fired and is reliable."""
     return [_sentence(row) for row in rows if row["fired"] and row["reliable"]]
 
 
-def _sentence(row: Mapping[str, Any]) -> str:
+def _sentence(row: Finding) -> str:
     where = "" if row["track"] is None else f" of face {row['track']}"
     side = "above" if row["larger_in_fakes"] else "below"
     unit = f" {row['unit']}" if row["unit"] else ""
@@ -85,7 +116,7 @@ def _sentence(row: Mapping[str, Any]) -> str:
     )
 
 
-def agreement(result: Result, rows: Sequence[Mapping[str, Any]]) -> str:
+def agreement(result: Result, rows: Sequence[Finding]) -> str:
     """Return whether the measurements bear the verdict out, in a sentence or two.
 
     A measurement can only support the suspicion of the track that it is about.

@@ -22,6 +22,7 @@ from extractors.spectrogram import loudness, speech_steps
 from extractors.streams import Streams
 from pipelines.evidence.face_measures import blink_rate, eye_opening, flow_residual, noise_gap
 from pipelines.evidence.sound_measures import MIN_STEPS, lip_sync, periodicity, roll_off
+from temporal.segment import Modality
 
 VOICED = 0.6  # autocorrelation at the pitch from which on a step is voiced
 SPARSE = 6  # every sixth picture is enough for noise and flow
@@ -33,7 +34,7 @@ class Measure:
 
     title: str
     unit: str
-    modality: str  # of which track it speaks
+    modality: Modality  # of which track it speaks
     digits: int
     meaning: str
 

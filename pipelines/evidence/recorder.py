@@ -21,8 +21,8 @@ from extractors.media import Clip, MediaInfo
 from extractors.streams import Streams
 from pipelines.detection.result import Result
 from pipelines.detection.timelines import Timeline
-from pipelines.evidence.ablation import Removals
-from pipelines.evidence.findings import measured
+from pipelines.evidence.ablation import Contribution, Removals
+from pipelines.evidence.findings import Finding, measured
 from pipelines.evidence.forgery_map import Locator, locator_of
 from pipelines.evidence.measurements import Measurements
 from pipelines.evidence.moments import Moment, Moments, moment_maps, share_off_face
@@ -43,8 +43,8 @@ FACES = 8  # that are measured: the most suspicious ones
 class Evidence:
     """What a verdict rests on, for people to look at."""
 
-    contributions: list[dict[str, Any]]  # evidence, the scores without it, the score's change
-    measurements: list[dict[str, Any]]  # see `pipelines.evidence.findings.measured`
+    contributions: list[Contribution]
+    measurements: list[Finding]
     off_face: dict[str, float]  # share of each picture expert's evidence off the face, and area
     moments: list[tuple[Moment, dict[str, Tensor]]]  # and their maps, see `moment_maps`
     boxes: dict[int, tuple[int, Array]]  # track -> first step, (T, 4) x, y, side (of width), roll
