@@ -56,8 +56,10 @@ def draw_clips(folder: Path, count: int) -> Path:
 
 def frame_scores(clip: Path) -> list[float]:
     """Return for each frame whether it is (1.0) the one before it, all but the codec's noise."""
-    frames = read_clip(clip).frames.astype(np.float32)
-    change = np.abs(np.diff(frames, axis=0)).mean(axis=(1, 2, 3))
+    frames = read_clip(clip).frames
+    if frames is None:  # sound alone
+        return []
+    change = np.abs(np.diff(frames.astype(np.float32), axis=0)).mean(axis=(1, 2, 3))
     return [0.0, *np.exp(-change).tolist()]
 
 
