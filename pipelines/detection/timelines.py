@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from extractors.shapes import check_arrays
 from extractors.spectrogram import loudness
 from extractors.streams import Streams
 from pipelines.detection.detector import Detector
@@ -51,6 +52,9 @@ class Timeline:
     loudness: Tensor | None  # (T,) of the sound, nepers
     entry: list[float] | None = None  # where the face was first and last, see `Streams`
     exit: list[float] | None = None
+
+    def __post_init__(self) -> None:
+        check_arrays(self, opinions="T J", proposals="T K 3", reach="T K 3 2", loudness="T")
 
     @property
     def stop(self) -> int:
