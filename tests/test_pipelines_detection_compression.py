@@ -48,9 +48,7 @@ def test_only_what_sharpness_says_fades() -> None:
     said = torch.ones(5, len(OPINIONS))
     streams = frozenset({"appearance"})
     none, reach = torch.zeros(5, 5, 3), torch.zeros(5, 5, 3, 2)
-    face = Timeline(
-        0, False, 0, streams, 100.0, 0.0, said, none, none[..., None].expand(-1, -1, -1, 2), None
-    )
+    face = Timeline(0, False, 0, streams, 100.0, 0.0, said, none, reach, None)
     left = faded(face, list(OPINIONS.values()), 0.25).opinions
     assert left[:, list(OPINIONS).index("sharpness")].tolist() == [0.25] * 5
     assert left.sum() == 5 * (len(OPINIONS) - 1) + 5 * 0.25

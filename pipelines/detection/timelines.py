@@ -26,7 +26,7 @@ def clip_logit(timeline: Timeline, modality: int, detector: Detector, mask: Tens
 
 
 def step_probabilities(timeline: Timeline, detector: Detector) -> Tensor:
-    """Return what all judges together say of a timeline's steps (T, 3)."""
+    """Return what all opinions together say of a timeline's steps (T, 3)."""
     with torch.inference_mode():
         opinions = timeline.opinions[None].to(detector.calibration.device)
         every = torch.ones(opinions.shape[:2], dtype=torch.bool, device=opinions.device)
@@ -46,7 +46,7 @@ class Timeline:
     streams: frozenset[str]  # which it was judged by
     face_size: float | None  # pixels
     yaw: float | None  # degrees
-    opinions: Tensor  # (T, J) step logits of each judge
+    opinions: Tensor  # (T, J) step logits of each opinion
     proposals: Tensor  # (T, K, 3) probabilities
     reach: Tensor  # (T, K, 3, 2) steps
     loudness: Tensor | None  # (T,) of the sound, nepers
