@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from extractors.clock import SAMPLES_PER_STEP
 from extractors.errors import AvdetectError
+from extractors.shapes import check_arrays
 
 Array = npt.NDArray[np.float32]
 Frames = npt.NDArray[np.uint8]
@@ -56,6 +57,7 @@ class Clip:
     def __post_init__(self) -> None:
         if self.frames is None and self.waveform is None:
             raise ValueError("a clip needs frames, a waveform or both, got neither")
+        check_arrays(self, frames="T H W 3 uint8", waveform="S float32")
         if self.waveform is not None and len(self.waveform) != self.steps * SAMPLES_PER_STEP:
             expected = f"{self.steps} steps of {SAMPLES_PER_STEP} samples"
             raise ValueError(f"expected {expected}, got {len(self.waveform)} samples")

@@ -47,8 +47,8 @@ def test_a_face_twice_as_large_has_four_times_the_bits() -> None:
 def test_only_what_sharpness_says_fades() -> None:
     said = torch.ones(5, len(OPINIONS))
     streams = frozenset({"appearance"})
-    none = torch.zeros(5, 5, 3)
-    face = Timeline(0, False, 0, streams, 100.0, 0.0, said, none, none[..., None], None)
+    none, reach = torch.zeros(5, 5, 3), torch.zeros(5, 5, 3, 2)
+    face = Timeline(0, False, 0, streams, 100.0, 0.0, said, none, reach, None)
     left = faded(face, list(OPINIONS.values()), 0.25).opinions
     assert left[:, list(OPINIONS).index("sharpness")].tolist() == [0.25] * 5
     assert left.sum() == 5 * (len(OPINIONS) - 1) + 5 * 0.25

@@ -55,7 +55,7 @@ class Judgement:
     warnings: list[str]
 
 
-def judge(
+def decide(
     timelines: list[Timeline], detector: Detector, config: JudgeConfig, info: MediaInfo
 ) -> Judgement:
     """Return the judgement on a file's timelines.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from extractors.errors import InputError
+from extractors.shapes import check_arrays
 from fusion.transformer import CrossModalTransformer, LagProfile
 from pipelines.config import from_dict, to_dict
 from pipelines.detection.detector_config import DetectorConfig
@@ -32,6 +33,9 @@ class DetectorOutputs:
     opinions: Tensor  # (N, L, J) step logits of each opinion; 0 of those with nothing to judge
     proposal_logits: Tensor  # (N, L, K, 3): see `StepOutputs`
     reach: Tensor  # (N, L, K, 3, 2)
+
+    def __post_init__(self) -> None:
+        check_arrays(self, opinions="N L J", proposal_logits="N L K 3", reach="N L K 3 2")
 
 
 class Detector(nn.Module):

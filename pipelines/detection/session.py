@@ -20,7 +20,7 @@ from extractors.stream_extractor import StreamExtractor
 from extractors.streams import STREAMS, StreamConfig, Streams
 from pipelines.config import with_overrides
 from pipelines.detection.candidates import best_candidates
-from pipelines.detection.decide import JudgeConfig, judge
+from pipelines.detection.decide import JudgeConfig, decide
 from pipelines.detection.detector import Detector, load_detector
 from pipelines.detection.result import ModelInfo
 from pipelines.detection.shards import (
@@ -181,7 +181,7 @@ class DetectorSession:
         """Return the verdict on a file of which these are all pieces."""
         config, clock = self.config, Stopwatch()
         whole = join_pieces(pieces)
-        judgement = judge(whole.timelines, self.detector, config.judge, whole.info)
+        judgement = decide(whole.timelines, self.detector, config.judge, whole.info)
         segments = decode_segments(*judgement.curves, config.localization)
         least = dict(zip(MODALITIES, config.judge.segment_thresholds, strict=True))
         return Verdict(

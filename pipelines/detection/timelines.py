@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from extractors.shapes import check_arrays
 from extractors.spectrogram import loudness
 from extractors.streams import Streams
 from pipelines.detection.detector import Detector
@@ -25,7 +26,7 @@ def clip_logit(timeline: Timeline, modality: int, detector: Detector, mask: Tens
 
 
 def step_probabilities(timeline: Timeline, detector: Detector) -> Tensor:
-    """Return what all judges together say of a timeline's steps (T, 3)."""
+    """Return what all opinions together say of a timeline's steps (T, 3)."""
     with torch.inference_mode():
         opinions = timeline.opinions[None].to(detector.calibration.device)
         every = torch.ones(opinions.shape[:2], dtype=torch.bool, device=opinions.device)
@@ -45,12 +46,15 @@ class Timeline:
     streams: frozenset[str]  # which it was judged by
     face_size: float | None  # pixels
     yaw: float | None  # degrees
-    opinions: Tensor  # (T, J) step logits of each judge
+    opinions: Tensor  # (T, J) step logits of each opinion
     proposals: Tensor  # (T, K, 3) probabilities
     reach: Tensor  # (T, K, 3, 2) steps
     loudness: Tensor | None  # (T,) of the sound, nepers
     entry: list[float] | None = None  # where the face was first and last, see `Streams`
     exit: list[float] | None = None
+
+    def __post_init__(self) -> None:
+        check_arrays(self, opinions="T J", proposals="T K 3", reach="T K 3 2", loudness="T")
 
     @property
     def stop(self) -> int:

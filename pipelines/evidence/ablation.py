@@ -11,7 +11,7 @@ from torch import Tensor
 
 from extractors.media import MediaInfo
 from extractors.streams import Streams
-from pipelines.detection.decide import JudgeConfig, judge
+from pipelines.detection.decide import JudgeConfig, decide
 from pipelines.detection.detector import Detector
 from pipelines.detection.opinions import streams_behind
 from pipelines.detection.result import Result
@@ -81,7 +81,7 @@ class Removals:
         for name, hidden in EVIDENCE.items():
             if any(result["streams"][stream] for stream in hidden):
                 timelines = join_timelines(self._pieces[name])
-                scores = judge(timelines, self.detector, config, info).scores
+                scores = decide(timelines, self.detector, config, info).scores
                 full, less = result["score"], scores["score"]
                 change = None if full is None or less is None else round(full - less, 4)
                 rows.append({"evidence": name, "without": scores, "change": change})

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from extractors.shapes import check_arrays
 from pipelines.forge.picture.training_crops import forge_crops
 from pipelines.train.clips import TrainClip
 from pipelines.train.team import Workers
@@ -24,6 +25,15 @@ class Batch:
     streams: dict[str, Tensor]  # (B, L, ...)
     targets: Tensor  # (B, L, 3)
     mask: Tensor  # (B, L) bool
+
+    def __post_init__(self) -> None:
+        check_arrays(self, targets="B L 3", mask="B L bool")
+        for name, stream in self.streams.items():
+            if stream.shape[:2] != self.mask.shape:
+                raise ValueError(
+                    f"stream {name} must be of {tuple(self.mask.shape)} clips and steps, "
+                    f"got {tuple(stream.shape[:2])}"
+                )
 
 
 TrainChunk = tuple[dict[str, Tensor], Tensor]  # streams (L, ...) by name, targets (L, 3)
