@@ -42,7 +42,8 @@ class Table:
         if missing := [name for name in columns if name not in self.kinds]:
             raise InputError(
                 f"{self.path}: has no column {' and no '.join(map(repr, missing))}; found "
-                f"{', '.join(self.names) or 'none'} (--columns {missing[0]}=NAME tells which is it)"
+                f"{', '.join(self.names) or 'none'} (--columns {missing[0]}=NAME, or data.columns "
+                "of a recipe, tells which it is)"
             )
 
     def rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
