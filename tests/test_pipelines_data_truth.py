@@ -88,6 +88,7 @@ def test_path_and_label_are_enough(tmp_path: Path) -> None:
         ("m.csv", "path,label,visual_segments\na,fake,oops\n", r"line 2: expected segments such"),
         ("m.csv", "path,label,visual_segments\na,fake,[[1]]\n", r"line 2: expected segments such"),
         ("m.csv", "path,label,modality\na,fake,hands\n", r"line 2: expected the modality"),
+        ("m.csv", 'path,label,visual_segments\na,fake,"[[2, 1]]"\n', "a: a segment ends before"),
         ("t.json", "[" * 100_000, r"t\.json: no JSON"),
         ("t.json", "[1, 2]", r"t\.json: no file of true segments"),
         ("t.json", '[{"file": "a", "fake_periods": [[2, 1]]}]', "an end before its start"),

@@ -38,6 +38,9 @@ def read_truth(
     if not samples:
         where = "" if splits is None else f" of the split dev by {splits}"
         raise InputError(f"{path}: names no clip{where}")
+    for sample in samples:
+        if any(end < start for start, end in sample.any or ()):
+            raise InputError(f"{path}: {sample.path.name}: a segment ends before its start")
     return samples
 
 
