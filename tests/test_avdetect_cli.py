@@ -17,6 +17,7 @@ import pytest
 
 from avdetect import cli
 from avdetect.terminal.output import progress
+from extractors.errors import InputError
 from extractors.media import MediaError
 from pipelines.config import ConfigError
 
@@ -218,6 +219,27 @@ def test_forge_and_train_call_their_function(tmp_path, monkeypatch, capsys):
     assert cli.main(["forge", str(tmp_path), "--out", "o", "--per-video", "3", "--seed", "7"]) == 0
     assert cli.main(["train", "c.yaml", "--set", "a=1", "--set", "b=2", "--workers", "4"]) == 0
     assert calls == [(tmp_path, Path("o"), 3, 7), (Path("c.yaml"), ["a=1", "b=2"], 4, None)]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (InputError("a.csv: has no column"), "a.csv: has no column"),
+        (FileNotFoundError(2, "No such file or directory", "b.csv"), "b.csv: No such file or"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+    ],
+)
+def test_what_a_user_caused_is_one_sentence_whichever_verb_it_was(error, said, monkeypatch, capsys):
+    def fail(_: Any) -> int:
+        raise error
+
+    for verb, arguments in (("doctor", []), ("scan", ["x"]), ("zoo", ["list"])):
+        monkeypatch.setattr(cli.VERBS[verb], "run", fail)
+        assert cli.main([verb, *arguments]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith(f"avdetect: {said}")
+        assert err.count("\n") == 1
 
 
 def test_forge_without_its_folder_is_wrong_usage(tmp_path, capsys):

@@ -81,6 +81,23 @@ def test_a_parquet_manifest_carries_its_columns_with_their_types(corpus):
     assert extra_columns(str(manifest)) == [("views", "int64"), ("weight", "double")]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("m.tsv", "id\tclip\n007\tb.mp4\n"),
+        ("m.jsonl", '{"id": "007", "clip": "b.mp4"}\n'),
+        ("m.csv", "id,clip\n007,b.mp4\n"),
+    ],
+)
+def test_others_names_of_the_paths_are_mapped_in_every_text_format(corpus, name, content):
+    manifest, columns = corpus / name, {"path": "clip"}
+    manifest.write_text(content)
+    assert list(videos_of(str(manifest), columns)) == [Video(f"{corpus}/b.mp4", {"id": "007"})]
+    assert extra_columns(str(manifest), columns) == [("id", "string")]
+    with pytest.raises(SourceError, match="has no column 'path'; found id, clip"):
+        list(videos_of(str(manifest)))
+
+
 def test_a_uri_names_the_media_objects_below_it(corpus):
     uri = f"file://{corpus}"
     assert paths(uri) == [f"{uri}/a.MKV", f"{uri}/b.mp4", f"{uri}/inner/c.wav"]

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avdetect.commands.options import FAILED, OK
+from avdetect.commands.options import FAILED, OK, add_columns, columns_of
 
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[ArgumentParser]
@@ -51,6 +51,7 @@ def _add_split(commands: Verbs) -> None:
         "domains (cross-domain), both, or neither (within).",
     )
     split.add_argument("manifest", type=Path, metavar="MANIFEST", help="what `manifest` wrote")
+    add_columns(split)
     split.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .csv to write")
     split.add_argument("--by", choices=SPLITTINGS, default="person", help="(default person)")
     split.add_argument(
@@ -111,7 +112,7 @@ def _split(options: Namespace) -> bool:
     from pipelines.data.manifest import read_records, write_records
     from pipelines.data.splits import protocol_records, split_by_person
 
-    records, left_out = list(read_records(options.manifest)), 0
+    records, left_out = list(read_records(options.manifest, columns_of(options))), 0
     if options.by == "person":
         records, left_out = split_by_person(records, tuple(options.shares), options.seed)
     else:

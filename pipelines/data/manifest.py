@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from extractors.errors import InputError
-from pipelines.storage.tables import open_table
+from pipelines.storage.tables import OUR_NAMES, Columns, open_table
 
 Spans = tuple[tuple[float, float], ...]  # seconds
 WHOLE: Spans = ((0.0, float("inf")),)
@@ -99,13 +99,17 @@ def write_records(path: Path, records: Iterable[Record], root: Path) -> int:
     return count
 
 
-def read_records(path: Path) -> Iterator[Record]:
+def read_records(path: Path, columns: Columns = OUR_NAMES) -> Iterator[Record]:
     """Yield the records of a manifest, whose paths begin at its folder.
+
+    Args:
+        path: of the manifest.
+        columns: what it calls our columns.
 
     Raises:
         InputError: it lacks a column, or a cell has another form.
     """
-    table = open_table(path)
+    table = open_table(path, columns)
     table.need(*COLUMNS[:3])
     for place, row in table.rows():
         try:
@@ -175,7 +179,10 @@ def _segment_cell(spans: Spans | None) -> str:
 def _segments(cell: str) -> Spans | None:
     if cell == "whole":
         return WHOLE
-    return as_spans(json.loads(cell)) if cell else None
+    try:
+        return as_spans(json.loads(cell)) if cell else None
+    except ValueError as error:
+        raise InputError(f"expected segments such as [[1, 2.5]] or whole, got {cell!r}") from error
 
 
 def as_spans(rows: Sequence[Sequence[float]]) -> Spans:
@@ -186,5 +193,5 @@ def as_spans(rows: Sequence[Sequence[float]]) -> Spans:
     """
     try:
         return tuple((float(start), float(end)) for start, end in rows)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InputError(f"expected rows (start, end), got {rows!r}") from error

@@ -43,7 +43,11 @@ def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Doubles], di
             if length is not None:
                 lengths[name] = float(length)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{path}: no file of true segments: {error!r}") from error
+        cause = str(error) if type(error) is ValueError else "has another form"
+        raise InputError(
+            f"{path}: no file of true segments: {cause} (known: a list of objects with file and "
+            "fake_periods or fake_segments, ActivityNet's database)"
+        ) from error
     return segments, lengths
 
 
@@ -65,6 +69,9 @@ def _forgerynet_lines(path: Path, fps: float) -> Iterator[tuple[str, Doubles]]:
             count, name, *numbers = words
             triples = np.array(numbers[: 3 * int(count)], dtype=int).reshape(int(count), 3)
         except ValueError as error:
-            raise InputError(f"{path}: line {number}: {error}") from error
+            raise InputError(
+                f"{path}: line {number}: expected ForgeryNet's <segments> <video> (<start> "
+                "<frames> <0|1>) a segment"
+            ) from error
         start, frames = triples[triples[:, 2] == 1, :2].T
         yield name, np.stack([start, start + frames], axis=1) / fps  # [start, start + count)

@@ -31,9 +31,20 @@ def read_truth(
         fps: ForgeryNet's labels are in frames, and its list does not tell their rate.
 
     Raises:
-        InputError: the file has none of these forms.
+        InputError: the file has none of these forms, or names no clip.
         OSError: it cannot be opened.
     """
+    samples = _samples(path, splits, columns, fps)
+    if not samples:
+        where = "" if splits is None else f" of the split dev by {splits}"
+        raise InputError(f"{path}: names no clip{where}")
+    for sample in samples:
+        if any(end < start for start, end in sample.any or ()):
+            raise InputError(f"{path}: {sample.path.name}: a segment ends before its start")
+    return samples
+
+
+def _samples(path: Path, splits: Path | None, columns: Columns, fps: float) -> list[Sample]:
     suffix = path.suffix.lower()
     if suffix in TABLES:
         samples = read_manifest(path, Splits() if splits is None else read_splits(splits), columns)
@@ -101,7 +112,7 @@ def read_forged(path: Path, origins: Mapping[str, Sample] | None = None) -> list
             samples.append(_forged_sample(row, path, origins))
         except KeyError as error:
             raise InputError(f"{path}: entry {number}: has no {error}") from error
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError) as error:
             raise InputError(f"{path}: entry {number}: {error}") from error
     return samples
 
@@ -109,6 +120,8 @@ def read_forged(path: Path, origins: Mapping[str, Sample] | None = None) -> list
 def _forged_sample(
     row: Mapping[str, Any], path: Path, origins: Mapping[str, Sample] | None
 ) -> Sample:
+    if not isinstance(row, Mapping):
+        raise InputError(f"expected an object of `avdetect forge`, got {row!r:.40}")
     source = row.get("source") or row["original"] or row["file"]
     if origins is not None and source not in origins:
         raise InputError(f"{row['file']} was made of {source}, which no manifest has")

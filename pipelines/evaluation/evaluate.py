@@ -122,6 +122,8 @@ def evaluate_clips(
     samples = read_truth(truth, config.splits, config.columns, config.fps or FRAME_RATE)
     paths = [sample.path for sample in samples]
     read = read_results(predictions, config.timelines, config.columns)
+    if not read:
+        raise InputError(f"{predictions}: holds no result")
     results = results_of(paths, read)
     if not results:
         check_names(predictions, read, truth, list(map(str, paths)))

@@ -128,6 +128,8 @@ def _rows(path: Path, timelines: bool, columns: Columns) -> Iterator[tuple[str, 
     if path.suffix == ".jsonl":
         yield from _lines(path, timelines, columns)
         return
+    if path.suffix != ".parquet" and not path.is_dir():
+        raise InputError(f"{path}: expected results: .jsonl, .parquet, .csv or a scan's folder")
     for part in [path] if path.is_file() else _parts(path):
         curves = _curves(part.parent.parent / "timelines" / part.name) if timelines else {}
         for row in _parquet_rows(part, KEPT, columns):
@@ -154,13 +156,16 @@ def _score_rows(path: Path, columns: Columns) -> Iterator[tuple[str, Row]]:
                 },
             )
         except ValueError as error:
-            raise InputError(f"{place}: {error}") from error
+            given = [row[name] for name in scores]
+            raise InputError(f"{place}: expected scores from 0 to 1, got {given}") from error
 
 
 def _lines(path: Path, timelines: bool, columns: Columns) -> Iterator[tuple[str, Row]]:
     for number, line in _text_lines(path):
         try:
             result = json.loads(line)
+            if not isinstance(result, dict):
+                raise ValueError("expected a JSON object")
             result |= {ours: result[name] for ours, name in columns.items() if name in result}
             row = {name: result[name] for name in KEPT if name in result}
             _check(row)
@@ -169,7 +174,8 @@ def _lines(path: Path, timelines: bool, columns: Columns) -> Iterator[tuple[str,
             if timelines and result.get("timeline"):
                 row["timeline"] = _curve(result["timeline"])
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InputError(f"{path}: line {number} is no result: {error!r}") from error
+            cause = f"has no {error}" if isinstance(error, KeyError) else str(error)
+            raise InputError(f"{path}: line {number} is no result: {cause}") from error
         yield f"{path}: line {number}", row
 
 
@@ -190,7 +196,10 @@ def _check(row: Row) -> None:
     Raises:
         TypeError, KeyError, ValueError: it has not.
     """
-    Path(row["path"])
+    if not isinstance(row["path"], str):
+        raise TypeError(f"path is no text: {row['path']!r}")
+    if not isinstance(row.get("segments"), list | None):
+        raise TypeError(f"segments is no list: {row['segments']!r}")
     segment_table(row.get("segments"))
     for name in ("media", "model", "elapsed"):
         if not isinstance(row.get(name), Mapping | None):

@@ -41,8 +41,9 @@ def read_proposals(path: Path) -> dict[str, Doubles]:
                 raise InputError(f"a second entry for {name}")
             found[name] = _proposal_table(rows)
         return found
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path}: no file of proposed segments: {error}") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        cause = f"has no {error}" if isinstance(error, KeyError) else error
+        raise InputError(f"{path}: no file of proposed segments: {cause}") from error
 
 
 def read_reported(path: Path) -> dict[str, Doubles] | None:

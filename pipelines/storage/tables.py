@@ -42,7 +42,8 @@ class Table:
         if missing := [name for name in columns if name not in self.kinds]:
             raise InputError(
                 f"{self.path}: has no column {' and no '.join(map(repr, missing))}; found "
-                f"{', '.join(self.names) or 'none'} (--columns {missing[0]}=NAME tells which is it)"
+                f"{', '.join(self.names) or 'none'} (--columns {missing[0]}=NAME, or data.columns "
+                "of a recipe, tells which it is)"
             )
 
     def rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -52,9 +53,10 @@ class Table:
             InputError: the file cannot be read as what its suffix says.
         """
         read = {".jsonl": _json_rows, ".parquet": _parquet_rows}.get(_suffix(self.path), _csv_rows)
+        unit = "row" if _suffix(self.path) == ".parquet" else "line"
         for number, row in read(self.path):
             cells = {ours: row.get(name) for name, ours in self.names.items()}
-            yield f"{self.path}: line {number}", cells
+            yield f"{self.path}: {unit} {number}", cells
 
 
 def open_table(path: Path, columns: Columns = OUR_NAMES) -> Table:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pipelines.config import ConfigError
 from pipelines.data.manifest import WHOLE
 from pipelines.data.samples import Sample, read_manifest, read_splits
 from pipelines.data.stream_cache import StreamCache
@@ -72,7 +73,11 @@ class TrainConfig:
 def load_clips(
     config: DataConfig, failed: Mapping[Path, str], run: Run
 ) -> dict[str, list[TrainClip]]:
-    """Return the usable clips of every split; those that failed to be extracted are left out."""
+    """Return the usable clips of every split; those that failed to be extracted are left out.
+
+    Raises:
+        ConfigError: none of the split train is left.
+    """
     samples, unfit = read_samples(config), dict(failed)
     cache = StreamCache(Path(config.cache))
     clips: dict[str, list[TrainClip]] = {"train": [], "val": [], "calibration": [], "dev": []}
@@ -85,13 +90,21 @@ def load_clips(
         else:
             clips[sample.split].append(clip)
     run.log(samples=len(samples), failed={str(p.name): why for p, why in unfit.items()})
+    if not clips["train"]:
+        why = next((f": {path.name}: {why}" for path, why in unfit.items()), "")
+        raise ConfigError(f"data: no clip of the split train can be used{why}")
     for split, members in clips.items():
         run.log(split=split, clips=len(members), methods=Counter(c.sample.method for c in members))
     return clips
 
 
 def read_samples(config: DataConfig) -> list[Sample]:
-    """Return all samples that the configuration names."""
+    """Return all samples that the configuration names.
+
+    Raises:
+        ConfigError, InputError: there are none, or a file of them cannot be used.
+        OSError: one cannot be opened.
+    """
     splits = read_splits(Path(config.splits))
     samples: list[Sample] = []
     if config.videos:
@@ -101,6 +114,8 @@ def read_samples(config: DataConfig) -> list[Sample]:
     origins = {sample.path.name: sample for sample in samples}
     for metadata in config.forged:
         samples += read_forged(Path(metadata), origins)
+    if not samples:
+        raise ConfigError("data: names no clip; videos or sounds must name a manifest with some")
     return samples
 
 
