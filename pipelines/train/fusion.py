@@ -117,14 +117,14 @@ def pad(chunks: Sequence[tuple[dict[str, Tensor], Tensor]]) -> TokenBatch:
 def _without_some(batch: TokenBatch, rng: np.random.Generator) -> TokenBatch:
     """Return the batch, at times with one track taken away, as files come without one."""
     draw = rng.random()
-    sees = {name: t for name, t in batch.tokens.items() if not hears(name)}
-    hears = {name: t for name, t in batch.tokens.items() if hears(name)}
-    if not (sees and hears) or draw > 0.4:
+    seen = {name: t for name, t in batch.tokens.items() if not hears(name)}
+    heard = {name: t for name, t in batch.tokens.items() if hears(name)}
+    if not (seen and heard) or draw > 0.4:
         return batch
     targets = batch.targets.clone()
     targets[..., SYNC] = UNKNOWN
     targets[..., VISUAL if draw < 0.25 else AUDIO] = UNKNOWN
-    return TokenBatch(hears if draw < 0.25 else sees, targets, batch.mask)
+    return TokenBatch(heard if draw < 0.25 else seen, targets, batch.mask)
 
 
 def fusion_loss(detector: Detector, batch: TokenBatch, device: str) -> Tensor:
