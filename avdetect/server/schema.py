@@ -49,6 +49,9 @@ class Media(TypedDict):
     audio_codec: str | None
     sample_rate: int | None
     video_bit_rate: int | None  # a second
+    video_span: list[float] | None  # seconds: start and end
+    audio_tracks: list[str]
+    audio_spans: list[list[float]]  # of each track
 
 
 class Model(TypedDict):

@@ -40,6 +40,9 @@ FIELDS: dict[str, pa.DataType] = {
             ("audio_codec", pa.string()),
             ("sample_rate", pa.int64()),
             ("video_bit_rate", pa.int64()),
+            ("video_span", pa.list_(pa.float64())),  # seconds: start and end
+            ("audio_tracks", pa.list_(pa.string())),
+            ("audio_spans", pa.list_(pa.list_(pa.float64()))),
         ]
     ),
     "warnings": pa.list_(pa.string()),
