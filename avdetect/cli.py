@@ -54,6 +54,7 @@ def detect(options: Namespace) -> int:
     )
     from extractors.media import MediaError
     from pipelines.detection.verdict import error_dict
+    from pipelines.storage.local_copy import judged_file
 
     judge = _judge(options)
     failed = False
@@ -66,8 +67,8 @@ def detect(options: Namespace) -> int:
             try:
                 if os.path.isdir(video):  # noqa: PTH112  unlike Path's, raises for no name
                     raise MediaError(f"{video}: is a folder, not a video; name the files in it")
-                with progress(video) as on_step:
-                    result = judge(video, on_step)
+                with progress(video) as on_step, judged_file(video) as file:
+                    result = judge(str(file), on_step) | {"path": video}
             except MediaError as error:
                 failed = True
                 complain(str(error))
