@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
@@ -54,8 +55,7 @@ def _video_of_page(url: str, folder: Path) -> Iterator[bytes]:
             f"{url} is a web page, not a video; with `pip install avdetect[web]` the videos of "
             "many sites' pages can be fetched"
         )
-    import yt_dlp
-
+    yt_dlp: Any = import_module("yt_dlp")
     # "b": the best file that has picture and sound, which nothing has to be joined for
     options: dict[str, Any] = {
         "format": "b", "outtmpl": str(folder / "page.%(ext)s"), "quiet": True, "noprogress": True,
