@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,14 +28,17 @@ class MediaInfo:
     """What a file holds; a track that is missing or cannot be decoded is None."""
 
     path: str
-    duration: float  # seconds of the picture, or of the sound where there is no picture
-    width: int | None  # pixels, upright (after rotation), before any scaling
+    duration: float  # seconds of the longest track
+    width: int | None  # square pixels as shown, upright (after rotation), before any scaling
     height: int | None
     fps: float | None  # the header's rate, or the mean where the header is wrong
     video_codec: str | None
     audio_codec: str | None
     sample_rate: int | None  # of the file's own sound
     video_bit_rate: int | None = None  # bits a second that its packets hold
+    video_span: list[float] | None = None  # seconds from which to which there is a picture
+    audio_tracks: list[str] = field(default_factory=list)  # names; the one of the facts above first
+    audio_spans: list[list[float]] = field(default_factory=list)  # seconds that each of them lasts
 
     @property
     def has_video(self) -> bool:
@@ -51,8 +54,9 @@ class Clip:
     """A chunk of a file, or a whole short file: T steps of picture, sound or both."""
 
     start: int  # step of the first frame
-    frames: npt.NDArray[np.uint8] | None  # (T, H, W, 3) RGB; None: no picture
-    waveform: npt.NDArray[np.float32] | None  # (T * 640,) mono 16 kHz in [-1, 1]; None: no sound
+    frames: npt.NDArray[np.uint8] | None  # (T, H, W, 3) RGB; None: no picture, or it has ended
+    # (T * 640,) mono 16 kHz in [-1, 1], zeros where the track has none; None: no sound in the file
+    waveform: npt.NDArray[np.float32] | None
 
     def __post_init__(self) -> None:
         if self.frames is None and self.waveform is None:
@@ -81,6 +85,7 @@ class MediaConfig:
     reader: str = "decord"  # "decord", with PyAV where decord cannot, or "pyav"
     decord_bytes: int = 512 * 2**20  # decord, which reads ahead, gets no picture larger than this
     threads: int = 2  # of the decoder
+    video_track: int | None = None  # the picture that is judged, from 1; None: players' choice
 
     def __post_init__(self) -> None:
         if self.reader not in ("decord", "pyav"):

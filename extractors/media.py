@@ -2,9 +2,9 @@
 
 A file is read in a child process (see ``decoder_process``) in chunks whose size is bounded in
 bytes, so that neither a long nor a broken file can fill memory or take this process along. Step t
-shows the frame on screen at its middle, by presentation time; sound is mono at 16 kHz, cut or
-padded with zeros to the picture's steps. The picture alone decides how many steps there are; sound
-that outlasts it is not judged. A file without a picture has the steps of its sound.
+shows the frame on screen at its middle, by presentation time; sound is mono at 16 kHz. The longest
+track decides how many steps there are: where the picture has ended, chunks have sound alone; where
+the sound has not begun or has ended, it is filled up with zeros.
 """
 
 from __future__ import annotations
@@ -62,8 +62,10 @@ class MediaReader:
     steps: int  # T of the whole file; fewer come where the picture breaks off
     reached: int  # step after the last one that was handed out
 
-    def __init__(self, path: PathLike, config: MediaConfig, span: range | None = None) -> None:
-        self.info, self._decoding = _start(path, config, probe=False, span=span)
+    def __init__(
+        self, path: PathLike, config: MediaConfig, span: range | None = None, sound_track: int = 0
+    ) -> None:
+        self.info, self._decoding = _start(path, config, False, span, sound_track)
         self.steps = int(self._decoding.plan["steps"])
         self.reached = 0 if span is None else span.start
         self._chunks: queue.Queue[Any] = queue.Queue()
@@ -119,13 +121,17 @@ class MediaReader:
 
 
 def _start(
-    path: PathLike, config: MediaConfig, probe: bool, span: range | None = None
+    path: PathLike,
+    config: MediaConfig,
+    probe: bool,
+    span: range | None = None,
+    sound_track: int = 0,
 ) -> tuple[MediaInfo, Decoding]:
     """What the file holds, and its decoding under way."""
     name = os.fspath(path)
     start, stop = (0, None) if span is None else (span.start, span.stop)
     request = asdict(config) | {"path": name, "probe": probe, "facts": False}
-    request |= {"start": start, "stop": stop}
+    request |= {"start": start, "stop": stop, "sound_track": sound_track}
     try:
         decoding = Decoding(request, config.timeout)
     except DecoderError as failure:
@@ -157,14 +163,19 @@ def _shut(decoding: Decoding, wanted: threading.Semaphore, thread: threading.Thr
 
 
 def open_media(
-    path: PathLike, config: MediaConfig = MediaConfig(), span: range | None = None
+    path: PathLike,
+    config: MediaConfig = MediaConfig(),
+    span: range | None = None,
+    sound_track: int = 0,
 ) -> MediaReader:
     """A reader of the file at ``path``; raises MediaError where it cannot be judged.
 
     span: the steps that are to be read, cut to what there is; None: all. The way to a later part
     of a long MP4 or Matroska file is short; of others what lies before is decoded and dropped.
+    sound_track: place of the sound in `MediaInfo.audio_tracks`; others than the first come without
+    the picture.
     """
-    return MediaReader(path, config, span)
+    return MediaReader(path, config, span, sound_track)
 
 
 def probe(path: PathLike, config: MediaConfig = MediaConfig()) -> MediaInfo:
@@ -196,19 +207,24 @@ def read_chunks(path: PathLike, config: MediaConfig = MediaConfig()) -> Iterator
 
 
 def read_clip(path: PathLike, config: MediaConfig = MediaConfig()) -> Clip:
-    """The whole file as one Clip, for short files only: all its pixels are in memory."""
+    """The whole file as one Clip, for short files only: all its pixels are in memory.
+
+    Where the picture has ended before the sound, its last frame stays.
+    """
     frames: Any = None
     pieces: list[npt.NDArray[np.float32]] = []
     stop = 0
     with open_media(path, config) as reader:
         for chunk in reader:
+            last, stop = stop, chunk.start + chunk.steps
             if chunk.frames is not None:
                 if frames is None:
                     frames = np.empty((reader.steps, *chunk.frames.shape[1:]), dtype=np.uint8)
-                frames[chunk.start : chunk.start + chunk.steps] = chunk.frames
+                frames[last:stop] = chunk.frames
+            elif frames is not None:
+                frames[last:stop] = frames[last - 1]
             if chunk.waveform is not None:
                 pieces.append(chunk.waveform)
-            stop = chunk.start + chunk.steps
     waveform = np.concatenate(pieces) if pieces else None
     return Clip(0, None if frames is None else frames[:stop], waveform)
 

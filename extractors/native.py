@@ -41,9 +41,7 @@ def native_crops(path: PathLike, shown: int = SHOWN) -> tuple[Tensor, Tensor] | 
     kept: list[tuple[int, Frames]] = []
     apart = 1
     for clip in read_chunks(path):
-        if clip.frames is None:
-            return None
-        for step, frame in enumerate(clip.frames, clip.start):
+        for step, frame in enumerate(() if clip.frames is None else clip.frames, clip.start):
             if step % apart:
                 continue
             crop = native_crop(frame)

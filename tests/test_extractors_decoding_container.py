@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from extractors.decoding.container import RUN_UP, frames_from
+from extractors.decoding.sections import Retiming
 from extractors.media import (
     SAMPLE_RATE,
     SAMPLES_PER_STEP,
@@ -106,9 +107,9 @@ def test_a_part_ends_with_the_file(long_clip):
 def test_the_way_to_a_part_is_short(long_clip):
     path = long_clip("clip.mp4", "libx264", {"g": "25"})
     for track in (0, 1):
-        first = next(frames_from(str(path), track, 9.0))
+        first = next(frames_from(str(path), track, Retiming(), 9.0))
         assert 9.0 - RUN_UP - 1.1 < first.time <= 9.0
-        assert next(frames_from(str(path), track, None)).time < 0.1
+        assert next(frames_from(str(path), track, Retiming(), None)).time < 0.1
 
 
 def test_where_the_index_leads_too_far_all_is_read(long_clip, monkeypatch):
@@ -116,4 +117,4 @@ def test_where_the_index_leads_too_far_all_is_read(long_clip, monkeypatch):
 
     path = long_clip("clip.mp4", "libx264", {"g": "25"})
     monkeypatch.setattr(container, "RUN_UP", -3.0)
-    assert next(frames_from(str(path), 0, 5.0)).time < 0.1
+    assert next(frames_from(str(path), 0, Retiming(), 5.0)).time < 0.1

@@ -344,22 +344,21 @@ def test_a_track_that_starts_late_keeps_its_place(
     clip = read_clip(path)
     assert clip.frames is not None
     assert clip.waveform is not None
-    assert clip.steps == 50 + round(25 * shift)
+    assert clip.steps in (59, 60)  # until the later track has ended
     assert numbers(clip.frames) == on_screen(times, clip.steps)
     assert onset(clip.waveform) == pytest.approx((0.8 + sound_at[0]) * SAMPLE_RATE, abs=32)
 
 
-def test_sound_is_cut_or_padded_to_the_picture(tmp_path: Path) -> None:
+def test_sound_is_padded_to_the_picture_and_goes_on_after_it(tmp_path: Path) -> None:
     frames = np.zeros((25, 32, 64, 3), np.uint8)
-    for seconds in (0.5, 2.0):
+    for seconds in (0.6, 2.0):
         waveform = noise(seconds)
         write_clip(tmp_path / "clip.mkv", frames, waveform, audio_codec="flac")
-        with open_media(tmp_path / "clip.mkv") as media:
-            heard = next(media).waveform
-            assert media.warnings == []
+        clip = read_clip(tmp_path / "clip.mkv")
+        heard = clip.waveform
         assert heard is not None
-        assert len(heard) == SAMPLE_RATE
-        both = min(len(waveform), SAMPLE_RATE)
+        assert len(heard) == max(1.0, seconds) * SAMPLE_RATE
+        both = len(waveform)
         assert np.abs(heard[:both] - waveform[:both]).max() < 1e-4
         assert np.all(heard[both:] == 0)
 

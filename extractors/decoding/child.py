@@ -30,7 +30,7 @@ from typing import Any
 from extractors.clock import SAMPLES_PER_STEP, STEP_RATE, count_steps
 from extractors.decoding.container import INDEXED_FORMATS, UnfitFileError, open_source
 from extractors.decoding.facts import file_facts
-from extractors.decoding.picture import decord_frames, pyav_frames, scaled_size, suits_decord
+from extractors.decoding.picture import PyavFrames, decord_frames, scaled_size, suits_decord
 from extractors.decoding.sound import SoundReader
 from extractors.decoding.tracks import Tracks, find_tracks
 
@@ -38,6 +38,7 @@ HEADER = struct.Struct("<cQ")
 MEMORY_LIMIT = 8 * 2**30  # bytes of address space: 8K fits, absurd headers do not fill the machine
 NICENESS = 5  # decoding is a chunk ahead: whoever works on the current one goes first
 TICK = 0.5  # seconds between two signs of life
+MOST = 2**40  # steps, more than any file has
 
 
 class Channel:
@@ -123,34 +124,21 @@ def _serve(request: dict[str, Any], channel: Channel) -> None:
     if request["facts"]:
         channel.send_json(b"i", file_facts(source, channel.tick))
         return
-    tracks = find_tracks(source, channel.tick)
+    tracks = find_tracks(source, channel.tick, request["video_track"])
     plan = _plan(request, tracks)
     channel.send_json(b"i", plan)
-    if request["probe"]:
-        return
-    step, stop = request["first"], min(plan["steps"], request["stop"] or plan["steps"])
-    near = None
-    if request["start"] and set(INDEXED_FORMATS) & set(tracks.formats):
-        near = request["start"] / STEP_RATE
-    frames = _frames(plan, request["threads"], source, tracks, range(step, stop), channel, near)
-    sound: SoundReader | None = None
-    if tracks.sound is not None:
-        place = tracks.sound.index, tracks.zero, tracks.duration
-        sound = SoundReader(source, *place, channel.tick, near)
-        sound.skip(step * SAMPLES_PER_STEP)
-    while step < stop:
-        wanted = min(plan["chunk_steps"], stop - step)
-        got = _send_chunk(channel, frames, sound, step, wanted)
-        step += got
-        if got < wanted:
-            break
-    channel.send_json(b"e", _end(tracks, step, stop))
+    if not request["probe"]:
+        channel.send_json(
+            b"e", {"warnings": _Sender(request, channel, source, tracks, plan).send()}
+        )
 
 
 def _plan(request: dict[str, Any], tracks: Tracks) -> dict[str, Any]:
     """What the parent must know before the first chunk."""
-    picture, sound = tracks.picture, tracks.sound
-    size = scaled_size(picture, request["max_side"]) if picture else None
+    picture, sounds = tracks.picture, tracks.sounds
+    size = None
+    if picture is not None and request["sound_track"] == 0:
+        size = scaled_size(picture, request["max_side"])
     chunk_steps, reader = request["max_chunk_steps"], "pyav"
     if size is not None:
         chunk_steps = min(chunk_steps, request["chunk_bytes"] // (size[0] * size[1] * 3))
@@ -163,82 +151,116 @@ def _plan(request: dict[str, Any], tracks: Tracks) -> dict[str, Any]:
         "height": height,
         "fps": picture.fps if picture else None,
         "video_codec": picture.codec if picture else None,
-        "audio_codec": sound.codec if sound else None,
-        "sample_rate": sound.sample_rate if sound else None,
+        "audio_codec": sounds[0].codec if sounds else None,
+        "sample_rate": sounds[0].sample_rate if sounds else None,
         "video_bit_rate": picture.bit_rate if picture else None,
+        "video_span": tracks.span(picture.times[0], picture.end) if picture else None,
+        "audio_tracks": [sound.name for sound in sounds],
+        "audio_spans": [tracks.span(sound.start, sound.end) for sound in sounds],
     }
     return {
         "info": info,
         "steps": count_steps(tracks.duration),
         "chunk_steps": max(1, chunk_steps),
         "size": size,
-        "sound": sound is not None,
+        "sound": bool(sounds),
         "reader": reader,
         "warnings": tracks.warnings,
     }
 
 
-def _frames(
-    plan: dict[str, Any],
-    threads: int,
-    source: str,
-    tracks: Tracks,
-    steps: range,
-    channel: Channel,
-    near: float | None,
-) -> Iterator[Any] | None:
-    """The frames of ``steps`` by the planned reader; None where there is no picture."""
-    picture, size = tracks.picture, plan["size"]
-    if picture is None:
-        return None
-    if plan["reader"] == "decord":
-        return decord_frames(source, picture, size, steps, threads)
-    return pyav_frames(source, picture, size, steps, threads, tracks.zero, channel.tick, near)
+class _Sender:
+    """Sends the chunks that were asked for; where the picture breaks off, the sound goes on."""
 
+    def __init__(
+        self,
+        request: dict[str, Any],
+        channel: Channel,
+        source: str,
+        tracks: Tracks,
+        plan: dict[str, Any],
+    ) -> None:
+        self._channel, self._tracks, self._plan = channel, tracks, plan
+        self._first, self._stop = request["first"], min(plan["steps"], request["stop"] or MOST)
+        near = None
+        if request["start"] and set(INDEXED_FORMATS) & set(tracks.formats):
+            near = request["start"] / STEP_RATE
+        self._frames: Iterator[Any] = iter(())
+        self._pyav: PyavFrames | None = None
+        self._promised = self._seen = 0  # step after the picture's last one
+        picture, size, threads = tracks.picture, plan["size"], request["threads"]
+        if picture is not None and size is not None:
+            self._promised = self._seen = min(self._stop, count_steps(picture.end))
+            steps = range(self._first, self._seen)
+            if plan["reader"] == "decord":
+                self._frames = decord_frames(source, picture, size, steps, threads)
+            else:
+                self._pyav = PyavFrames(source, picture, size, threads, tracks.zero, channel.tick)
+                self._frames = self._pyav.frames(steps, near)
+        self._sound: SoundReader | None = None
+        if tracks.sounds:
+            sound = tracks.sounds[request["sound_track"]]
+            self._sound = SoundReader(source, sound, tracks.zero, channel.tick, near)
+            self._sound.skip(self._first * SAMPLES_PER_STEP)
 
-def _send_chunk(
-    channel: Channel,
-    frames: Iterator[Any] | None,
-    sound: SoundReader | None,
-    step: int,
-    wanted: int,
-) -> int:
-    """Send the chunk that starts at ``step``; returns how many of the steps wanted it has."""
-    got = wanted
-    if frames is not None:
-        got = _store(channel, islice(frames, wanted))
-    waveform = sound.read(got * SAMPLES_PER_STEP) if sound else None
-    if frames is None and sound is not None and sound.lost_after is not None:
-        got = max(0, min(got, count_steps(sound.lost_after) - step))
-    if got:
-        channel.send(b"c", b"" if waveform is None else waveform[: got * SAMPLES_PER_STEP])
-    return got
+    def send(self) -> list[str]:
+        """Send all chunks; returns what was found on the way, a sentence each."""
+        step = self._first
+        while step < self._stop and (got := self._send_chunk(step)):
+            step += got
+        if step == 0:
+            name = "picture" if self._plan["size"] is not None else "sound"
+            raise UnfitFileError(f"cannot be decoded: there is nothing to be had from the {name}")
+        return [
+            *(self._pyav.warnings if self._pyav is not None else []),
+            *(self._sound.warnings if self._sound is not None else []),
+            *self._breaks(),
+        ]
 
+    def _send_chunk(self, step: int) -> int:
+        """Send the chunk that starts at ``step``; returns how many steps it has."""
+        wanted, got = min(self._plan["chunk_steps"], self._stop - step), 0
+        memory = self._channel.memory.get() if self._plan["size"] is not None else None
+        if memory is not None and step < self._seen:
+            wanted = min(wanted, self._seen - step)
+            got = self._store(memory, islice(self._frames, wanted))
+            if got < wanted:
+                self._seen = step + got
+        if memory is not None:
+            os.close(memory)
+        if self._sound is None:
+            waveform = None
+        elif got:
+            waveform = self._sound.read(got * SAMPLES_PER_STEP)
+        else:
+            waveform, got = self._sound.read(wanted * SAMPLES_PER_STEP), wanted
+            if self._sound.lost_after is not None:
+                got = max(0, min(got, count_steps(self._sound.lost_after) - step))
+        if got:
+            sound = b"" if waveform is None else waveform[: got * SAMPLES_PER_STEP]
+            self._channel.send(b"c", sound)
+        return got
 
-def _store(channel: Channel, frames: Iterator[Any]) -> int:
-    """Write frames to the memory lent for them; returns how many there were."""
-    memory, got, place = channel.memory.get(), 0, 0
-    try:
+    def _store(self, memory: int, frames: Iterator[Any]) -> int:
+        """Write frames to the memory lent for them; returns how many there were."""
+        got, place = 0, 0
         for frame in frames:
             view = memoryview(frame).cast("B")
             while view:
                 count = os.pwrite(memory, view, place)
                 view, place = view[count:], place + count
             got += 1
-            channel.tick()
-    finally:
-        os.close(memory)
-    if got:
-        channel.send_json(b"f", {"count": got})
-    return got
+            self._channel.tick()
+        if got:
+            self._channel.send_json(b"f", {"count": got})
+        return got
 
-
-def _end(tracks: Tracks, step: int, steps: int) -> dict[str, Any]:
-    """The last message: whether the file could be read as far as it should."""
-    name = "picture" if tracks.picture is not None else "sound"
-    if step == 0:
-        raise UnfitFileError(f"cannot be decoded: there is nothing to be had from the {name}")
-    if step == steps:
-        return {"warnings": []}
-    warning = f"the {name} can be decoded up to {step / STEP_RATE:.1f} s of {tracks.duration:.1f} s"
-    return {"warnings": [warning]}
+    def _breaks(self) -> Iterator[str]:
+        """Say which track could not be read as far as it should."""
+        picture, sound = self._tracks.picture, self._sound
+        if picture is not None and self._seen < self._promised:
+            second = self._seen / STEP_RATE
+            yield f"the picture can be decoded up to {second:.1f} s of {picture.end:.1f} s"
+        if sound is not None and sound.lost_after is not None:
+            end = sound.promised
+            yield f"the sound can be decoded up to {sound.lost_after:.1f} s of {end:.1f} s"

@@ -6,22 +6,26 @@ hang the libraries that read it.
 
 from __future__ import annotations
 
+import mmap
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import av
 
+from extractors.decoding.images import image_kind
+from extractors.decoding.sections import Retiming
+
 # Playlists and scripts (hls, dash, concat, …) are left out on purpose: they open other files.
 FORMATS = (
-    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,av1,caf,dts,dv,eac3,flac,flv,gif,h264,hevc,ivf,"
-    "m4v,matroska,webm,mjpeg,mov,mp4,m4a,3gp,3g2,mj2,mp2,mp3,mpeg,mpegts,mpegvideo,mxf,nut,obu,"
-    "ogg,rm,tta,vc1,voc,w64,wav,wv,wtv,yuv4mpegpipe"
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,av1,caf,dts,dv,eac3,flac,flv,gif,h264,hevc,ivf,jpeg_pipe,"
+    "m4v,matroska,webm,mjpeg,mov,mp4,m4a,3gp,3g2,mj2,mp2,mp3,mpeg,mpegts,mpegvideo,mpjpeg,mxf,nut,"
+    "obu,ogg,rm,tta,vc1,voc,w64,wav,wv,wtv,yuv4mpegpipe"
 )
 MAX_SIDE = 16_384  # pixels; 8K is 7,680, and H.264 itself ends here
 MAX_PIXELS = 100_000_000  # of one frame
-MAX_GAP = 60.0  # seconds; what comes later than this after the one before is not believed
 SAMPLE_RATES = range(1_000, 800_000)  # Hz
 MAX_FAILURES = 16  # in a row, to find the next packet in a damaged file
 INDEXED_FORMATS = ("mov", "matroska")  # whose index is believed when only a part is to be read
@@ -30,18 +34,7 @@ INDEXED_FORMATS = ("mov", "matroska")  # whose index is believed when only a par
 RUN_UP = 2.0
 
 
-IMAGE_SIGNATURES = (
-    (0, b"\x89PNG\r\n\x1a\n"),
-    (0, b"\xff\xd8\xff"),  # JPEG
-    (0, b"BM"),
-    (0, b"II*\x00"),  # TIFF
-    (0, b"MM\x00*"),
-    (8, b"WEBP"),
-    (4, b"ftypavif"),
-    (4, b"ftypheic"),
-    (4, b"ftypheix"),
-    (4, b"ftypmif1"),
-)
+FLV_HEADER = re.compile(rb"FLV\x01[\x00-\x05]\x00\x00\x00\x09\x00\x00\x00\x00")  # 13 bytes
 
 
 class UnfitFileError(Exception):
@@ -57,16 +50,31 @@ def open_source(path: str) -> str:
         descriptor = os.open(path, os.O_RDONLY)  # stays open as long as the child lives
     except OSError as error:
         raise UnfitFileError(f"cannot be opened ({error.strerror})") from error
-    head = os.pread(descriptor, 32, 0)
-    if any(head[at : at + len(sign)] == sign for at, sign in IMAGE_SIGNATURES):
-        raise UnfitFileError("is an image, not a video")
+    image = image_kind(descriptor)
+    if image is not None:
+        raise UnfitFileError(image)
     name = f"/proc/self/fd/{descriptor}"
-    return name if Path(name).exists() else path
+    return _joined_flv(descriptor, name) if Path(name).exists() else path
+
+
+def _joined_flv(descriptor: int, name: str) -> str:
+    """A name for a file; of FLV files joined byte by byte, one that leaves out the inner headers.
+
+    At those FFmpeg would stop.
+    """
+    if os.pread(descriptor, 3, 0) != b"FLV":
+        return name
+    with mmap.mmap(descriptor, 0, prot=mmap.PROT_READ) as content:
+        inner = [match.start() for match in FLV_HEADER.finditer(content) if match.start()]
+    parts = zip([0, *(at + 13 for at in inner)], [*inner, 0], strict=True)
+    joined = "|".join(f"subfile,,start,{a},end,{b},,:{name}" for a, b in parts)
+    return f"concat:{joined}" if inner else name
 
 
 def open_container(source: str) -> Any:
     """The opened PyAV container of ``source``."""
-    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    protocols = "concat,subfile,file" if source.startswith("concat:") else "file"
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": protocols}
     try:
         return av.open(source, options=options, metadata_errors="ignore")
     except (av.FFmpegError, ValueError, OSError) as error:
@@ -95,23 +103,28 @@ def decoded(packet: Any) -> list[Any]:
         return []
 
 
-def frames_from(source: str, track: int, near: float | None, threads: int = 0) -> Iterator[Any]:
+def frames_from(
+    source: str, track: int, retiming: Retiming, near: float | None, threads: int = 0
+) -> Iterator[Any]:
     """Every frame of a track that can be decoded, of a part alone where that is possible.
 
-    near: second on the container's clock shortly before which reading begins; None: at the start,
-    as where the file's index is missing or leads too far. threads: of the decoder; 0: its own.
+    retiming: what brings the packets to the file's one clock.
+    near: second on that clock shortly before which reading begins; None: at the start, as where
+    the file's index is missing or leads too far. threads: of the decoder; 0: its own.
     """
-    if near is not None:
-        frames = (f for f in _frames(source, track, near, threads) if f.time is not None)
+    if near is not None and not retiming.needed:
+        frames = (f for f in _frames(source, track, retiming, near, threads) if f.time is not None)
         first = next(frames, None)
         if first is not None and first.time <= near:
             yield first
             yield from frames
             return
-    yield from _frames(source, track, None, threads)
+    yield from _frames(source, track, retiming, None, threads)
 
 
-def _frames(source: str, track: int, near: float | None, threads: int) -> Iterator[Any]:
+def _frames(
+    source: str, track: int, retiming: Retiming, near: float | None, threads: int
+) -> Iterator[Any]:
     with open_container(source) as container:
         stream = container.streams[track]
         if threads:
@@ -122,8 +135,13 @@ def _frames(source: str, track: int, near: float | None, threads: int) -> Iterat
                 container.seek(round((near - RUN_UP) / stream.time_base), stream=stream)
             except (av.FFmpegError, OSError):
                 return
-        for packet in packets(container, stream):
-            yield from decoded(packet)
+        for number, packet in enumerate(packets(container, stream)):
+            if retiming.needed:
+                packet = retiming.applied(packet, number)
+            for frame in decoded(packet):
+                if stream.type == "video":  # this frame's, which the frame itself does not tell
+                    frame.opaque = stream.codec_context.sample_aspect_ratio
+                yield frame
 
 
 def refuse_absurd(width: int, height: int) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from importlib.util import find_spec
 from os import PathLike
 from typing import Any
@@ -19,11 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from extractors.clock import TOLERANCE, count_steps, frames_on_screen, step_middle
-from extractors.decoding.container import frames_from, refuse_absurd
+from extractors.decoding.container import frames_from
+from extractors.decoding.pixels import Frame, Look, ShownFrame, believed_shape, shown_size
 from extractors.decoding.tracks import Picture, Tracks
-
-Frame = npt.NDArray[np.uint8]  # (H, W, 3) RGB, upright
-
 
 # decord counts packets and shows frames: use it only where one packet is one frame for sure, and
 # where its seeking to the start is sound (it is not in MPEG-TS).
@@ -48,6 +45,8 @@ def suits_decord(tracks: Tracks, size: tuple[int, int], most_bytes: int) -> bool
     picture = tracks.picture
     if picture is None or not picture.regular or picture.codec not in DECORD_CODECS:
         return False
+    if picture.transfer is not None:
+        return False
     if len(picture.times) * size[0] * size[1] * 3 > most_bytes:
         return False
     return bool(set(DECORD_FORMATS) & set(tracks.formats)) and find_spec("decord") is not None
@@ -64,7 +63,9 @@ def decord_frames(
     import decord
 
     width, height = size
-    scaled = {} if size == picture.upright else {"width": width, "height": height}
+    stored = picture.height, picture.width
+    plain = size == (stored if picture.rotation % 180 else stored[::-1])
+    scaled = {} if plain else {"width": width, "height": height}
     # Two frames that decord had to make up are one too many: PyAV then shows what is there.
     reader = decord.VideoReader(source, num_threads=threads, fault_tol=2, **scaled)
     _check_times(reader, picture.times)
@@ -111,69 +112,78 @@ def _view(frame: Any) -> Frame:
     return pixels.reshape(frame.shape)
 
 
-def pyav_frames(
-    source: str,
-    picture: Picture,
-    size: tuple[int, int],
-    steps: range,
-    threads: int,
-    zero: float,
-    progress: Callable[[], None],
-    near: float | None = None,
-) -> Iterator[Frame]:
-    """The frames that the steps show; ends early where the picture cannot be decoded further.
+class PyavFrames:
+    """The frames that steps show; ends early where the picture cannot be decoded further.
 
-    near: second since the common zero shortly before which reading begins; None: at the start.
     Frames that cannot be decoded are missing, so the one before stays on screen, as in a player.
     """
-    step, time = steps.start, 0.0
-    shown: _Shown | None = None
-    for time, frame in _timed_frames(source, picture, threads, zero, near):
-        progress()
-        while shown is not None and step < steps.stop and step_middle(step) < time:
+
+    def __init__(
+        self,
+        source: str,
+        picture: Picture,
+        size: tuple[int, int],
+        threads: int,
+        zero: float,
+        progress: Callable[[], None],
+    ) -> None:
+        self._source, self._picture, self._size, self._threads = source, picture, size, threads
+        self._zero, self._progress = zero, progress
+        self._changed: tuple[float, tuple[int, int]] | None = None  # second, size of another shape
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was found of the frames that were decoded so far, a sentence each."""
+        if self._changed is None:
+            return []
+        second, size = self._changed
+        shape = f"{self._picture.upright[0]}x{self._picture.upright[1]}"
+        return [
+            f"the picture changes its size from {shape} to {size[0]}x{size[1]} at {second:.1f} s: "
+            "what follows is fitted into the first size"
+        ]
+
+    def frames(self, steps: range, near: float | None = None) -> Iterator[Frame]:
+        """Yield the frame that each step shows.
+
+        near: second since the common zero shortly before which reading begins; None: at the start.
+        """
+        step, time = steps.start, 0.0
+        shown: ShownFrame | None = None
+        for time, frame in self._timed_frames(near):
+            self._progress()
+            while shown is not None and step < steps.stop and step_middle(step) < time:
+                yield shown.pixels
+                step += 1
+            if step >= steps.stop:
+                return
+            shown = ShownFrame(frame, self._look(frame, time), self._threads)
+        broken_off = self._picture.times[-1] - time > 0.1
+        while shown is not None and step < (count_steps(time) if broken_off else steps.stop):
             yield shown.pixels
             step += 1
-        if step >= steps.stop:
-            return
-        shown = _Shown(frame, picture.rotation // 90, size, threads)
-    broken_off = picture.times[-1] - time > 0.1
-    while shown is not None and step < (count_steps(time) if broken_off else steps.stop):
-        yield shown.pixels
-        step += 1
 
+    def _look(self, frame: Any, time: float) -> Look:
+        """Return how a frame is shown; takes note of the first one of another size."""
+        picture = self._picture
+        shape = picture.shape * believed_shape(frame.opaque) / picture.coded_shape
+        size = shown_size(frame.width, frame.height, shape)
+        first = shown_size(picture.width, picture.height, picture.shape)
+        if self._changed is None and size != first:
+            self._changed = time, size[::-1] if picture.rotation % 180 else size
+        return Look(self._size, picture.rotation, shape, picture.transfer)
 
-def _timed_frames(
-    source: str, picture: Picture, threads: int, zero: float, near: float | None
-) -> Iterator[tuple[float, Any]]:
-    """Every frame that can be decoded, with its second since the common zero, never backwards."""
-    latest = -np.inf
-    begin = None if near is None else zero + near
-    for count, frame in enumerate(frames_from(source, picture.index, begin, threads)):
-        own = picture.times[min(count, len(picture.times) - 1)]
-        time = own if frame.time is None else frame.time - zero
-        if time <= picture.times[-1] + TOLERANCE:  # else its time was not believed
-            latest = max(latest, time)
-            yield latest, frame
-
-
-class _Shown:
-    """A decoded frame whose pixels are made once, and only if a step shows it."""
-
-    def __init__(self, frame: Any, turns: int, size: tuple[int, int], threads: int) -> None:
-        self._frame = frame
-        self._turns = turns
-        self._size = size
-        self._threads = threads
-
-    @cached_property
-    def pixels(self) -> Frame:
-        refuse_absurd(self._frame.width, self._frame.height)
-        width, height = self._size if self._turns % 2 == 0 else self._size[::-1]
-        rgb = self._frame.reformat(width, height, "rgb24", threads=self._threads)
-        plane = rgb.planes[0]  # its rows may be longer than the picture is wide
-        rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)
-        pixels = rows[:, : 3 * width].reshape(height, width, 3)
-        return np.ascontiguousarray(np.rot90(pixels, self._turns))
+    def _timed_frames(self, near: float | None) -> Iterator[tuple[float, Any]]:
+        """Yield every frame that can be decoded, with its second since zero, never backwards."""
+        latest, picture, zero = -np.inf, self._picture, self._zero
+        begin = None if near is None else zero + near
+        frames = frames_from(self._source, picture.index, picture.retiming, begin, self._threads)
+        for count, frame in enumerate(frames):
+            own = picture.times[min(count, len(picture.times) - 1)]
+            time = own if frame.time is None else frame.time - zero
+            if time <= picture.times[-1] + TOLERANCE:  # else its time was not believed
+                latest = max(latest, time)
+                yield latest, frame
 
 
 def decode_plainly(path: str | PathLike[str]) -> int:

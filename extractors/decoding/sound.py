@@ -7,15 +7,14 @@ from typing import Any
 
 import av
 import numpy as np
-import numpy.typing as npt
 
 from extractors.clock import SAMPLE_RATE
-from extractors.decoding.container import MAX_GAP, SAMPLE_RATES, frames_from
-
-Waveform = npt.NDArray[np.float32]  # (S,) mono in [-1, 1]
-
+from extractors.decoding.container import SAMPLE_RATES, frames_from
+from extractors.decoding.mixing import Mixer, Waveform
+from extractors.decoding.tracks import Sound
 
 MAX_DRIFT = 0.02  # seconds by which a frame may be off before its time is believed
+SHORTFALL = 0.1  # seconds that may be missing at the end
 MAX_REWIND = 1.0  # seconds; times that jump back further start anew and mean nothing
 
 
@@ -23,15 +22,14 @@ class SoundReader:
     """Reads the sound from the common zero on, piece by piece.
 
     Sample i belongs to second i / 16,000: holes in the track and a late start are filled with
-    zeros, what lies before the common zero or overlaps is dropped. Channels are averaged.
+    zeros, what lies before the common zero or overlaps is dropped. Channels are mixed to one.
     """
 
     def __init__(
         self,
         source: str,
-        track: int,
+        sound: Sound,
         zero: float,
-        duration: float,
         progress: Callable[[], None],
         near: float | None = None,
     ) -> None:
@@ -39,18 +37,30 @@ class SoundReader:
 
         near: second since the common zero shortly before which reading begins; None: at the start.
         """
+        self._mixer = Mixer(SAMPLE_RATE)
         begin = None if near is None else zero + near
-        self._pieces = _placed(_frames(source, track, begin), zero, progress)
-        self._promised = duration
+        self._pieces = _placed(_frames(source, sound, begin), zero, self._mixer, progress)
+        self.promised = sound.end  # second at which its packets end
         self._position = 0  # of the next sample to be handed out
         self._last = 0  # position after the last sample seen
         self._rest: tuple[int, Waveform] | None = None  # (position of its first sample, samples)
         self.end: int | None = None  # position after the last sample, once the track has ended
 
     @property
+    def warnings(self) -> list[str]:
+        """What was found of the sound that was read so far, a sentence each."""
+        seconds = self._mixer.replaced / SAMPLE_RATE
+        if not seconds:
+            return []
+        return [
+            f"the sound's channels cancel out, or have little in common, for {seconds:.1f} s: "
+            "there the loudest one is judged in place of their mean"
+        ]
+
+    @property
     def lost_after(self) -> float | None:
         """The second at which the sound ended too early, once it has; None if it did not."""
-        if self.end is None or self.end / SAMPLE_RATE > self._promised - 0.1:
+        if self.end is None or self.end / SAMPLE_RATE > self.promised - SHORTFALL:
             return None
         return self.end / SAMPLE_RATE
 
@@ -82,7 +92,7 @@ class SoundReader:
 
 
 def _placed(
-    frames: Iterator[Any], zero: float, progress: Callable[[], None]
+    frames: Iterator[Any], zero: float, mixer: Mixer, progress: Callable[[], None]
 ) -> Iterator[tuple[int, Waveform]]:
     """Pieces of the resampled sound with the position of their first sample, never overlapping."""
     resampler: Any = None
@@ -92,11 +102,9 @@ def _placed(
     for frame in frames:
         progress()
         time = clock if frame.time is None else frame.time - zero
-        if resampler is not None and time - clock > MAX_GAP:
-            break
         jumped = abs(time - clock) > MAX_DRIFT and time - clock > -MAX_REWIND
         if resampler is None or jumped or kind != _kind(frame):
-            for piece in _resampled(resampler, None):
+            for piece in _resampled(resampler, None, mixer):
                 yield at, piece
                 at += len(piece)
             begin = round((time if jumped or resampler is None else clock) * SAMPLE_RATE)
@@ -104,19 +112,19 @@ def _placed(
             clock = begin / SAMPLE_RATE
             resampler, kind = av.AudioResampler(format="fltp", rate=SAMPLE_RATE), _kind(frame)
         clock += frame.samples / frame.sample_rate
-        for piece in _resampled(resampler, frame):
+        for piece in _resampled(resampler, frame, mixer):
             dropped = min(late, len(piece))
             late -= dropped
             yield at, piece[dropped:]
             at += len(piece) - dropped
-    for piece in _resampled(resampler, None):
+    for piece in _resampled(resampler, None, mixer):
         yield at, piece
         at += len(piece)
 
 
-def _frames(source: str, track: int, near: float | None) -> Iterator[Any]:
+def _frames(source: str, sound: Sound, near: float | None) -> Iterator[Any]:
     """Every frame of sound that can be decoded, see ``frames_from``."""
-    for frame in frames_from(source, track, near):
+    for frame in frames_from(source, sound.index, sound.retiming, near):
         if frame.samples and frame.sample_rate in SAMPLE_RATES:
             yield frame
 
@@ -125,7 +133,7 @@ def _kind(frame: Any) -> tuple[Any, ...]:
     return frame.format.name, frame.layout.name, frame.sample_rate
 
 
-def _resampled(resampler: Any, frame: Any) -> Iterator[Waveform]:
+def _resampled(resampler: Any, frame: Any, mixer: Mixer) -> Iterator[Waveform]:
     """The mono samples that come out of the resampler for ``frame`` (None: what is left in it)."""
     if resampler is None:
         return
@@ -136,5 +144,5 @@ def _resampled(resampler: Any, frame: Any) -> Iterator[Waveform]:
     except (av.FFmpegError, ValueError):  # channels or a format that nobody knows: a hole
         return
     for out in resampled:
-        mono = out.to_ndarray().mean(axis=0, dtype=np.float32)  # (C, S) -> (S,)
+        mono = mixer.mono(out.to_ndarray(), [channel.name for channel in out.layout.channels])
         yield np.clip(np.nan_to_num(mono), -1.0, 1.0)

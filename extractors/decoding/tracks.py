@@ -5,29 +5,22 @@ Runs in the decoder's child process. Packets are believed, headers are not.
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import av
 import numpy as np
 import numpy.typing as npt
-from av.stream import Disposition
 
-from extractors.decoding.container import (
-    MAX_GAP,
-    SAMPLE_RATES,
-    UnfitFileError,
-    decoded,
-    open_container,
-    packets,
-    refuse_absurd,
-)
+from extractors.decoding.container import UnfitFileError, open_container, packets, refuse_absurd
+from extractors.decoding.pixels import TRANSFERS, believed_shape, shown_size
+from extractors.decoding.remarks import remarks
+from extractors.decoding.sections import MAX_GAP, FileClock, Retiming
+from extractors.decoding.track_scan import STILL, TrackScan
 
-HEADED_FORMATS = ("mov", "matroska", "avi", "flv", "asf", "wav", "flac")  # say how long they are
 RUN_IN = 0.15  # seconds; AAC's is 2,112 samples at most: 0.13 s at 16 kHz
-SHORTFALL = 0.5  # seconds less than the header says before there is a warning
+RUN_OUT = 0.15  # seconds by which a codec's last frame, filled up, may outlast the other track
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,26 +30,36 @@ class Picture:
     index: int  # of the track in the file
     codec: str
     times: npt.NDArray[np.float64]  # when each frame comes on, ascending
+    end: float
     width: int  # pixels as stored, before rotation
     height: int
+    shape: float  # width by height of a stored pixel
+    coded_shape: float  # the same as the codec has it of the first frame
     rotation: int  # degrees counter-clockwise that turn the stored frame upright: 0, 90, 180, 270
+    transfer: str | None  # "PQ" or "HLG" of a picture with a high dynamic range
     fps: float | None
     bit_rate: int | None  # bits a second
     regular: bool  # every packet is one shown frame with a time of its own
+    retiming: Retiming
 
     @property
     def upright(self) -> tuple[int, int]:
-        """Width and height after rotation."""
-        return (self.height, self.width) if self.rotation % 180 else (self.width, self.height)
+        """Width and height as the picture is shown: in square pixels, after rotation."""
+        width, height = shown_size(self.width, self.height, self.shape)
+        return (height, width) if self.rotation % 180 else (width, height)
 
 
 @dataclass(frozen=True)
 class Sound:
-    """The sound track."""
+    """A sound track. Times are seconds since the file's common zero."""
 
     index: int  # of the track in the file
+    name: str  # for people
     codec: str
     sample_rate: int
+    start: float
+    end: float
+    retiming: Retiming
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,132 +72,112 @@ class Tracks:
     """
 
     formats: tuple[str, ...]  # FFmpeg's names of the container
-    duration: float  # seconds of the picture, or of the sound where there is no picture
+    duration: float  # seconds of the longest track
     zero: float  # the common zero on the container's own clock, in seconds
     picture: Picture | None
-    sound: Sound | None
+    sounds: tuple[Sound, ...]  # the one that players play comes first
     warnings: list[str] = field(default_factory=list)
 
+    def span(self, start: float, end: float) -> list[float]:
+        """Return from which to which second a track lasts; close to the file's ends is there."""
+        begin = 0.0 if start <= RUN_IN else start
+        last = self.duration if end >= self.duration - RUN_OUT else end
+        return [float(begin), float(last)]
 
-def find_tracks(source: str, progress: Callable[[], None]) -> Tracks:
-    """The tracks of the file; raises UnfitFileError where there is neither picture nor sound."""
+
+def find_tracks(source: str, progress: Callable[[], None], video_track: int | None) -> Tracks:
+    """The tracks of the file; raises UnfitFileError where there is neither picture nor sound.
+
+    video_track: the picture that is judged, counted from 1; None: the one that players show.
+    """
     with open_container(source) as container:
-        video, audio = _choose(container)
-        if video is None and audio is None:
-            raise UnfitFileError("holds neither a picture nor a sound track")
-        if video is not None and video.codec_context is not None:
-            refuse_absurd(video.codec_context.width, video.codec_context.height)
-        picture, sound = _TrackScan(video), _TrackScan(audio)
-        for packet in packets(container, *(s for s in (video, audio) if s is not None)):
-            (picture if packet.stream_index == picture.index else sound).add(packet)
-            progress()
-        return _describe(container, picture, sound)
+        clock = FileClock(tuple(container.format.name.split(",")))
+        scans = _scan(container, clock, progress)
+        pictures = [scan for scan in scans if scan.kind == "picture"]
+        picture = _picture(pictures, video_track)
+        sounds = _players_order([scan for scan in scans if scan.kind == "sound" and scan.found])
+        if picture is None and not sounds:
+            kinds = dict.fromkeys(scan.kind for scan in scans)
+            raise UnfitFileError(f"holds a {' and a '.join(kinds)} track that cannot be decoded")
+        zero, shifts = _common_zero(picture, sounds)
+        best = container.streams.best("video")
+        return Tracks(
+            formats=clock.formats,
+            duration=_duration(picture, sounds, zero, shifts),
+            zero=zero,
+            picture=_describe_picture(picture, zero, best) if picture is not None else None,
+            sounds=tuple(_describe_sound(*pair, zero) for pair in zip(sounds, shifts, strict=True)),
+            warnings=remarks(container, clock, scans, picture, sounds, shifts, zero),
+        )
 
 
-def _choose(container: Any) -> tuple[Any, Any]:
-    """The picture and the sound stream to judge; cover art is no picture."""
-    still = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
-    moving = [s for s in container.streams.video if not s.disposition & still]
-    best = container.streams.best("video")
-    video = best if best in moving else next(iter(moving), None)
-    audio = container.streams.best("audio") or next(iter(container.streams.audio), None)
-    return video, audio
+def _scan(container: Any, clock: FileClock, progress: Callable[[], None]) -> list[TrackScan]:
+    """Read all packets of the file's pictures and sounds; cover art is no picture."""
+    streams = [s for s in container.streams if s.type in ("video", "audio")]
+    moving = [s for s in streams if not s.disposition & STILL]
+    if not moving:
+        raise UnfitFileError("holds neither a picture nor a sound track")
+    for stream in moving:
+        if stream.type == "video" and stream.codec_context is not None:
+            refuse_absurd(stream.codec_context.width, stream.codec_context.height)
+    kinds = Counter[str]()
+    scans: dict[int, TrackScan] = {}
+    for stream in moving:
+        kinds[stream.type] += 1
+        scans[stream.index] = TrackScan(stream, clock, kinds[stream.type])
+    for packet in packets(container, *moving):
+        scans[packet.stream_index].add(packet)
+        progress()
+    for scan in scans.values():
+        scan.finish()
+    return list(scans.values())
 
 
-class _TrackScan:
-    """What the packets of one track tell: all presentation times and the first decoded frame."""
-
-    def __init__(self, stream: Any) -> None:
-        self.stream = stream
-        self.index = stream.index if stream is not None else None
-        self.base = float(stream.time_base or 0) if stream is not None else 0.0
-        self.first: Any = None  # the first frame that could be decoded
-        self.all_times = array("d")  # seconds on the container's clock, in the order of decoding
-        self.latest = 0.0
-        self.last_duration = 0.0  # seconds that the packet with the latest time lasts
-        self.untimed = 0  # packets without a time
-        self.hidden = 0  # packets that an edit list cuts
-        self.bytes = 0
-
-    def add(self, packet: Any) -> None:
-        """Take in one packet; decodes only until there is a first frame."""
-        if self.first is None and self.stream.codec_context is not None:
-            self.first = next(iter(decoded(packet)), None)
-        self.bytes += packet.size
-        stamp = packet.pts if packet.pts is not None else packet.dts
-        if stamp is None:
-            self.untimed += packet.size > 0
-        elif packet.is_discard:
-            self.hidden += 1
-        else:
-            time = stamp * self.base
-            if not self.all_times or time >= self.latest:
-                self.latest = time
-                self.last_duration = (packet.duration or 0) * self.base
-            self.all_times.append(time)
-
-    @property
-    def found(self) -> bool:
-        """Whether there is anything to show or to hear."""
-        if self.first is None or not (self.all_times or self.untimed):
-            return False
-        return self.stream.type == "video" or self.first.sample_rate in SAMPLE_RATES
-
-    @property
-    def packets(self) -> int:
-        """How many packets hold a frame, shown or not."""
-        return len(self.all_times) + self.untimed + self.hidden
-
-    def times(self) -> npt.NDArray[np.float64]:
-        """The times in ascending order without those too far from the rest to be believed."""
-        times = np.sort(np.frombuffer(self.all_times, dtype=np.float64))
-        if len(times) == 0:
-            return np.arange(self.untimed) / float(getattr(self.stream, "average_rate", 0) or 25)
-        cuts = np.flatnonzero(np.diff(times) > MAX_GAP) + 1
-        return max(np.split(times, cuts), key=len)
-
-    def end(self) -> float:
-        """The second at which the last packet's time is over."""
-        times = self.times()
-        if len(times) == len(self.all_times) and 0 < self.last_duration < MAX_GAP:
-            return float(times[-1]) + self.last_duration
-        return float(times[-1]) + float(np.median(np.diff(times)) if len(times) > 1 else 0.04)
-
-    def start(self) -> float:
-        """When a sound track's first sample that is meant to be heard sounds, after the run-in."""
-        time = self.first.time
-        return float(time if time is not None else self.times()[0])
+def _players_order(scans: Sequence[TrackScan]) -> list[TrackScan]:
+    """Return tracks with the one that players take first: the first that is on by default."""
+    first = next((scan for scan in scans if scan.is_default), None)
+    return sorted(scans, key=lambda scan: scan is not first)
 
 
-def _describe(container: Any, video: _TrackScan, audio: _TrackScan) -> Tracks:
-    """The tracks, their common clock, and what is wrong with them."""
-    named = {"picture": video, "sound": audio}
-    lost = [name for name, s in named.items() if s.stream is not None and not s.found]
-    if not video.found and not audio.found:
-        raise UnfitFileError(f"holds a {' and a '.join(lost)} track that cannot be decoded")
-    warnings = [f"the {name} cannot be decoded" for name in lost]
-    if video.found:
-        main, zero = video, float(video.times()[0])
-        if audio.found and RUN_IN < zero - audio.start() <= MAX_GAP:
-            zero = audio.start()
-    else:
-        main, zero = audio, audio.start()
-    duration = max(0.0, main.end() - zero)
-    warnings += _cut_short(container, main, duration, video, audio)
-    if len(main.times()) < len(main.all_times):
-        left_out = len(main.all_times) - len(main.times())
-        warnings.append(f"{left_out} packets with times far from all others are left out")
-    return Tracks(
-        formats=tuple(container.format.name.split(",")),
-        duration=duration,
-        zero=zero,
-        picture=_describe_picture(video, zero) if video.found else None,
-        sound=_describe_sound(audio) if audio.found else None,
-        warnings=warnings,
-    )
+def _picture(scans: Sequence[TrackScan], wanted: int | None) -> TrackScan | None:
+    """Return the picture that is judged, None where there is none."""
+    if wanted is not None and not 0 < wanted <= len(scans):
+        raise UnfitFileError(f"has no picture track {wanted}; it has {len(scans)}")
+    if wanted is not None and not scans[wanted - 1].found:
+        raise UnfitFileError(f"holds a picture track {wanted} that cannot be decoded")
+    found = scans if wanted is None else scans[wanted - 1 : wanted]
+    return next(iter(_players_order([scan for scan in found if scan.found])), None)
 
 
-def _describe_picture(scan: _TrackScan, zero: float) -> Picture:
+def _common_zero(
+    picture: TrackScan | None, sounds: Sequence[TrackScan]
+) -> tuple[float, list[float]]:
+    """Return the file's zero, and the seconds that each sound must be moved by.
+
+    A sound far away from the picture has a clock of its own and is taken to begin with it.
+    """
+    starts = [scan.start() for scan in sounds]
+    if picture is None:
+        return starts[0], [0.0 if abs(s - starts[0]) <= MAX_GAP else starts[0] - s for s in starts]
+    begin, end = picture.start(), picture.end()
+    far = [s.end() < begin - MAX_GAP or s.start() > end + MAX_GAP for s in sounds]
+    shifts = [begin - s if is_far else 0.0 for s, is_far in zip(starts, far, strict=True)]
+    earliest = min((s + shift for s, shift in zip(starts, shifts, strict=True)), default=begin)
+    return (earliest if begin - earliest > RUN_IN else begin), shifts
+
+
+def _duration(
+    picture: TrackScan | None, sounds: Sequence[TrackScan], zero: float, shifts: Sequence[float]
+) -> float:
+    """Return the seconds of the longest track; what fills up a last frame of sound is no sound."""
+    heard = max((s.end() + by - zero for s, by in zip(sounds, shifts, strict=True)), default=0.0)
+    if picture is None:
+        return max(0.0, heard)
+    seen = max(0.0, picture.end() - zero)
+    return heard if heard > seen + RUN_OUT else seen
+
+
+def _describe_picture(scan: TrackScan, zero: float, best: Any) -> Picture:
     frame, times = scan.first, scan.times()
     refuse_absurd(frame.width, frame.height)
     rate = float(scan.stream.average_rate or 0)
@@ -206,29 +189,27 @@ def _describe_picture(scan: _TrackScan, zero: float) -> Picture:
         index=scan.stream.index,
         codec=scan.stream.codec_context.name,
         times=times - zero,
+        end=scan.end() - zero,
         width=frame.width,
         height=frame.height,
+        shape=believed_shape(scan.stream.sample_aspect_ratio),
+        coded_shape=believed_shape(scan.coded_shape),
         rotation=round(frame.rotation / 90) * 90 % 360,
+        transfer=TRANSFERS.get(frame.color_trc),
         fps=fps or None,
         bit_rate=round(8 * scan.bytes * fps / scan.packets) or None,
-        regular=len(times) == len(scan.all_times) and not scan.hidden + scan.untimed,
+        regular=scan.regular and best is not None and best.index == scan.stream.index,
+        retiming=scan.retiming(),
     )
 
 
-def _describe_sound(scan: _TrackScan) -> Sound:
-    return Sound(scan.stream.index, scan.stream.codec_context.name, scan.first.sample_rate)
-
-
-def _cut_short(container: Any, main: _TrackScan, found: float, *all_scans: _TrackScan) -> list[str]:
-    """A warning where the header promises clearly more than the file holds."""
-    if not set(HEADED_FORMATS) & set(container.format.name.split(",")):
-        return []
-    name = {"video": "picture", "audio": "sound"}[main.stream.type]
-    if main.stream.duration is not None:
-        declared, end = float(main.stream.duration * main.stream.time_base), found
-    else:  # the header speaks of the longest of the tracks
-        declared = (container.duration or 0) / av.time_base
-        end = max(scan.latest + scan.last_duration for scan in all_scans)
-    if declared - end < SHORTFALL:
-        return []
-    return [f"the {name} ends at {found:.1f} s although the header says {declared:.1f} s"]
+def _describe_sound(scan: TrackScan, shift: float, zero: float) -> Sound:
+    return Sound(
+        index=scan.stream.index,
+        name=scan.name,
+        codec=scan.stream.codec_context.name,
+        sample_rate=scan.first.sample_rate,
+        start=scan.start() + shift - zero,
+        end=scan.end() + shift - zero,
+        retiming=scan.retiming().shifted(shift),
+    )

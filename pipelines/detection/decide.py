@@ -10,10 +10,15 @@ import torch
 from torch import Tensor
 
 from extractors.media import STEP_RATE, MediaInfo
-from extractors.spectrogram import speech_steps
 from pipelines.detection.compression import believed, bits_a_pixel, faded
 from pipelines.detection.detector import Detector
 from pipelines.detection.result import Decision, Face
+from pipelines.detection.sounds import (
+    first_speech,
+    judged_sounds,
+    of_own_length,
+    sound_logits,
+)
 from pipelines.detection.timelines import Timeline, clip_logit, step_probabilities
 from temporal.segment import MODALITIES
 
@@ -60,49 +65,36 @@ def decide(
 ) -> Judgement:
     """Return the judgement on a file's timelines.
 
-    The picture is as suspect as its worst face. Sound is judged by itself. Whether both fit is
-    judged on the speaker: the face whose lips fit the sound best.
+    The picture is as suspect as its worst face, the sound as its worst track. Whether both fit is
+    judged on the speaker: the face whose lips fit the first sound best.
     """
     warnings: list[str] = []
-    sound = _sound(timelines, config, warnings)
+    timelines = of_own_length(timelines, info)
+    sounds = judged_sounds(timelines, config.min_steps, info, warnings)
     pictures = _pictures(timelines, detector, config, warnings)
-    speech = _speech(timelines)
+    speech = first_speech(timelines)
     logits = _picture_logits(pictures, info, detector, config, warnings)
     speaker, sync = _speaker(pictures, speech, detector, config, warnings)
     clip = torch.full((len(MODALITIES),), torch.nan)
     if logits:
         clip[VISUAL] = max(logits)
-    if sound is not None:
-        clip[AUDIO] = clip_logit(sound, AUDIO, detector, None)
+    if sounds:
+        clip[AUDIO] = max(sound_logits(sounds, detector, info, warnings))
     if speaker is not None:
         clip[SYNC] = sync
     probabilities = detector.calibrated(clip.to(detector.calibration.device)).tolist()
     names = (*(f"{modality}_score" for modality in MODALITIES), "score")
     scores = {n: None if p != p else round(p, 4) for n, p in zip(names, probabilities, strict=True)}
-    curves = _curves(timelines, pictures, sound, speaker, detector)
+    curves = _curves(timelines, pictures, sounds, speaker, detector)
     return Judgement(
         verdict=_verdict(scores, config, warnings),
         scores=scores,
         timeline=curves[0].numpy(),
         curves=curves,
-        streams=frozenset().union(*(t.streams for t in (*pictures, *([sound] if sound else [])))),
+        streams=frozenset().union(*(t.streams for t in (*pictures, *sounds))),
         faces=_faces(pictures, logits, detector),
         warnings=warnings,
     )
-
-
-def _sound(timelines: list[Timeline], config: JudgeConfig, warnings: list[str]) -> Timeline | None:
-    """Return the sound's timeline, None where there is too little to hear."""
-    for timeline in timelines:
-        if timeline.streams != {"mel"} or timeline.loudness is None:
-            continue
-        if not speech_steps(timeline.loudness).any():
-            warnings.append("the sound is silent and was not judged")
-        elif len(timeline.opinions) < config.min_steps:
-            warnings.append("the sound is too short to be judged")
-        else:
-            return timeline
-    return None
 
 
 def _pictures(
@@ -156,14 +148,6 @@ def _picture_logits(
     ]
 
 
-def _speech(timelines: list[Timeline]) -> Tensor | None:
-    """Return which steps (T,) of the file hold speech, None without sound."""
-    for timeline in timelines:
-        if timeline.streams == {"mel"} and timeline.loudness is not None:
-            return speech_steps(timeline.loudness)
-    return None
-
-
 def _speaker(
     pictures: list[Timeline],
     speech: Tensor | None,
@@ -188,13 +172,13 @@ def _speaker(
 def _curves(
     timelines: list[Timeline],
     pictures: list[Timeline],
-    sound: Timeline | None,
+    sounds: list[Timeline],
     speaker: Timeline | None,
     detector: Detector,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the file's step scores (T, 3; NaN: not judged), proposals and reach.
 
-    Where several faces are seen, a step takes the most suspect one.
+    Where several faces are seen, or sounds are heard, a step takes the most suspect one.
     """
     steps = max((t.stop for t in timelines), default=0)
     scales = len(detector.config.localization.dilations)
@@ -202,7 +186,7 @@ def _curves(
     proposals = torch.zeros(steps, scales, len(MODALITIES))
     reach = torch.zeros(steps, scales, len(MODALITIES), 2)
     judged = [(t, VISUAL) for t in pictures]
-    judged += [(sound, AUDIO)] if sound is not None else []
+    judged += [(sound, AUDIO) for sound in sounds]
     judged += [(speaker, SYNC)] if speaker is not None else []
     for timeline, m in judged:
         mine = step_probabilities(timeline, detector)[:, m]

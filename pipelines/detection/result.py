@@ -57,6 +57,9 @@ class PlainMedia(TypedDict):
     audio_codec: str | None
     sample_rate: int | None
     video_bit_rate: int | None  # a second
+    video_span: list[float] | None  # seconds: start and end of the picture
+    audio_tracks: list[str]  # what the sound tracks are called, the one that players play first
+    audio_spans: list[list[float]]  # seconds: start and end of each
 
 
 class ModelInfo(TypedDict):

@@ -14,7 +14,7 @@ import torch
 from extractors.clip import Array
 from extractors.errors import AvdetectError
 from extractors.faces import FaceConfig
-from extractors.media import Clip, MediaConfig, MediaInfo, file_sha256, open_media
+from extractors.media import Clip, MediaConfig, MediaError, MediaInfo, file_sha256, open_media
 from extractors.precision import PRECISIONS, precision_of
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import STREAMS, StreamConfig, Streams
@@ -40,6 +40,7 @@ from temporal.segment import MODALITIES
 from temporal.windows import WindowConfig, Windows
 
 Change = Callable[[Iterable[Clip]], Iterable[Clip]]  # what is read -> what is judged
+MOST_SOUNDS = 8  # tracks of a file that are judged
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,9 @@ class Witness(Protocol):
         self, block: Streams, windows: Windows, tokens: dict[str, torch.Tensor], said: Timeline
     ) -> None:
         """See a block of streams, the experts' tokens of it, and what the detector says of it."""
+
+    def other_sound(self, timelines: list[Timeline]) -> None:
+        """See what the detector says of a sound track beside the first one."""
 
 
 class ForkError(AvdetectError):
@@ -167,9 +171,39 @@ class DetectorSession:
                 seen = watched(chunks, reader.info, witness)
                 blocks = clock.extract(self.extractor(seen, span, witness.face))
                 timelines = self._timelines(blocks, witness.block)
-            reached, warnings = reader.reached, reader.warnings
+            reached, warnings, info = reader.reached, reader.warnings, reader.info
+        for place in range(1, min(len(info.audio_tracks), MOST_SOUNDS)):
+            others = self._other_sound(path, place, span, change, clock, warnings)
+            timelines += others
+            if witness is not None:
+                witness.other_sound(others)
+        if info.audio_tracks[MOST_SOUNDS:]:
+            warnings.append(
+                f"not judged: sound tracks {', '.join(info.audio_tracks[MOST_SOUNDS:])}"
+            )
         sha256 = None if span.start else file_sha256(path)
-        return Piece(span, reached, reader.info, sha256, timelines, warnings, clock.elapsed())
+        return Piece(span, reached, info, sha256, timelines, warnings, clock.elapsed())
+
+    def _other_sound(
+        self,
+        path: str | PathLike[str],
+        place: int,
+        span: range,
+        change: Change,
+        clock: Stopwatch,
+        warnings: list[str],
+    ) -> list[Timeline]:
+        """Return the timelines of a sound track that players do not play unless they are told."""
+        timelines: list[Timeline] = []
+        try:
+            near = with_context(span)
+            with open_media(path, self.config.media, near, sound_track=place) as reader:
+                chunks = change(clock.decode(reader))
+                timelines = self._timelines(clock.extract(self.extractor(chunks, span)))
+                warnings += [warning for warning in reader.warnings if warning not in warnings]
+        except MediaError as error:
+            warnings.append(f"a further sound track was not judged: {error}")
+        return [replace(timeline, sound=place) for timeline in timelines]
 
     def _timelines(
         self, blocks: Iterable[Streams], observe: Observer | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -52,6 +52,7 @@ class Timeline:
     loudness: Tensor | None  # (T,) of the sound, nepers
     entry: list[float] | None = None  # where the face was first and last, see `Streams`
     exit: list[float] | None = None
+    sound: int = 0  # place of the sound's track in `MediaInfo.audio_tracks`
 
     def __post_init__(self) -> None:
         check_arrays(self, opinions="T J", proposals="T K 3", reach="T K 3 2", loudness="T")
@@ -60,6 +61,21 @@ class Timeline:
     def stop(self) -> int:
         """Step after the last one."""
         return self.start + len(self.opinions)
+
+
+def within(timeline: Timeline, begin: int, end: int) -> Timeline:
+    """Return the part of a timeline that lies in the steps [begin, end) of the file."""
+    low = min(max(begin - timeline.start, 0), len(timeline.opinions))
+    high = max(low, min(end - timeline.start, len(timeline.opinions)))
+    loud = timeline.loudness
+    return replace(
+        timeline,
+        start=timeline.start + low,
+        opinions=timeline.opinions[low:high],
+        proposals=timeline.proposals[low:high],
+        reach=timeline.reach[low:high],
+        loudness=None if loud is None else loud[low:high],
+    )
 
 
 # Is told of a block, its windows, the experts' tokens (N, L, D) in them, and what came of it.
@@ -137,10 +153,10 @@ def _timeline(
 
 
 def join_timelines(pieces: Iterable[Timeline]) -> list[Timeline]:
-    """Return one timeline a face and one of the sound, end to end; scenes stay in pieces."""
-    groups: dict[tuple[int | None, int | None], list[Timeline]] = defaultdict(list)
+    """Return one timeline a face and one a sound track, end to end; scenes stay in pieces."""
+    groups: dict[tuple[int | None, int | None, int], list[Timeline]] = defaultdict(list)
     for piece in pieces:
-        groups[(piece.track, piece.start if piece.scene else None)].append(piece)
+        groups[(piece.track, piece.start if piece.scene else None, piece.sound)].append(piece)
     return [_join(sorted(group, key=lambda t: t.start)) for group in groups.values()]
 
 
@@ -162,4 +178,5 @@ def _join(pieces: list[Timeline]) -> Timeline:
         loudness=torch.cat(sounds) if sounds else None,
         entry=first.entry,
         exit=pieces[-1].exit,
+        sound=first.sound,
     )

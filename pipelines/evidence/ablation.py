@@ -61,6 +61,11 @@ class Removals:
                 opinions = stitch_windows(self._opinions(kept, windows.mask), windows).cpu()
                 self._pieces[name].append(replace(said, streams=left, opinions=opinions))
 
+    def other_sound(self, timelines: list[Timeline]) -> None:
+        """Take in a sound track beside the first one, which is heard whenever sound is."""
+        for name in EVIDENCE:
+            self._pieces[name] += [t for t in timelines if t.streams - EVIDENCE[name]]
+
     def _opinions(self, tokens: dict[str, Tensor], mask: Tensor) -> Tensor:
         """Return opinions (N, L, J) on tokens (N, L, D), a few windows at a time."""
         parts = []

@@ -131,6 +131,10 @@ class Recorder:
             )
             self._spectrogram.add(columns.numpy())
 
+    def other_sound(self, timelines: list[Timeline]) -> None:
+        """Count a sound track beside the first one in when others are hidden."""
+        self._removals.other_sound(timelines)
+
     def evidence(self, result: Result, on_step: OnStep | None = None) -> Evidence:
         """Return everything that was kept, once the file is judged.
 

@@ -64,7 +64,7 @@ def find_sources(sources: Path | list[Path]) -> dict[str, Path]:
 
 
 def load_clip(path: Path, config: SourceConfig) -> Clip:
-    """Return the beginning of a file, scaled down.
+    """Return the beginning of a file, scaled down; sound that outlasts the picture is left out.
 
     Raises:
         MediaError: the file cannot be read.
@@ -82,7 +82,7 @@ def load_clip(path: Path, config: SourceConfig) -> Clip:
             if steps >= config.max_steps:
                 break
     picture = np.concatenate(frames)[: config.max_steps] if frames else None
-    samples = config.max_steps * SAMPLES_PER_STEP
+    samples = (config.max_steps if picture is None else len(picture)) * SAMPLES_PER_STEP
     sound = np.concatenate(sounds)[:samples] if sounds else None
     return Clip(0, picture, sound)
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from extractors.errors import AvdetectError
 from extractors.media import MediaError
 from pipelines.storage.remote import filesystem_of, is_uri
+from pipelines.storage.web import is_web, web_copy
 
 PIECE = 2**20  # bytes that are copied at once
 LOCK = "lock"
+STANDARD_INPUT = "-"
 
 
 class ScratchError(AvdetectError):
@@ -23,7 +27,9 @@ class ScratchError(AvdetectError):
 
 
 @contextmanager
-def local_copy(path: str, folder: Path, on_bytes: Callable[[int], None]) -> Iterator[Path]:
+def local_copy(
+    path: str, folder: Path, on_bytes: Callable[[int], None] = lambda done: None
+) -> Iterator[Path]:
     """Yield a local file with what the path or URI holds; a copy is removed afterwards.
 
     Args:
@@ -38,25 +44,61 @@ def local_copy(path: str, folder: Path, on_bytes: Callable[[int], None]) -> Iter
     if not is_uri(path):
         yield Path(path)
         return
-    copy = folder / f"fetched{PurePosixPath(path).suffix}"
+    copy = folder / f"fetched{PurePosixPath(urlsplit(path).path if is_web(path) else path).suffix}"
+    pieces = web_copy(path, folder) if is_web(path) else _pieces(path)
+    with _written(copy, pieces, on_bytes):
+        yield copy
+
+
+@contextmanager
+def judged_file(source: str) -> Iterator[Path]:
+    """Yield a local file with what one of a command's arguments names, for as long as it is judged.
+
+    Args:
+        source: a path, a URI of the web or a bucket, or `-`: what comes from standard input.
+
+    Raises:
+        MediaError: it cannot be fetched, or it cannot be read; the message names the source.
+        ScratchError: its copy cannot be written.
+    """
+    if source != STANDARD_INPUT and not is_uri(source):
+        yield Path(source)
+        return
+    folder = scratch_folder()
     try:
-        _download(path, copy, on_bytes)
+        if source == STANDARD_INPUT:
+            pieces = iter(lambda: sys.stdin.buffer.read(PIECE), b"")
+            copied = _written(folder / "standard_input", pieces, lambda done: None)
+        else:
+            copied = local_copy(source, folder)
+        with copied as file:
+            try:
+                yield file
+            except MediaError as error:
+                raise MediaError(str(error).replace(str(file), source)) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _written(
+    copy: Path, pieces: Iterator[bytes], on_bytes: Callable[[int], None]
+) -> Iterator[Path]:
+    """Yield a file with the pieces in it, which is removed afterwards."""
+    done = 0
+    try:
+        try:
+            with copy.open("wb") as target:
+                for piece in pieces:
+                    target.write(piece)
+                    done += len(piece)
+                    on_bytes(done)
+        except OSError as error:  # of this disk: one of the object's is a MediaError by now
+            cause = f"copies of remote videos cannot be written ({error.strerror})"
+            raise ScratchError(f"{copy.parent}: {cause}") from error
         yield copy
     finally:
         copy.unlink(missing_ok=True)
-
-
-def _download(uri: str, copy: Path, on_bytes: Callable[[int], None]) -> None:
-    done = 0
-    try:
-        with copy.open("wb") as target:
-            for piece in _pieces(uri):
-                target.write(piece)
-                done += len(piece)
-                on_bytes(done)
-    except OSError as error:  # of this disk: one of the object's is a MediaError by now
-        cause = f"copies of remote videos cannot be written ({error.strerror})"
-        raise ScratchError(f"{copy.parent}: {cause}") from error
 
 
 def _pieces(uri: str) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from extractors.errors import InputError
 from pipelines.storage.media_files import SUFFIXES, is_media
 from pipelines.storage.remote import is_uri, kind_of, objects_below
 from pipelines.storage.tables import OUR_NAMES, TABLES, Columns, open_table
+from pipelines.storage.web import is_web
 
 PATH_COLUMN = "path"
 VANISHED = "has vanished; what was judged so far is kept"
@@ -79,6 +80,8 @@ def check_source(source: str) -> None:
 
 
 def _check_uri(source: str) -> None:
+    if is_web(source):
+        return
     try:
         gone = kind_of(source) is None
     except OSError as error:  # a network that is down, rights that have run out
@@ -156,6 +159,9 @@ def _placed(path: str, folder: Path) -> str:
 
 def _uri_videos(source: str) -> Iterator[Video]:
     """Yield the media objects below a URI, or the one object that it is."""
+    if is_web(source):  # there are no folders on the web
+        yield Video(source)
+        return
     try:
         kind = kind_of(source)
         if kind == "file":

@@ -14,7 +14,7 @@ from zlib import crc32
 import numpy as np
 
 from extractors.clip import Frames
-from extractors.decoding.sound import Waveform
+from extractors.decoding.mixing import Waveform
 from extractors.errors import InputError
 from extractors.media import SAMPLES_PER_STEP, Clip, reencode_frames, reencode_waveform
 from pipelines.stress.operators.coding import CODING, rescaled

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from numpy.typing import ArrayLike
 
 from extractors.clip import Doubles
-from extractors.decoding.sound import Waveform
+from extractors.decoding.mixing import Waveform
 from extractors.media import SAMPLE_RATE, SAMPLES_PER_STEP, Clip, MediaError
 from pipelines.data.samples import Sample, truths
 from pipelines.detection.session import DetectorSession

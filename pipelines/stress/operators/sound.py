@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from extractors.decoding.sound import Waveform
+from extractors.decoding.mixing import Waveform
 from extractors.media import SAMPLE_RATE, reencode_waveform
 from pipelines.stress.operators.picture import at
 

@@ -1,0 +1,81 @@
+"""One channel of sound made of several, in which nothing that is heard can hide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Waveform = npt.NDArray[np.float32]  # (S,) mono in [-1, 1]
+
+CENTRE, BASS = "FC", "LFE"
+MEMORY = 0.5  # seconds over which power is measured
+CANCELLED = 0.05  # the mix's power by the loudest channel's, below which channels cancel out
+RESTORED = 0.1  # the same from which on they do no longer
+LOUDER = 2.0  # times the power of the channel that is taken before another one is
+
+
+class Mixer:
+    """The mean of the channels, or the loudest one where they cancel each other out.
+
+    Where there is a centre channel, which has the voices of films, it counts as much as all others
+    together. The bass effects count nothing, as in what players make of them.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._names: tuple[str, ...] = ()
+        self._weights: Waveform = np.ones(1, np.float32)
+        self._powers: npt.NDArray[np.float64] = np.zeros(0)  # of the channels and the mix
+        self._cancelled = False
+        self._loudest = 0
+        self.replaced = 0  # samples at which the loudest channel stands in for the mix
+
+    def mono(self, channels: Waveform, names: Sequence[str]) -> Waveform:
+        """Return the mix (S,) of channels (C, S), which follow those of the last call.
+
+        names: of the channels, as FFmpeg's layouts have them.
+        """
+        if len(channels) == 1 or not channels.size:
+            return channels.mean(axis=0, dtype=np.float32)
+        channels = np.nan_to_num(channels)
+        if self._names != tuple(names):
+            self._names, self._powers = tuple(names), np.zeros(0)
+            self._weights = _weights(names)
+        if np.ptp(self._weights) > 0:
+            mix = (self._weights @ channels).astype(np.float32)
+        else:
+            mix = channels.mean(axis=0, dtype=np.float32)
+        self._listen(channels, mix)
+        if not self._cancelled:
+            return mix
+        self.replaced += len(mix)
+        return channels[self._loudest]
+
+    def _listen(self, channels: Waveform, mix: Waveform) -> None:
+        """Find out whether the channels cancel out, and which is the loudest."""
+        now = np.square(np.vstack([channels, mix[None]]), dtype=np.float64).mean(axis=1)
+        now[:-1] *= self._weights > 0
+        if len(self._powers):
+            share = min(1.0, len(mix) / (MEMORY * self._rate))
+            self._powers = (1 - share) * self._powers + share * now
+        else:
+            self._powers, self._loudest = now, int(now[:-1].argmax())
+        single, whole = self._powers[:-1], self._powers[-1]
+        if single.max() > LOUDER * single[self._loudest]:
+            self._loudest = int(single.argmax())
+        limit = RESTORED if self._cancelled else CANCELLED
+        self._cancelled = bool(whole < limit * single.max())
+
+
+def _weights(names: Sequence[str]) -> Waveform:
+    """Return how much each channel counts (C,), one in sum."""
+    heard = [name for name in names if name != BASS] or list(names)
+    others = [name for name in heard if name != CENTRE]
+    if CENTRE not in heard or not others:
+        return np.array([(name in heard) / len(heard) for name in names], np.float32)
+    share = 0.5 / len(others)
+    return np.array(
+        [0.5 if name == CENTRE else share * (name in others) for name in names], np.float32
+    )

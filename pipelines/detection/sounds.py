@@ -1,0 +1,80 @@
+"""The sound tracks of a file: which of them are judged, over which seconds, and how suspect."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from extractors.clock import count_steps
+from extractors.media import STEP_RATE, MediaInfo
+from extractors.spectrogram import speech_steps
+from pipelines.detection.detector import Detector
+from pipelines.detection.timelines import Timeline, clip_logit, within
+from temporal.segment import MODALITIES
+
+AUDIO = MODALITIES.index("audio")
+
+
+def of_own_length(timelines: list[Timeline], info: MediaInfo) -> list[Timeline]:
+    """Return the timelines, each no longer than its track: a still picture or silence fills up."""
+    cut = []
+    for timeline in timelines:
+        if timeline.streams == {"mel"}:
+            span = info.audio_spans[timeline.sound] if info.audio_spans else None
+        else:
+            span = info.video_span
+        if span is not None:
+            timeline = within(timeline, round(span[0] * STEP_RATE), count_steps(span[1]))
+        cut += [timeline] if len(timeline.opinions) else []
+    return cut
+
+
+def judged_sounds(
+    timelines: list[Timeline], min_steps: int, info: MediaInfo, warnings: list[str]
+) -> list[Timeline]:
+    """Return the timelines of the sound tracks that hold enough to be heard."""
+    judged = []
+    for timeline in timelines:
+        if timeline.streams != {"mel"} or timeline.loudness is None:
+            continue
+        name = "the sound"
+        if len(info.audio_tracks) > 1:
+            name = f"sound track {info.audio_tracks[timeline.sound]}"
+        if not speech_steps(timeline.loudness).any():
+            warnings.append(f"{name} is silent and was not judged")
+        elif len(timeline.opinions) < min_steps:
+            warnings.append(f"{name} is too short to be judged")
+        else:
+            judged.append(timeline)
+    return judged
+
+
+def sound_logits(
+    sounds: list[Timeline], detector: Detector, info: MediaInfo, warnings: list[str]
+) -> list[float]:
+    """Return the clip logit of each sound track."""
+    logits = [clip_logit(sound, AUDIO, detector, None) for sound in sounds]
+    if len(sounds) > 1:
+        scores = ", ".join(
+            f"{info.audio_tracks[sound.sound]}: {_calibrated(logit, AUDIO, detector):.2f}"
+            for sound, logit in zip(sounds, logits, strict=True)
+        )
+        warnings.append(f"of the sound tracks, the most suspect one counts ({scores})")
+    return logits
+
+
+def first_speech(timelines: list[Timeline]) -> Tensor | None:
+    """Return which steps (T,) of the file hold speech in its first sound, None without sound."""
+    for timeline in timelines:
+        if timeline.streams == {"mel"} and timeline.loudness is not None and timeline.sound == 0:
+            speech = torch.zeros(max(t.stop for t in timelines), dtype=torch.bool)
+            speech[timeline.start : timeline.stop] = speech_steps(timeline.loudness)
+            return speech
+    return None
+
+
+def _calibrated(logit: float, modality: int, detector: Detector) -> float:
+    """Return the score of a clip logit of one modality."""
+    scale, shift = detector.calibration[modality].tolist()
+    return float(1 / (1 + np.exp(-(logit * scale + shift))))

@@ -1,0 +1,74 @@
+"""Videos on the web: of a plain link by itself, of a video site's page with yt-dlp."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from extractors.media import MediaError
+
+PIECE = 2**20  # bytes that are read at once
+TIMEOUT = 60.0  # seconds without an answer
+PAGES = ("text/html", "application/xhtml+xml")
+
+
+def is_web(uri: str) -> bool:
+    """Return whether a URI is one of the web."""
+    return uri.lower().startswith(("http://", "https://"))
+
+
+def web_copy(url: str, folder: Path) -> Iterator[bytes]:
+    """Yield the bytes that a link leads to, piece by piece.
+
+    Args:
+        url: of a file, or of the page of a video site.
+        folder: where the video of a page may lie for as long as it is read.
+
+    Raises:
+        MediaError: there is no answer, or it is a page whose video cannot be had.
+    """
+    try:
+        with urlopen(Request(url, headers={"User-Agent": "avdetect"}), timeout=TIMEOUT) as answer:
+            if answer.headers.get_content_type() not in PAGES:
+                yield from _pieces(answer)
+                return
+    except (OSError, ValueError) as error:
+        plain = isinstance(error, URLError) and not isinstance(error, HTTPError)
+        cause = getattr(error, "reason", error) if plain else error
+        raise MediaError(f"{url} cannot be fetched ({cause})") from error
+    yield from _video_of_page(url, folder)
+
+
+def _pieces(source: IO[bytes]) -> Iterator[bytes]:
+    while piece := source.read(PIECE):
+        yield piece
+
+
+def _video_of_page(url: str, folder: Path) -> Iterator[bytes]:
+    if find_spec("yt_dlp") is None:
+        raise MediaError(
+            f"{url} is a web page, not a video; with `pip install avdetect[web]` the videos of "
+            "many sites' pages can be fetched"
+        )
+    yt_dlp: Any = import_module("yt_dlp")
+    # "b": the best file that has picture and sound, which nothing has to be joined for
+    options: dict[str, Any] = {
+        "format": "b", "outtmpl": str(folder / "page.%(ext)s"), "quiet": True, "noprogress": True,
+        "no_warnings": True, "noplaylist": True, "socket_timeout": TIMEOUT,
+    }  # fmt: skip
+    try:
+        with yt_dlp.YoutubeDL(options) as site:
+            path = Path(site.prepare_filename(site.extract_info(url)))
+    except yt_dlp.utils.DownloadError as error:
+        cause = " ".join(str(error).split()).removeprefix("ERROR: ")
+        raise MediaError(f"{url} is a web page whose video cannot be fetched ({cause})") from error
+    try:
+        with path.open("rb") as file:
+            yield from _pieces(file)
+    finally:
+        path.unlink(missing_ok=True)
