@@ -70,7 +70,7 @@ class PortraitEncoder:
         self.features = tuple(map(Feature.named, features))
         self.side = encoder.config.image
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, frames: Sequence[Frames], squares: Array, margin: float) -> Tensor:
         """Return features (K, F, D) float16 of K frames (H, W, 3).
 
@@ -126,6 +126,6 @@ class PortraitExtractor:
             some = [frames[i] for i in chosen]
             seen.append(self._encoder(some, squares[chosen], margin))
         features = torch.cat(seen)
-        latest = torch.from_numpy(np.cumsum(looked)) - (self._last is None)
+        latest = torch.from_numpy(np.cumsum(looked)) - int(self._last is None)
         self._last = features[-1:]
         return features[latest]

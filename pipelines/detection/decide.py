@@ -72,8 +72,10 @@ def decide(
     timelines = of_own_length(timelines, info)
     sounds = judged_sounds(timelines, config.min_steps, info, warnings)
     pictures = _pictures(timelines, detector, config, warnings)
+    pictures = _believed(pictures, info, detector, config, warnings)
+    looked_at = _looked_at(pictures, detector, warnings)
     speech = first_speech(timelines)
-    logits = _picture_logits(pictures, info, detector, config, warnings)
+    logits = [clip_logit(t, VISUAL, detector, None) for t in looked_at]
     speaker, sync = _speaker(pictures, speech, detector, config, warnings)
     clip = torch.full((len(MODALITIES),), torch.nan)
     if logits:
@@ -85,14 +87,14 @@ def decide(
     probabilities = detector.calibrated(clip.to(detector.calibration.device)).tolist()
     names = (*(f"{modality}_score" for modality in MODALITIES), "score")
     scores = {n: None if p != p else round(p, 4) for n, p in zip(names, probabilities, strict=True)}
-    curves = _curves(timelines, pictures, sounds, speaker, detector)
+    curves = _curves(timelines, looked_at, sounds, speaker, detector)
     return Judgement(
         verdict=_verdict(scores, config, warnings),
         scores=scores,
         timeline=curves[0].numpy(),
         curves=curves,
         streams=frozenset().union(*(t.streams for t in (*pictures, *sounds))),
-        faces=_faces(pictures, logits, detector),
+        faces=_faces(looked_at, logits, detector),
         warnings=warnings,
     )
 
@@ -121,31 +123,33 @@ def _pictures(
     return usable
 
 
-def _picture_logits(
+def _believed(
     pictures: list[Timeline],
     info: MediaInfo,
     detector: Detector,
     config: JudgeConfig,
     warnings: list[str],
-) -> list[float]:
-    """Return the clip logit of each picture.
-
-    A third of what is to be said of a face is its sharpness. Where the file has too few bits for
-    that to be believed, the rest counts by itself: the logit is nearer to 0.
-    """
+) -> list[Timeline]:
+    """Return the pictures, opinions on fine detail faded as far as the file's bits ask."""
     bits = bits_a_pixel(info)
     shares = [
         1.0 if t.face_size is None else believed(bits, t.face_size, config.detail) for t in pictures
     ]
     if min(shares, default=1.0) < 0.5:
         warnings.append(
-            "the picture is compressed hard: its score says less, and takes little or no account "
-            "of how sharp faces are"
+            "the picture is compressed hard: how faces look says little, and their score is near "
+            "that of nothing known"
         )
-    return [
-        clip_logit(faded(t, detector.opinions, share), VISUAL, detector, None) * (2 + share) / 3
-        for t, share in zip(pictures, shares, strict=True)
-    ]
+    return [faded(t, detector.opinions, share) for t, share in zip(pictures, shares, strict=True)]
+
+
+def _looked_at(pictures: list[Timeline], detector: Detector, warnings: list[str]) -> list[Timeline]:
+    """Return the pictures on which an opinion that counts has something to say."""
+    visual = MODALITIES[VISUAL]
+    looked_at = [t for t in pictures if detector.speaks(visual, t.streams)]
+    if pictures and not looked_at:
+        warnings.append("how faces look was not judged, so that the picture has no score")
+    return looked_at
 
 
 def _speaker(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,6 +138,15 @@ class Detector(nn.Module):
     def forward(self, streams: Mapping[str, Tensor], mask: Tensor) -> DetectorOutputs:
         """Return what is said of streams (N, L, ...); mask (N, L) of valid steps."""
         return self.fuse(self.tokens(streams, mask), mask)
+
+    def speaks(self, modality: str, streams: Collection[str]) -> bool:
+        """Return whether an opinion that counts in a modality's clip logit reads these streams."""
+        return any(
+            opinion.modality == modality
+            and bool(weights.any())
+            and (opinion.source != "streams" or opinion.applies({*streams, "size"}))
+            for opinion, weights in zip(self.opinions, self.clip_weights, strict=True)
+        )
 
     def step_logits(self, opinions: Tensor, mask: Tensor) -> Tensor:
         """Return step logits (N, T, 3) of opinions (N, T, J) on a clip, its steps in mask (N, T).

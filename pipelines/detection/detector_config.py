@@ -27,8 +27,19 @@ class DetectorConfig:
         "appearance", "flow", "depth", "mel", "lag", "sharpness", "steadiness", "speech",
         "whisper", *(f"fusion of {modality}" for modality in MODALITIES),
     )  # fmt: skip
+    # The opinions on a clip as a whole, those of the other kinds being on what stands out in it;
+    # empty: all are on both.
+    whole: tuple[str, ...] = ()
     opinion_reach: int = 100  # steps to either side that speech, steadiness and Whisper look at
     sharpness_reach: int = 12  # steps to either side that sharpness looks at
+    # The portrait (`extractors.portrait`): features of the picture encoder, the width of each, and
+    # the steps from one look to the next.
+    portrait: tuple[str, ...] = (
+        "face/6/class", "face/6/mean", "face/6/spread",
+        "face/7/class", "face/7/mean", "face/7/spread",
+    )  # fmt: skip
+    portrait_width: int = 768
+    portrait_every: int = 25
     # Steps: genuine recordings are off by up to 80 ms; 200 ms is a forgery.
     lag_near: int = 2  # lags up to it about 0 fit
     lag_far: int = 5  # lags from it on are what no recording has

@@ -28,6 +28,7 @@ from torch import nn
 from fusion.transformer import LagProbe
 from pipelines.detection.detector_config import DetectorConfig
 from temporal.experts import EXPERTS
+from temporal.opinions.portrait import PortraitOpinion
 from temporal.opinions.probe import StepProbe
 from temporal.opinions.sharpness import SharpnessOpinion
 from temporal.opinions.speech import SpeechOpinion
@@ -88,6 +89,10 @@ OPINIONS: dict[str, Opinion] = {
         # whether the face is as sharp as its size promises
         Opinion("sharpness", "visual", "clip", "streams", ("appearance", "size"), fades=True,
                 network=lambda config: SharpnessOpinion(config.sharpness_reach),
+                fit="in closed form"),
+        # what a picture encoder sees of generated faces
+        Opinion("portrait", "visual", "clip", "streams", ("portrait",), fades=True,
+                network=lambda c: PortraitOpinion(len(c.portrait), c.portrait_width),
                 fit="in closed form"),
         # whether it moves as steadily as faces do
         Opinion("steadiness", "visual", "clip", "tokens", ("flow",), fit="in closed form",

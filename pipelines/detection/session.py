@@ -30,7 +30,7 @@ from pipelines.detection.shards import (
     plan_shards,
     with_context,
 )
-from pipelines.detection.starter import STARTER
+from pipelines.detection.starter import ENCODER, STARTER
 from pipelines.detection.timelines import Observer, Timeline, judge_blocks
 from pipelines.detection.verdict import Verdict
 from pipelines.progress import OnStep, Stopwatch, added, reported
@@ -53,7 +53,8 @@ class DetectConfig:
     windows: WindowConfig = field(default_factory=WindowConfig)
     localization: LocalizationConfig = field(default_factory=LocalizationConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
-    precision: str = "auto"  # of the experts: bfloat16, float32, or what the processor is fast in
+    precision: str = "auto"  # of the networks: bfloat16, float32, or what the processor is fast in
+    fast: bool = False  # whether portraits are left out: then no picture has a score
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -250,6 +251,14 @@ def load(
     fold_norms(detector.experts)
     config = DetectConfig(localization=detector.config.localization)
     config = with_overrides(config, overrides)
+    streams = replace(config.streams, device=device, precision=config.precision)
+    if "portrait" in detector.config.opinions and not config.fast:
+        own = detector.config
+        streams = replace(
+            streams, encoder=streams.encoder or str(ENCODER), portrait=own.portrait,
+            portrait_every=own.portrait_every,
+        )  # fmt: skip
+    config = replace(config, streams=streams)
     model: ModelInfo = {
         "name": detector.config.name,
         "version": detector.config.version,

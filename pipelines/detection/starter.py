@@ -10,7 +10,9 @@ from safetensors import safe_open
 
 from pipelines.storage.weights import WeightsError
 
-STARTER = Path(__file__).resolve().parents[2] / "avdetect" / "weights" / "starter.safetensors"
+WEIGHTS = Path(__file__).resolve().parents[2] / "avdetect" / "weights"
+STARTER = WEIGHTS / "starter.safetensors"
+ENCODER = WEIGHTS / "encoder.safetensors"  # what portraits are seen by
 
 
 def check_experts(weights: Path, facts: Mapping[str, str]) -> None:
