@@ -96,7 +96,7 @@ def test_what_was_taken_before_is_not_taken_again(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = in_process(corpus, tmp_path)
-    monkeypatch.setattr("pipelines.mutual.worker.said_of", None)  # would be called
+    monkeypatch.setattr("pipelines.mutual.worker.expert_outputs", None)  # would be called
     monkeypatch.setattr("pipelines.mutual.worker.mutual_scores", None)
     again = in_process(corpus, tmp_path)
     assert again.rows == first.rows
