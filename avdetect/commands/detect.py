@@ -13,6 +13,7 @@ from avdetect.commands.options import (
     OK,
     add_export_options,
     add_model_options,
+    count,
     load_session,
     origin_of,
     outputs_of,
@@ -31,7 +32,12 @@ DESCRIPTION = (
 
 def add_arguments(verb: ArgumentParser) -> None:
     """Add the verb's options."""
-    verb.add_argument("videos", nargs="+", metavar="VIDEO", help="a video or sound file")
+    verb.add_argument(
+        "videos",
+        nargs="+",
+        metavar="VIDEO",
+        help="a video or sound file, its address on the web, or - for standard input",
+    )
     verb.add_argument(
         "--json",
         metavar="FILE",
@@ -42,6 +48,17 @@ def add_arguments(verb: ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="also write a page for each video here, which shows why, where and how sure",
+    )
+    verb.add_argument(
+        "--video-track",
+        type=count,
+        metavar="N",
+        help="judge the file's Nth picture instead of the one that players show",
+    )
+    verb.add_argument(
+        "--fast",
+        action="store_true",
+        help="leave the picture encoder out: faster, and without a score of the picture",
     )
     add_export_options(verb)
     add_model_options(verb)
@@ -58,7 +75,12 @@ def run(options: Namespace) -> int:
     )
     from extractors.media import MediaError
     from pipelines.detection.verdict import error_dict
+    from pipelines.storage.local_copy import judged_file
 
+    if options.video_track is not None:
+        options.set.append(f"media.video_track={options.video_track}")
+    if options.fast:
+        options.set.append("fast=true")
     judge = _judge(options)
     failed = False
     with json_lines(options.json) as write, quiet_libraries():
@@ -66,8 +88,9 @@ def run(options: Namespace) -> int:
             try:
                 if os.path.isdir(video):  # noqa: PTH112  unlike Path's, raises for no name
                     raise MediaError(f"{video}: is a folder, not a video; name the files in it")
-                with progress(video) as on_step:
-                    result = judge(video, on_step)
+                with progress(video) as on_step, judged_file(video) as file:
+                    result = judge(str(file), on_step)
+                    result["path"] = video  # as it was named, also where a copy was judged
             except MediaError as error:
                 failed = True
                 complain(str(error))
