@@ -20,6 +20,7 @@ from temporal.windows import Windows, stitch_windows
 
 # What is hidden at a time, by the streams that it stands for.
 EVIDENCE = {
+    "portrait": frozenset({"portrait"}),
     "appearance": frozenset({"appearance"}),
     "lips": frozenset({"mouth", "landmarks"}),
     "flow": frozenset({"flow"}),

@@ -119,7 +119,7 @@ def _lines(step: int, result: Result) -> list[str]:
     for segment in result["segments"]:
         if segment["start"] <= time < segment["end"]:
             words = MODALITIES[segment["modality"]]
-            lines.append(f"{words} manipulated: {segment['score']:.2f}")
+            lines.append(f"{words}: fake, {segment['score']:.2f}")
     return lines
 
 
