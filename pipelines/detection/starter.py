@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors import safe_open
 
+from extractors.streams import StreamConfig
+from pipelines.detection.detector_config import DetectorConfig
 from pipelines.storage.weights import WeightsError
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "avdetect" / "weights"
@@ -39,3 +42,13 @@ def experts_sha256(path: Path) -> str:
             if name.startswith(("experts.", "probes.", "lag.", "lag_probe.")):
                 digest.update(name.encode() + file.get_tensor(name).numpy().tobytes())
     return digest.hexdigest()
+
+
+def with_portrait(streams: StreamConfig, detector: DetectorConfig) -> StreamConfig:
+    """Return the settings of the extractors with the portrait that a detector has an opinion on."""
+    if "portrait" not in detector.opinions:
+        return streams
+    return replace(
+        streams, encoder=streams.encoder or str(ENCODER), portrait=detector.portrait,
+        portrait_every=detector.portrait_every,
+    )  # fmt: skip
