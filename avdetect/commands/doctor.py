@@ -30,7 +30,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Checked:
     """What came of a check."""
 
     name: str
@@ -56,12 +56,12 @@ def run(options: Namespace) -> int:
     return FAILED if any(f.required and not f.works for f in findings) else OK
 
 
-def examine(checks: Sequence[Check] | None = None) -> list[Finding]:
+def examine(checks: Sequence[Check] | None = None) -> list[Checked]:
     """Return a finding for every check, in order; a check that fails stops no other."""
     return [_try(check) for check in (CHECKS if checks is None else checks)]
 
 
-def findings_table(findings: Sequence[Finding]) -> Table:
+def findings_table(findings: Sequence[Checked]) -> Table:
     """Return the findings as a table for a terminal."""
     from rich.table import Table
     from rich.text import Text
@@ -78,14 +78,14 @@ def findings_table(findings: Sequence[Finding]) -> Table:
     return table
 
 
-def _try(check: Check) -> Finding:
+def _try(check: Check) -> Checked:
     try:
         works, detail = True, check.run()
     except UnexpectedError as error:
         works, detail = False, str(error)
     except Exception as error:  # noqa: BLE001  whatever it is, it is the finding
         works, detail = False, f"{type(error).__name__}: {error}"
-    return Finding(check.name, _version(check.package), works, check.required, detail)
+    return Checked(check.name, _version(check.package), works, check.required, detail)
 
 
 def _version(package: str | None) -> str:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from extractors.clock import TOLERANCE, count_steps, frames_on_screen, step_middle
 from extractors.decoding.container import frames_from
-from extractors.decoding.pixels import Frame, Look, ShownFrame, believed_shape, shown_size
+from extractors.decoding.pixels import Frame, FrameShape, ShownFrame, believed_shape, shown_size
 from extractors.decoding.tracks import Picture, Tracks
 
 # decord counts packets and shows frames: use it only where one packet is one frame for sure, and
@@ -163,7 +163,7 @@ class PyavFrames:
             yield shown.pixels
             step += 1
 
-    def _look(self, frame: Any, time: float) -> Look:
+    def _look(self, frame: Any, time: float) -> FrameShape:
         """Return how a frame is shown; takes note of the first one of another size."""
         picture = self._picture
         shape = picture.shape * believed_shape(frame.opaque) / picture.coded_shape
@@ -171,7 +171,7 @@ class PyavFrames:
         first = shown_size(picture.width, picture.height, picture.shape)
         if self._changed is None and size != first:
             self._changed = time, size[::-1] if picture.rotation % 180 else size
-        return Look(self._size, picture.rotation, shape, picture.transfer)
+        return FrameShape(self._size, picture.rotation, shape, picture.transfer)
 
     def _timed_frames(self, near: float | None) -> Iterator[tuple[float, Any]]:
         """Yield every frame that can be decoded, with its second since zero, never backwards."""

@@ -40,7 +40,7 @@ def shown_size(width: int, height: int, shape: float) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class Look:
+class FrameShape:
     """How a picture's frames are to be shown."""
 
     size: tuple[int, int]  # width and height, upright
@@ -55,7 +55,7 @@ class ShownFrame:
     A frame of another shape than the first one's is fitted in between black bars.
     """
 
-    def __init__(self, frame: Any, look: Look, threads: int) -> None:
+    def __init__(self, frame: Any, look: FrameShape, threads: int) -> None:
         self._frame, self._look, self._threads = frame, look, threads
 
     @cached_property

@@ -65,7 +65,7 @@ def segment_intervals(
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class PrecisionCurve:
     """The precision-recall curve of all proposals at one IoU, for any weights of their videos."""
 
     owner: NDArray[np.int64]  # (P,) the video of each proposal, best score first
@@ -106,7 +106,7 @@ def ratio(parts: Doubles, wholes: Doubles) -> Statistic:
 
 def precision_curves(
     videos: Sequence[Proposals], ious: Sequence[float], first_come: bool, merge_ties: bool
-) -> dict[float, Curve]:
+) -> dict[float, PrecisionCurve]:
     """Return the curve of each IoU.
 
     Args:
@@ -127,7 +127,7 @@ def precision_curves(
     curves = {}
     for iou, flags in _hits(videos, ious, first_come).items():
         hits = np.flatnonzero(flags[order])
-        curves[iou] = Curve(owner, hits, end[hits], segments, first_come)
+        curves[iou] = PrecisionCurve(owner, hits, end[hits], segments, first_come)
     return curves
 
 

@@ -21,7 +21,7 @@ UPSAMPLERS = ("nearest", "linear", "cubic", "lanczos", "transposed")
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class GeneratorLook:
     """One generator's signature, the same over a segment."""
 
     factor: float  # the face passes through 1 / factor of its size
@@ -33,7 +33,9 @@ class Look:
     noise: float  # grey levels of grain put back afterwards
 
 
-def draw_look(rng: np.random.Generator, strength: float, width: float, least: float = 1.0) -> Look:
+def draw_look(
+    rng: np.random.Generator, strength: float, width: float, least: float = 1.0
+) -> GeneratorLook:
     """Return a random signature for a face of a width in pixels, from faint (strength 0) to plain.
 
     least: how coarse the generator is at least. Sizes count from what a detector sees: a large
@@ -43,7 +45,7 @@ def draw_look(rng: np.random.Generator, strength: float, width: float, least: fl
     uneven = rng.normal(0, 0.02 + 0.12 * strength, (4, 4))
     hat = np.outer([0.25, 0.75, 0.75, 0.25], [0.25, 0.75, 0.75, 0.25])
     chosen = rng.random(3)
-    return Look(
+    return GeneratorLook(
         factor=coarse * float(least + (3.2 - least) * strength * rng.uniform(0.3, 1)),
         down=str(rng.choice(["area", "linear", "cubic", "nearest"], p=[0.4, 0.3, 0.25, 0.05])),
         up=str(rng.choice(UPSAMPLERS, p=[0.1, 0.25, 0.2, 0.15, 0.3])),
@@ -54,7 +56,7 @@ def draw_look(rng: np.random.Generator, strength: float, width: float, least: fl
     )
 
 
-def apply_look(crop: Array, look: Look, rng: np.random.Generator) -> Array:
+def apply_look(crop: Array, look: GeneratorLook, rng: np.random.Generator) -> Array:
     """Return a crop (h, w, 3) float32 as the generator would have drawn it."""
     height, width = crop.shape[:2]
     small_size = (max(round(width / look.factor), 4), max(round(height / look.factor), 4))
