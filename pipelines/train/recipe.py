@@ -65,7 +65,7 @@ class TrainConfig:
     opinions: dict[str, StageConfig] = field(default_factory=dict)  # of all other stages
 
     def stage(self, name: str) -> StageConfig:
-        """Return how the stage of an expert or opinion learns."""
+        """Return the settings of the stage of an expert or opinion."""
         known: StageConfig = getattr(self, name, None) or self.opinions.get(name, StageConfig())
         return known
 
@@ -73,10 +73,10 @@ class TrainConfig:
 def load_clips(
     config: DataConfig, failed: Mapping[Path, str], run: Run
 ) -> dict[str, list[TrainClip]]:
-    """Return the usable clips of every split; those that failed to be extracted are left out.
+    """Return the usable clips of every split, without those whose extraction failed.
 
     Raises:
-        ConfigError: none of the split train is left.
+        ConfigError: the split train has no usable clip.
     """
     samples, unfit = read_samples(config), dict(failed)
     cache = StreamCache(Path(config.cache))
@@ -102,8 +102,8 @@ def read_samples(config: DataConfig) -> list[Sample]:
     """Return all samples that the configuration names.
 
     Raises:
-        ConfigError, InputError: there are none, or a file of them cannot be used.
-        OSError: one cannot be opened.
+        ConfigError, InputError: there are none, or a file that names them cannot be used.
+        OSError: a file cannot be opened.
     """
     splits = read_splits(Path(config.splits))
     samples: list[Sample] = []
@@ -120,6 +120,6 @@ def read_samples(config: DataConfig) -> list[Sample]:
 
 
 def _sound(sample: Sample) -> Sample:
-    """Return a sample of sound alone: what is forged of it is the sound."""
+    """Return the sample as one of sound alone, whose label is that of its sound."""
     audio = WHOLE if sample.fake and sample.audio is None else sample.audio
     return replace(sample, visual=None, audio=audio)
