@@ -44,6 +44,7 @@ class Sample:
     label: bool | None = None  # whether it is fake, if that is known but not the track
     untold: Spans | None = None  # forged seconds of an unknown track
     groups: tuple[tuple[str, str], ...] = ()  # such as ("gender", "female")
+    pair: Path | None = None  # the genuine clip that a fake was made from
 
     @property
     def fake(self) -> bool:
@@ -131,7 +132,8 @@ def read_manifest(path: Path, splits: Splits, columns: Columns = OUR_NAMES) -> l
             sample = sample_of(row, splits)
         except ValueError as error:
             raise InputError(f"{place}: {error}") from error
-        samples.append(replace(sample, path=path.parent / sample.path))
+        pair = None if sample.pair is None else path.parent / sample.pair
+        samples.append(replace(sample, path=path.parent / sample.path, pair=pair))
     return samples
 
 
@@ -147,7 +149,9 @@ def _dataset_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
         method=record.method,
         source=record.source,
         person=";".join(record.persons),
-        **record.spans,
+        visual=record.spans.get("visual"),
+        audio=record.spans.get("audio"),
+        sync=record.spans.get("sync"),
         label=record.fake,
         groups=tuple(record.groups.items()),
     )
@@ -173,6 +177,7 @@ def _video_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
         visual=WHOLE if modality in ("video", "both") else (),
         audio=None if not sounds else WHOLE if modality in ("audio", "both") else (),
         sync=() if not fake and sounds and not doubtful else None,
+        pair=Path(pair) if (pair := text_of(row, "pair")) else None,
     )
 
 

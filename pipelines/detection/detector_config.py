@@ -39,6 +39,7 @@ class DetectorConfig:
         "face/7/class", "face/7/mean", "face/7/spread",
     )  # fmt: skip
     portrait_width: int = 768
+    portrait_encoder: str = ""  # SHA-256 of the encoder's file that it was fitted on; "": any
     portrait_every: int = 25
     # Steps: genuine recordings are off by up to 80 ms; 200 ms is a forgery.
     lag_near: int = 2  # lags up to it about 0 fit

@@ -54,6 +54,7 @@ class Opinion:
     reads: tuple[str, ...] = ()  # names of streams (and `size`) or of tokens (and `lag`)
     alone: bool = False  # has an opinion only where nothing else is there to be read
     fades: bool = False  # rests on fine detail, which hard compression takes away
+    calibrated: bool = False  # its fit calibrates it, on sources that are left out in turn
     network: Callable[[DetectorConfig], nn.Module] | None = None
     fit: Fit | None = None  # None: it has nothing to learn, or learns with fusion
     at: str = ""  # where the weights file has its network; empty: under its name
@@ -91,7 +92,7 @@ OPINIONS: dict[str, Opinion] = {
                 network=lambda config: SharpnessOpinion(config.sharpness_reach),
                 fit="in closed form"),
         # what a picture encoder sees of generated faces
-        Opinion("portrait", "visual", "clip", "streams", ("portrait",), fades=True,
+        Opinion("portrait", "visual", "clip", "streams", ("portrait",), fades=True, calibrated=True,
                 network=lambda c: PortraitOpinion(len(c.portrait), c.portrait_width),
                 fit="in closed form"),
         # whether it moves as steadily as faces do

@@ -30,7 +30,7 @@ from pipelines.detection.shards import (
     plan_shards,
     with_context,
 )
-from pipelines.detection.starter import ENCODER, STARTER
+from pipelines.detection.starter import STARTER, with_portrait
 from pipelines.detection.timelines import Observer, Timeline, judge_blocks
 from pipelines.detection.verdict import Verdict
 from pipelines.progress import OnStep, Stopwatch, added, reported
@@ -252,12 +252,8 @@ def load(
     config = DetectConfig(localization=detector.config.localization)
     config = with_overrides(config, overrides)
     streams = replace(config.streams, device=device, precision=config.precision)
-    if "portrait" in detector.config.opinions and not config.fast:
-        own = detector.config
-        streams = replace(
-            streams, encoder=streams.encoder or str(ENCODER), portrait=own.portrait,
-            portrait_every=own.portrait_every,
-        )  # fmt: skip
+    if not config.fast:
+        streams = with_portrait(streams, detector.config)
     config = replace(config, streams=streams)
     model: ModelInfo = {
         "name": detector.config.name,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors import safe_open
 
+from extractors.media import file_sha256
+from extractors.streams import StreamConfig
+from pipelines.detection.detector_config import DetectorConfig
 from pipelines.storage.weights import WeightsError
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "avdetect" / "weights"
@@ -39,3 +43,20 @@ def experts_sha256(path: Path) -> str:
             if name.startswith(("experts.", "probes.", "lag.", "lag_probe.")):
                 digest.update(name.encode() + file.get_tensor(name).numpy().tobytes())
     return digest.hexdigest()
+
+
+def with_portrait(streams: StreamConfig, detector: DetectorConfig) -> StreamConfig:
+    """Return the settings of the extractors with the portrait that a detector has an opinion on.
+
+    Raises:
+        WeightsError: the encoder is not the one that the opinion was fitted on.
+        MediaError: the encoder's file cannot be read.
+    """
+    if "portrait" not in detector.opinions:
+        return streams
+    encoder = streams.encoder or str(ENCODER)
+    if detector.portrait_encoder not in ("", file_sha256(encoder)):
+        raise WeightsError(f"{encoder}: the detector's opinion on portraits is of another encoder")
+    return replace(
+        streams, encoder=encoder, portrait=detector.portrait, portrait_every=detector.portrait_every
+    )

@@ -36,6 +36,8 @@ def calibrate(detector: Detector, clips: dict[str, list[TrainClip]], run: Run) -
     logits, truths = scored(detector, own, run)
     rows = detector.calibration.clone().cpu()
     for column, modality in enumerate(MODALITIES):
+        if _calibrated(detector, modality):
+            continue
         known = (truths[:, column] != UNKNOWN) & ~logits[:, column].isnan()
         rows[column] = _fit(logits[known, column], truths[known, column], modality, run)
     detector.calibration.copy_(rows)
@@ -78,6 +80,36 @@ def fit_weights(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> No
                     **{name: [round(v, 3) for v in pair] for name, pair in named})  # fmt: skip
     for modality in MODALITIES:
         _weigh_whole(detector, clips, modality, run)
+        _leave_whole_to_calibrated(detector, modality)
+
+
+def _calibrated(detector: Detector, modality: str) -> list[int]:
+    """Return the rows of a modality's opinions that are calibrated already and speak of clips."""
+    return [
+        index
+        for index, opinion in enumerate(detector.opinions)
+        if opinion.calibrated
+        and opinion.modality == modality
+        and opinion.name in detector.config.whole
+    ]
+
+
+def _leave_whole_to_calibrated(detector: Detector, modality: str) -> None:
+    """Let calibrated opinions alone speak of a clip as a whole, others of what stands out in it.
+
+    The others were chosen by how well they tell collections of clips apart, which is no evidence.
+    """
+    rows, column = _calibrated(detector, modality), MODALITIES.index(modality)
+    if not rows:
+        return
+    others = [i for i, o in enumerate(detector.opinions) if o.modality == modality]
+    detector.clip_weights[others] = 0.0
+    detector.step_weights[others, 0] = 0.0
+    alone = torch.tensor([1.0, 0.0]).to(detector.clip_weights) / len(rows)
+    detector.clip_weights[rows] = alone
+    detector.step_weights[rows] = alone
+    detector.biases[:, column] = 0.0
+    detector.calibration[column] = torch.tensor([1.0, 0.0]).to(detector.calibration)
 
 
 def _rows(detector: Detector, modality: str, level: Level) -> dict[str, int]:

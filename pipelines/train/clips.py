@@ -23,7 +23,7 @@ from temporal.segment import MODALITIES
 if TYPE_CHECKING:
     pass
 
-PICTURES = ("appearance", "landmarks", "mouth", "flow", "depth", "size")
+PICTURES = ("appearance", "portrait", "landmarks", "mouth", "flow", "depth", "size")
 
 
 @dataclass(eq=False)

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from extractors.media import MediaError
-from extractors.streams import VERSION
+from extractors.streams import VERSION, StreamConfig
 from pipelines.data.stream_cache import StreamCache
 from pipelines.progress import OnStep
 from pipelines.scan.cluster import cluster
@@ -32,8 +32,8 @@ class CacheFiller:
 
     model = MODEL
 
-    def __init__(self, folder: Path) -> None:
-        self._cache = StreamCache(folder)
+    def __init__(self, folder: Path, streams: StreamConfig) -> None:
+        self._cache = StreamCache(folder, streams)
 
     def run(self, path: Path, on_step: OnStep) -> dict[str, Any]:
         """Put a clip's streams into the cache; return a row of status "ok"."""
@@ -42,7 +42,12 @@ class CacheFiller:
 
 
 def fill_cache(
-    folder: Path, paths: list[Path], workers: int, on_step: OnStep, address: str | None = None
+    folder: Path,
+    paths: list[Path],
+    workers: int,
+    on_step: OnStep,
+    address: str | None = None,
+    streams: StreamConfig = StreamConfig(),
 ) -> dict[Path, str]:
     """Return the error message of each file that could not be read; all others are cached.
 
@@ -52,19 +57,20 @@ def fill_cache(
         workers: number of processes; 1 means the calling process.
         on_step: called with the number of files done and the total.
         address: of a Ray cluster; None: one on this machine.
+        streams: how the streams are extracted.
 
     Raises:
         PoolError: there is no cluster, or no worker comes up.
     """
-    cache = StreamCache(folder)
+    cache = StreamCache(folder, streams)
     left = [path for path in paths if not _cached(cache, path)]
     if not left:
         return {}
     if workers == 1 and address is None:
-        return _filled(LoopPool(CacheFiller(folder)), left, on_step)
+        return _filled(LoopPool(CacheFiller(folder, streams)), left, on_step)
     with cluster(address) as resources:
         plan = plan_scan(resources, "cpu", min(workers, int(resources.cpus)))
-        load = partial(alone, plan.cpus, partial(CacheFiller, folder.absolute()))
+        load = partial(alone, plan.cpus, partial(CacheFiller, folder.absolute(), streams))
         return _filled(RayPool(load, MODEL, plan), left, on_step)
 
 

@@ -13,7 +13,9 @@ from pipelines.config import ConfigError
 from pipelines.data.manifest import WHOLE
 from pipelines.detection.detector import Detector
 from pipelines.detection.opinions import Opinion, streams_behind
+from pipelines.metrics.classification import auc
 from pipelines.train.batches import balanced_weights
+from pipelines.train.calibrate import fit_platt
 from pipelines.train.clips import TrainClip
 from pipelines.train.experts import OpinionOfStreams, train_expert, train_steps
 from pipelines.train.fit import Run
@@ -22,6 +24,7 @@ from temporal.opinions.discriminant import ClosedFormOpinion
 
 LONGEST_CLIP = {"visual": 150, "audio": 100, "sync": 150}  # steps of a clip that count
 SHORTEST = 10  # steps
+FOLDS = 5  # of sources
 
 
 @runtime_checkable
@@ -30,6 +33,20 @@ class Borrower(Protocol):
 
     def borrow(self, path: Path) -> None:
         """Load these layers from the published network's file."""
+
+
+@runtime_checkable
+class PairLearner(Protocol):
+    """The network of an opinion that also learns from fakes beside what they were made from."""
+
+    def fit_pairs(self, found: Tensor, labels: Tensor, weights: Tensor, pairs: Tensor) -> None:
+        """Learn from clips and from pairs (P, 2) of their rows."""
+
+    def logits(self, found: Tensor) -> Tensor:
+        """Return logits (N,) of clips' numbers (N, F)."""
+
+    def rescale(self, scale: float, shift: float) -> None:
+        """Make logits `scale * logit + shift` of what they are."""
 
 
 def train_opinions(
@@ -93,13 +110,60 @@ def fit_in_closed_form(
     labels = torch.tensor([float(getattr(c.sample, opinion.modality) == WHOLE) for c in chosen])
     run.log(stage=opinion.name, fake=int(labels.sum()), real=int((1 - labels).sum()))
     if 0 < labels.sum() < len(labels):
-        features = [
-            network.describe(*_inputs(opinion, detector, clip, run))[0].mean(dim=0).cpu()
-            for clip in chosen
-        ]
-        network.cpu().fit(torch.stack(features), labels, balanced_weights(chosen, opinion.modality))
+        features = torch.stack(
+            [
+                network.describe(*_inputs(opinion, detector, clip, run))[0].mean(dim=0).cpu()
+                for clip in chosen
+            ]
+        )
+        weights = balanced_weights(chosen, opinion.modality)
+        network.cpu()
+        if isinstance(network, PairLearner):
+            fit_by_pairs(network, chosen, features, labels, weights, run)
+        else:
+            network.fit(features, labels, weights)
         network.to(run.device)
     run.finish(opinion.name, network)
+
+
+def fit_by_pairs(
+    network: PairLearner,
+    clips: Sequence[TrainClip],
+    found: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    run: Run,
+) -> None:
+    """Fit on clips' numbers (N, F) and on pairs, calibrated on sources that are left out in turn.
+
+    What a rule says of clips that taught it is too sure of itself, and sources that it has seen
+    are easier than others: scale and shift (Platt 1999) come of logits on folds of other sources.
+    """
+    sources = sorted({clip.sample.source for clip in clips})
+    fold_of = {source: place % FOLDS for place, source in enumerate(sources)}
+    folds = torch.tensor([fold_of[clip.sample.source] for clip in clips])
+    rows = {clip.sample.path: row for row, clip in enumerate(clips)}
+    pairs = torch.tensor(
+        [[row, rows[c.sample.pair]] for row, c in enumerate(clips) if c.sample.pair in rows],
+        dtype=torch.long,
+    ).reshape(-1, 2)
+    left_out = torch.full((len(clips),), torch.nan)
+    for fold in range(FOLDS):
+        rest = torch.nonzero(folds != fold)[:, 0]
+        if not 0 < labels[rest].sum() < len(rest) or len(rest) == len(clips):
+            continue
+        place = torch.full((len(clips),), -1).scatter(0, rest, torch.arange(len(rest)))
+        inside = place[pairs]
+        inside = inside[(inside >= 0).all(dim=1)]
+        network.fit_pairs(found[rest], labels[rest], weights[rest], inside)
+        left_out[folds == fold] = network.logits(found[folds == fold])
+    network.fit_pairs(found, labels, weights, pairs)
+    judged = ~left_out.isnan()
+    if 0 < labels[judged].sum() < judged.sum():
+        scale, shift = fit_platt(left_out[judged], labels[judged])
+        network.rescale(scale, shift)
+        area = auc(labels[judged].numpy(), left_out[judged].numpy())
+        run.log(pairs=len(pairs), left_out_auc=round(area, 4), scale=round(scale, 4))
 
 
 def whole_clips(clips: Sequence[TrainClip], opinion: Opinion) -> list[TrainClip]:

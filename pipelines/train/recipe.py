@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from extractors.streams import StreamConfig
 from pipelines.config import ConfigError
 from pipelines.data.manifest import WHOLE
 from pipelines.data.samples import Sample, read_manifest, read_splits
@@ -14,6 +15,7 @@ from pipelines.data.stream_cache import StreamCache
 from pipelines.data.truth import read_forged
 from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.opinions import OPINIONS
+from pipelines.detection.starter import with_portrait
 from pipelines.train.clips import TrainClip, train_clip
 from pipelines.train.fit import Run
 from pipelines.train.stage import StageConfig
@@ -64,6 +66,11 @@ class TrainConfig:
     fusion: StageConfig = field(default_factory=lambda: StageConfig(batch=32, length=128))
     opinions: dict[str, StageConfig] = field(default_factory=dict)  # of all other stages
 
+    @property
+    def streams(self) -> StreamConfig:
+        """How the clips' streams are extracted."""
+        return with_portrait(StreamConfig(device=self.device), self.detector)
+
     def stage(self, name: str) -> StageConfig:
         """Return the settings of the stage of an expert or opinion."""
         known: StageConfig = getattr(self, name, None) or self.opinions.get(name, StageConfig())
@@ -71,7 +78,10 @@ class TrainConfig:
 
 
 def load_clips(
-    config: DataConfig, failed: Mapping[Path, str], run: Run
+    config: DataConfig,
+    failed: Mapping[Path, str],
+    run: Run,
+    streams: StreamConfig = StreamConfig(),
 ) -> dict[str, list[TrainClip]]:
     """Return the usable clips of every split, without those whose extraction failed.
 
@@ -79,7 +89,7 @@ def load_clips(
         ConfigError: the split train has no usable clip.
     """
     samples, unfit = read_samples(config), dict(failed)
-    cache = StreamCache(Path(config.cache))
+    cache = StreamCache(Path(config.cache), streams)
     clips: dict[str, list[TrainClip]] = {"train": [], "val": [], "calibration": [], "dev": []}
     for sample in samples:
         if sample.path in unfit or sample.split not in clips:

@@ -60,7 +60,7 @@ def train(
     config = load_config(TrainConfig, path, overrides)
     data, out = config.data, Path(config.out)
     paths = [sample.path for sample in read_samples(data)]
-    failed = fill_cache(Path(data.cache), paths, data.workers, _report, address)
+    failed = fill_cache(Path(data.cache), paths, data.workers, _report, address, config.streams)
     if workers == 1 and address is None:
         train_stages(config, failed, Workers())
     else:
@@ -77,7 +77,7 @@ def train_stages(config: TrainConfig, failed: dict[Path, str], team: Workers) ->
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     run = Run(Path(config.out), config.seed, config.device, config.precision, team)
-    clips = load_clips(config.data, failed, run)
+    clips = load_clips(config.data, failed, run, config.streams)
     detector = Detector(config.detector).to(config.device)
     if config.stem:
         load_stem(detector, Path(config.stem))

@@ -88,7 +88,8 @@ def head_clips(
     """
     listener = opening_listener(out / "opening")
     listened = part_clips(
-        samples, config.modality, ("opinions",), StreamCache(Path(recipe.data.cache)),
+        samples, config.modality, ("opinions",),
+        StreamCache(Path(recipe.data.cache), recipe.streams),
         recipe.data.min_face, out / "native", lambda: listener,
     )  # fmt: skip
     kept, vectors, targets = [], [], []

@@ -142,7 +142,7 @@ def load_part_clips(
         fold_norms(starter.experts)
         return Listener(starter, experts_sha256(STARTER), out / "said")
 
-    streams = StreamCache(Path(recipe.data.cache))
+    streams = StreamCache(Path(recipe.data.cache), recipe.streams)
     return part_clips(
         samples, config.modality, config.streams, streams, recipe.data.min_face, out / "native",
         listener,

@@ -38,8 +38,11 @@ class PortraitOpinion(ClosedFormOpinion):
     def forward(self, portrait: Tensor, mask: Tensor) -> Tensor:
         """Return step logits (N, L) of a portrait (N, L, F, D)."""
         with torch.autocast(portrait.device.type, enabled=False):
-            found = (self.describe(portrait, mask) - self.mean) / self.spread
-            return found @ self.rule + self.bias
+            return self.logits(self.describe(portrait, mask))
+
+    def logits(self, found: Tensor) -> Tensor:
+        """Return logits (...) of numbers (..., F * D)."""
+        return (found - self.mean) / self.spread @ self.rule + self.bias
 
     def describe(self, portrait: Tensor, mask: Tensor) -> Tensor:
         """Return each step's features (N, L, F * D), every one without its mean and spread.
@@ -51,10 +54,12 @@ class PortraitOpinion(ClosedFormOpinion):
         x = x / x.std(dim=-1, keepdim=True, correction=0).clamp(min=1e-6)
         return x.flatten(2)
 
-    def fit(
-        self, found: Tensor, labels: Tensor, weights: Tensor, pairs: Tensor | None = None
-    ) -> None:
-        """Learn from clips by logistic regression: numbers (N, F * D), labels and weights (N,).
+    def fit(self, found: Tensor, labels: Tensor, weights: Tensor) -> None:
+        """Learn from clips: numbers (N, F * D), labels (N,), 1 fake, and weights (N,) >= 0."""
+        self.fit_pairs(found, labels, weights, torch.zeros(0, 2, dtype=torch.long))
+
+    def fit_pairs(self, found: Tensor, labels: Tensor, weights: Tensor, pairs: Tensor) -> None:
+        """Learn from clips as `fit` does, by logistic regression, and from pairs of them.
 
         Pairs (P, 2) are rows of a fake and of the genuine clip that it was made from: the first
         shall get the higher logit, whatever their source is like. Newton's method runs in the span
@@ -66,7 +71,7 @@ class PortraitOpinion(ClosedFormOpinion):
         spread = (weight @ (x - mean).square()).sqrt() + 1e-6
         x = (x - mean) / spread
         rows, truth, shares, constant = x, y, weight, torch.ones_like(y)
-        if pairs is not None and len(pairs):
+        if len(pairs):
             count, one = len(pairs), torch.ones(len(pairs), dtype=torch.double)
             rows = torch.cat([x, x[pairs[:, 0]] - x[pairs[:, 1]]])
             truth = torch.cat([y, one])
@@ -77,6 +82,11 @@ class PortraitOpinion(ClosedFormOpinion):
         self.spread.copy_(spread)
         self.rule.copy_(rows.T @ dual / rows.shape[1])
         self.bias.copy_(bias)
+
+    def rescale(self, scale: float, shift: float) -> None:
+        """Make logits `scale * logit + shift` of what they are."""
+        self.rule.mul_(scale)
+        self.bias.mul_(scale).add_(shift)
 
 
 def _balanced(weights: Tensor, labels: Tensor) -> Tensor:
