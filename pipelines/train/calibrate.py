@@ -84,7 +84,7 @@ def fit_weights(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> No
 
 
 def _calibrated(detector: Detector, modality: str) -> list[int]:
-    """Return the rows of a modality's opinions that are calibrated already and speak of clips."""
+    """Return the rows of a modality's opinions on whole clips that are already calibrated."""
     return [
         index
         for index, opinion in enumerate(detector.opinions)
@@ -95,9 +95,9 @@ def _calibrated(detector: Detector, modality: str) -> list[int]:
 
 
 def _leave_whole_to_calibrated(detector: Detector, modality: str) -> None:
-    """Let calibrated opinions alone speak of a clip as a whole, others of what stands out in it.
+    """Score clips by calibrated opinions alone; the others only weigh deviations within a clip.
 
-    The others were chosen by how well they tell collections of clips apart, which is no evidence.
+    The others separate collections of clips as a whole, which is not evidence of forgery.
     """
     rows, column = _calibrated(detector, modality), MODALITIES.index(modality)
     if not rows:

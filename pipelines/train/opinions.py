@@ -37,16 +37,16 @@ class Borrower(Protocol):
 
 @runtime_checkable
 class PairLearner(Protocol):
-    """The network of an opinion that also learns from fakes beside what they were made from."""
+    """An opinion's network that is also trained on pairs of a fake and its original."""
 
     def fit_pairs(self, found: Tensor, labels: Tensor, weights: Tensor, pairs: Tensor) -> None:
-        """Learn from clips and from pairs (P, 2) of their rows."""
+        """Fit to clips' features (N, F), and to pairs (P, 2) of their rows: fake, original."""
 
     def logits(self, found: Tensor) -> Tensor:
-        """Return logits (N,) of clips' numbers (N, F)."""
+        """Return the logits (N,) of clips' features (N, F)."""
 
     def rescale(self, scale: float, shift: float) -> None:
-        """Make logits `scale * logit + shift` of what they are."""
+        """Replace the network's logits by `scale * logit + shift`."""
 
 
 def train_opinions(
@@ -134,10 +134,10 @@ def fit_by_pairs(
     weights: Tensor,
     run: Run,
 ) -> None:
-    """Fit on clips' numbers (N, F) and on pairs, calibrated on sources that are left out in turn.
+    """Fit to clips' features (N, F) and pairs, with calibration by cross-validation over sources.
 
-    What a rule says of clips that taught it is too sure of itself, and sources that it has seen
-    are easier than others: scale and shift (Platt 1999) come of logits on folds of other sources.
+    Logits of training clips are overconfident, and sources seen in training are easier than
+    others: scale and shift (Platt 1999) are fitted to the logits of left-out folds of sources.
     """
     sources = sorted({clip.sample.source for clip in clips})
     fold_of = {source: place % FOLDS for place, source in enumerate(sources)}

@@ -68,7 +68,7 @@ class TrainConfig:
 
     @property
     def streams(self) -> StreamConfig:
-        """How the clips' streams are extracted."""
+        """The configuration by which the clips' streams are extracted."""
         return with_portrait(StreamConfig(device=self.device), self.detector)
 
     def stage(self, name: str) -> StageConfig:
