@@ -181,13 +181,13 @@ def _aupimo(rows: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def fairness_tables(found: Row) -> list[str]:
+def fairness_tables(metrics: Row) -> list[str]:
     """Return a table and a sentence per attribute; pairs of attributes are in metrics.json."""
     lines = [
-        f"By group, at the score {found['threshold']:g} for all; intervals (95 %) over persons; "
-        f"groups of {found['fewest_persons']} persons or more are compared."
+        f"By group, at the score {metrics['threshold']:g} for all; intervals (95 %) over persons; "
+        f"groups of {metrics['fewest_persons']} persons or more are compared."
     ]
-    for name, attribute in found["attributes"].items():
+    for name, attribute in metrics["attributes"].items():
         lines += ["", *head([name.replace("_", " "), "persons", "genuine", "forged",
                               "FPR", "TPR", "AUC", "ECE"])]  # fmt: skip
         for group, row in attribute["groups"].items():

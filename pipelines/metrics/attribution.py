@@ -44,7 +44,7 @@ def multi_label_metrics(truth: ArrayLike, scores: ArrayLike, threshold: float) -
     }
 
 
-def cluster_accuracy(truth: ArrayLike, said: ArrayLike) -> float:
+def cluster_accuracy(truth: ArrayLike, clusters: ArrayLike) -> float:
     """Return the accuracy under the best one-to-one assignment of clusters to classes.
 
     Source: Hungarian accuracy, as open-world attribution (CPL, ICCV 2023) measures novel classes.
@@ -52,7 +52,7 @@ def cluster_accuracy(truth: ArrayLike, said: ArrayLike) -> float:
     from scipy.optimize import linear_sum_assignment
 
     _, first = np.unique(np.asarray(truth), return_inverse=True)
-    _, second = np.unique(np.asarray(said), return_inverse=True)
+    _, second = np.unique(np.asarray(clusters), return_inverse=True)
     counts = np.zeros((first.max() + 1, second.max() + 1))
     np.add.at(counts, (first, second), 1)
     rows, columns = linear_sum_assignment(-counts)

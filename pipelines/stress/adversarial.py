@@ -100,20 +100,20 @@ def windows_of(sample: Sample, session: DetectorSession) -> dict[str, Window]:
     Raises:
         MediaError: the clip cannot be read.
     """
-    known = {
+    usable = {
         name
         for name in BOUNDS
         if (spans := getattr(sample, name)) is not None
         and (not spans or spans[0][1] == float("inf"))
     }
-    found: dict[str, Window] = {}
+    inputs: dict[str, Window] = {}
     length = session.config.windows.length
     with open_media(sample.path, session.config.media) as reader:
         first = next(iter(reader))
-    if "audio" in known and first.waveform is not None:
+    if "audio" in usable and first.waveform is not None:
         waveform = torch.from_numpy(first.waveform[: length * SAMPLES_PER_STEP].copy())
-        found["audio"] = (_sound_logit(session.detector), waveform, (-1.0, 1.0))
-    if "visual" in known and first.frames is not None:
+        inputs["audio"] = (_sound_logit(session.detector), waveform, (-1.0, 1.0))
+    if "visual" in usable and first.frames is not None:
         block = next(
             (b for b in session.extractor(iter([first])) if b.appearance is not None), None
         )
@@ -122,8 +122,8 @@ def windows_of(sample: Sample, session: DetectorSession) -> dict[str, Window]:
             streams = {name: stream[:1] for name, stream in windows.streams.items()}
             logit = _picture_logit(session.detector, streams, windows.mask[:1])
             crops = torch.cat([streams[name].float().flatten() for name in PAINTED])
-            found["visual"] = (logit, crops, (0.0, 255.0))
-    return found
+            inputs["visual"] = (logit, crops, (0.0, 255.0))
+    return inputs
 
 
 def _sound_logit(detector: Detector) -> Callable[[Tensor], Tensor]:

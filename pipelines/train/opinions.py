@@ -129,7 +129,7 @@ def fit_in_closed_form(
 def fit_by_pairs(
     network: PairLearner,
     clips: Sequence[TrainClip],
-    found: Tensor,
+    features: Tensor,
     labels: Tensor,
     weights: Tensor,
     run: Run,
@@ -155,9 +155,9 @@ def fit_by_pairs(
         place = torch.full((len(clips),), -1).scatter(0, rest, torch.arange(len(rest)))
         inside = place[pairs]
         inside = inside[(inside >= 0).all(dim=1)]
-        network.fit_pairs(found[rest], labels[rest], weights[rest], inside)
-        left_out[folds == fold] = network.logits(found[folds == fold])
-    network.fit_pairs(found, labels, weights, pairs)
+        network.fit_pairs(features[rest], labels[rest], weights[rest], inside)
+        left_out[folds == fold] = network.logits(features[folds == fold])
+    network.fit_pairs(features, labels, weights, pairs)
     judged = ~left_out.isnan()
     if 0 < labels[judged].sum() < judged.sum():
         scale, shift = fit_platt(left_out[judged], labels[judged])

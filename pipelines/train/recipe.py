@@ -73,8 +73,8 @@ class TrainConfig:
 
     def stage(self, name: str) -> StageConfig:
         """Return the settings of the stage of an expert or opinion."""
-        known: StageConfig = getattr(self, name, None) or self.opinions.get(name, StageConfig())
-        return known
+        settings: StageConfig = getattr(self, name, None) or self.opinions.get(name, StageConfig())
+        return settings
 
 
 def load_clips(

@@ -201,14 +201,14 @@ def newcomers(described: Tensor, methods: NDArray[np.str_]) -> Row:
     return row | clustered("cluster", methods[chosen], clusters)
 
 
-def clustered(title: str, methods: NDArray[np.str_], said: NDArray[np.int_]) -> Row:
+def clustered(title: str, methods: NDArray[np.str_], clusters: NDArray[np.int_]) -> Row:
     """Return the agreement of clusters (N,) with generators (N,): Hungarian accuracy, NMI, ARI."""
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
     return {
-        f"{title} accuracy": cluster_accuracy(methods, said),
-        f"{title} NMI": float(normalized_mutual_info_score(methods, said)),
-        f"{title} ARI": float(adjusted_rand_score(methods, said)),
+        f"{title} accuracy": cluster_accuracy(methods, clusters),
+        f"{title} NMI": float(normalized_mutual_info_score(methods, clusters)),
+        f"{title} ARI": float(adjusted_rand_score(methods, clusters)),
     }
 
 

@@ -133,20 +133,20 @@ def capped(samples: Iterable[Sample], most: int) -> list[Sample]:
     return chosen
 
 
-def vector_of(config: HeadConfig, said: Mapping[str, Tensor]) -> Tensor:
+def vector_of(config: HeadConfig, outputs: Mapping[str, Tensor]) -> Tensor:
     """Return the clip vector (W,) from the outputs of the experts that a head reads."""
-    tokens = said["tokens"][:, [list(EXPERTS).index(name) for name in config.experts]]
+    tokens = outputs["tokens"][:, [list(EXPERTS).index(name) for name in config.experts]]
     heard = [PROBED.index(name) for name in config.experts if name in PROBED]
     if {"lips", "voice"} <= set(config.experts):
         heard.append(PROBED.index("lag"))
-    return clip_vector(tokens, said["opinions"][:, heard])
+    return clip_vector(tokens, outputs["opinions"][:, heard])
 
 
-def judged(config: HeadConfig, said: Mapping[str, Tensor]) -> bool:
+def judged(config: HeadConfig, outputs: Mapping[str, Tensor]) -> bool:
     """Return whether the experts have an opinion on the head's modality in any step."""
     first = {"visual": ("appearance",), "audio": ("mel",), "any": ("appearance", "mel")}
     places = [PROBED.index(name) for name in first[config.modality]]
-    return not bool(said["opinions"][:, places].isnan().any(dim=0).all())
+    return not bool(outputs["opinions"][:, places].isnan().any(dim=0).all())
 
 
 def _target(config: HeadConfig, sample: Sample, fake: bool) -> Tensor:

@@ -216,9 +216,9 @@ def _beats_chance(row: Row) -> str:
 def _against(row: Row) -> str:
     if "comparison" not in row:
         return "–"
-    found = row["comparison"]
-    low, high = found["difference_interval"]
-    return f"{found['verdict']}: {found['difference']:+.3f} ({low:+.3f} to {high:+.3f})"
+    paired = row["comparison"]
+    low, high = paired["difference_interval"]
+    return f"{paired['verdict']}: {paired['difference']:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def _count(value: int | None) -> str:

@@ -102,22 +102,22 @@ def measured_maps(title: str, locator: Locator, chunks: Sequence[MapChunk]) -> R
     return row
 
 
-def clip_numbers(found: Tensor, chunk: MapChunk, threshold: float) -> dict[str, float]:
+def clip_numbers(cells: Tensor, chunk: MapChunk, threshold: float) -> dict[str, float]:
     """Return the metrics of a clip's map (N, 28, 28) against its true forged cells.
 
     One of the AUCs is over the face's cells only, since locating the face itself is easy.
     """
     forged, face = chunk.truth > FORGED, chunk.face > 0
-    predicted = found >= threshold
+    predicted = cells >= threshold
     on_face = forged[face]
-    auc_on_face = auc(on_face.int().numpy(), found[face].numpy()) if split_in_two(on_face) else 0.5
+    auc_on_face = auc(on_face.int().numpy(), cells[face].numpy()) if split_in_two(on_face) else 0.5
     return {
-        "AUC of cells": auc(forged.flatten().int().numpy(), found.flatten().numpy()),
+        "AUC of cells": auc(forged.flatten().int().numpy(), cells.flatten().numpy()),
         ON_FACE: auc_on_face,
         "IoU of cells": float((predicted & forged).sum() / (predicted | forged).sum().clamp(min=1)),
-        "cosine": float(map_cosine(found, chunk.truth)),
-        "PSNR": float(map_psnr(found, chunk.truth)),
-        "SSIM": float(map_ssim(found, chunk.truth)),
+        "cosine": float(map_cosine(cells, chunk.truth)),
+        "PSNR": float(map_psnr(cells, chunk.truth)),
+        "SSIM": float(map_ssim(cells, chunk.truth)),
     }
 
 

@@ -53,8 +53,8 @@ class SaidClip(TrainClip):
         pictures: dict[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Return the named streams as any clip does, and the experts' outputs unchanged."""
-        said = {name: self.said[name][first:last] for name in names if name in self.said}
-        return super().chunk(first, last, names, rng, pictures) | said
+        outputs = {name: self.said[name][first:last] for name in names if name in self.said}
+        return super().chunk(first, last, names, rng, pictures) | outputs
 
 
 class Listener:
@@ -79,8 +79,8 @@ class Listener:
         if not file.exists():
             made = expert_outputs(self.detector, clip, self.steps, self.precision)
             write_by(file, partial(save_file, {name: t.half() for name, t in made.items()}))
-        said = {name: tensor.float() for name, tensor in load_file(file).items()}
-        return SaidClip(clip.sample, clip.face, clip.waveform, said=said)
+        outputs = {name: tensor.float() for name, tensor in load_file(file).items()}
+        return SaidClip(clip.sample, clip.face, clip.waveform, said=outputs)
 
 
 @torch.inference_mode()
@@ -101,15 +101,15 @@ def expert_outputs(
     batch = {name: stream[None] for name, stream in streams.items()}
     with torch.autocast("cpu", precision, enabled=precision != torch.float32):
         tokens = {name: t.float() for name, t in detector.tokens(batch, mask).items()}
-    said = {name: detector.network(name)(tokens[name], mask) for name in PROBED if name in tokens}
-    if "lag" in said:
+    logits = {name: detector.network(name)(tokens[name], mask) for name in PROBED if name in tokens}
+    if "lag" in logits:
         spoken = speech_steps(loudness(streams["mel"]))
-        said["lag"] = said["lag"].masked_fill(~spoken, torch.nan)
+        logits["lag"] = logits["lag"].masked_fill(~spoken, torch.nan)
     dim, lags = detector.config.experts.dim, 2 * detector.config.fusion.reach + 1
     nothing = torch.full((1, steps), torch.nan)
     absent = nothing[..., None].expand(-1, -1, dim)
     return {
-        "opinions": torch.stack([said.get(name, nothing) for name in PROBED], dim=-1)[0],
+        "opinions": torch.stack([logits.get(name, nothing) for name in PROBED], dim=-1)[0],
         "tokens": torch.stack([tokens.get(name, absent) for name in EXPERTS], dim=-2)[0],
         "lag": tokens.get("lag", nothing[..., None].expand(-1, -1, lags))[0],
     }
