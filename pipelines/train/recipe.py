@@ -68,13 +68,13 @@ class TrainConfig:
 
     @property
     def streams(self) -> StreamConfig:
-        """How the clips' streams are extracted."""
+        """The configuration by which the clips' streams are extracted."""
         return with_portrait(StreamConfig(device=self.device), self.detector)
 
     def stage(self, name: str) -> StageConfig:
-        """Return how the stage of an expert or opinion learns."""
-        known: StageConfig = getattr(self, name, None) or self.opinions.get(name, StageConfig())
-        return known
+        """Return the settings of the stage of an expert or opinion."""
+        settings: StageConfig = getattr(self, name, None) or self.opinions.get(name, StageConfig())
+        return settings
 
 
 def load_clips(
@@ -83,10 +83,10 @@ def load_clips(
     run: Run,
     streams: StreamConfig = StreamConfig(),
 ) -> dict[str, list[TrainClip]]:
-    """Return the usable clips of every split; those that failed to be extracted are left out.
+    """Return the usable clips of every split, without those whose extraction failed.
 
     Raises:
-        ConfigError: none of the split train is left.
+        ConfigError: the split train has no usable clip.
     """
     samples, unfit = read_samples(config), dict(failed)
     cache = StreamCache(Path(config.cache), streams)
@@ -112,8 +112,8 @@ def read_samples(config: DataConfig) -> list[Sample]:
     """Return all samples that the configuration names.
 
     Raises:
-        ConfigError, InputError: there are none, or a file of them cannot be used.
-        OSError: one cannot be opened.
+        ConfigError, InputError: there are none, or a file that names them cannot be used.
+        OSError: a file cannot be opened.
     """
     splits = read_splits(Path(config.splits))
     samples: list[Sample] = []
@@ -130,6 +130,6 @@ def read_samples(config: DataConfig) -> list[Sample]:
 
 
 def _sound(sample: Sample) -> Sample:
-    """Return a sample of sound alone: what is forged of it is the sound."""
+    """Return the sample as one of sound alone, whose label is that of its sound."""
     audio = WHOLE if sample.fake and sample.audio is None else sample.audio
     return replace(sample, visual=None, audio=audio)
