@@ -103,7 +103,7 @@ def run(options: Namespace) -> int:
 
 
 def _judge(options: Namespace) -> Callable[[str, OnStep], Result]:
-    """Return what makes a file's result, and writes whatever else was asked for."""
+    """Return the function that judges a file, and writes the requested reports and exports."""
     if not any((options.report, options.burn_in, options.vtt, options.csv, options.labels)):
         session = load_session(options)
         return lambda video, on_step: session.detect(video, on_step=on_step).to_dict()

@@ -1,4 +1,4 @@
-"""`avdetect doctor`: try everything that avdetect needs on a small example."""
+"""`avdetect doctor`: a check of everything that avdetect needs, on a small example."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DESCRIPTION = "Tries each library on a small example and prints what works, with
 
 @dataclass(frozen=True)
 class Check:
-    """What is tried: `run` says what it saw, or raises."""
+    """A check: `run` returns a description of what works, or raises."""
 
     name: str
     run: Callable[[], str]
@@ -31,7 +31,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Checked:
-    """What came of a check."""
+    """The result of a check."""
 
     name: str
     version: str
@@ -45,7 +45,7 @@ def add_arguments(verb: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Try everything and print what works."""
+    """Run all checks and print what works."""
     from rich.console import Console
 
     from avdetect.terminal.output import quiet_libraries
@@ -83,7 +83,7 @@ def _try(check: Check) -> Checked:
         works, detail = True, check.run()
     except UnexpectedError as error:
         works, detail = False, str(error)
-    except Exception as error:  # noqa: BLE001  whatever it is, it is the finding
+    except Exception as error:  # noqa: BLE001  any exception is a finding
         works, detail = False, f"{type(error).__name__}: {error}"
     return Checked(check.name, _version(check.package), works, check.required, detail)
 

@@ -1,4 +1,4 @@
-"""The detector's weights that the package carries, and what learned from their experts."""
+"""The weights in the package, and the check that heads and maps belong to their experts."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from pipelines.storage.weights import WeightsError
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "avdetect" / "weights"
 STARTER = WEIGHTS / "starter.safetensors"
-ENCODER = WEIGHTS / "encoder.safetensors"  # what portraits are seen by
+ENCODER = WEIGHTS / "encoder.safetensors"  # the picture encoder of portraits
 
 
 def check_experts(weights: Path, facts: Mapping[str, str]) -> None:
-    """Check that a head or map learned from the experts of the package's own detector.
+    """Check that a head or map was trained on the experts of the package's own detector.
 
     Raises:
-        WeightsError: it did not.
+        WeightsError: it was trained on others.
     """
     if facts.get("experts") != experts_sha256(STARTER):
         raise WeightsError(
@@ -35,7 +35,7 @@ def check_experts(weights: Path, facts: Mapping[str, str]) -> None:
 def experts_sha256(path: Path) -> str:
     """Return the digest of the experts' weights in a detector's file.
 
-    Fusion and calibration may change: what others learned from the experts stays right.
+    Fusion and calibration are left out: heads and maps do not depend on them.
     """
     digest = hashlib.sha256()
     with safe_open(path, framework="pt") as file:
