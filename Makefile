@@ -30,6 +30,8 @@ $(READY): pyproject.toml requirements.lock
 detect: export VIDEO := $(or $(VIDEO),examples/example.mp4)
 detect: $(READY) $(if $(VIDEO),,examples/example.mp4)
 	$(BIN)/avdetect detect -- "$$VIDEO"
+	@echo "Without make: $(BIN)/avdetect detect CLIP.mp4 --report pages"
+	@echo "(. $(BIN)/activate makes it 'avdetect'; pipx install . puts it on every shell's path)"
 
 examples/example.mp4: avdetect/example.py | $(READY)
 	$(BIN)/python -m avdetect.example $@

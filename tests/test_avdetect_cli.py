@@ -38,7 +38,7 @@ RESULT: dict[str, Any] = {
         {"start": 64.5, "end": 65.0, "score": 0.93, "modality": "visual"},
     ],
     "timeline": {"rate": 25.0, "visual": [0.1], "audio": [0.9], "sync": [None]},
-    "streams": {"appearance": True, "lips": False, "mel": True},
+    "streams": {"appearance": True, "mouth": False, "mel": True},
     "faces": [],
     "media": {
         "duration": 69.6,
@@ -100,11 +100,11 @@ def fake_detector(monkeypatch):
 def test_a_verdict_is_printed_in_words(capsys):
     assert cli.main(["detect", "a.mp4"]) == 0
     out, err = capsys.readouterr()
-    assert "a.mp4: manipulated, score 0.93" in out
+    assert "a.mp4: fake, score 0.93" in out
     assert "0.95" in out
     assert "not judged: no face found" in out
     assert out.index("1:04.50") < out.index("0:04.36")  # the likeliest segment first
-    assert "not seen: lips" in out
+    assert "missing: the mouth" in out
     assert "! no face was found in the picture" in out
     assert "\x1b" not in out  # no colours where nobody watches
     assert err == ""
@@ -122,7 +122,7 @@ def test_json_prints_one_object_a_line_and_nothing_else(capsys):
 def test_json_goes_to_a_file_beside_the_tables(tmp_path, capsys):
     assert cli.main(["detect", "a.mp4", "--json", str(tmp_path / "r.jsonl")]) == 0
     assert json.loads((tmp_path / "r.jsonl").read_text())["path"] == "a.mp4"
-    assert "manipulated" in capsys.readouterr().out
+    assert "a.mp4: fake" in capsys.readouterr().out
 
 
 def test_json_may_replace_json_but_not_a_video(tmp_path, capsys):
@@ -145,7 +145,7 @@ def test_a_folder_is_refused_in_one_sentence(tmp_path, capsys):
     assert cli.main(["detect", str(tmp_path), "a.mp4"]) == 1
     out, err = capsys.readouterr()
     assert err == f"avdetect: {tmp_path}: is a folder, not a video; name the files in it\n"
-    assert "a.mp4: manipulated" in out
+    assert "a.mp4: fake" in out
 
 
 def test_a_name_that_no_file_can_have_is_left_to_the_reader(capsys):
@@ -156,7 +156,7 @@ def test_a_name_that_no_file_can_have_is_left_to_the_reader(capsys):
 def test_names_cannot_steer_the_terminal_nor_the_markup(capsys):
     assert cli.main(["detect", "[red]a[/red]\x1b[2J\r\n.mp4", "broken\x1b]0;x\x07\udcff.mp4"]) == 1
     out, err = capsys.readouterr()
-    assert r"[red]a[/red]\x1b[2J\r\n.mp4: manipulated" in out
+    assert r"[red]a[/red]\x1b[2J\r\n.mp4: fake" in out
     assert r"broken\x1b]0;x\x07\udcff.mp4: the file ends" in err
     assert "\x1b" not in out + err
 

@@ -35,7 +35,11 @@ def stub(upload: Path, name: str, page: Path, on_step: Callable[[int, int], None
         raise MediaError(f"{upload} is no video")
     on_step(1, 1)
     page.write_text("<p>page")
-    return {"schema": 1, "status": "ok", "path": name, "verdict": "fake", "score": 0.9}
+    if name.endswith(".mp4"):
+        page.with_name("thumbnail.jpg").write_bytes(b"JPEG")
+    warnings = ["the face is small", "the sound is silent"]
+    result = {"schema": 1, "status": "ok", "path": name, "verdict": "fake", "score": 0.9}
+    return {**result, "warnings": warnings}
 
 
 @pytest.fixture
@@ -67,6 +71,21 @@ def test_a_clip_is_answered_by_its_result_and_its_page_can_be_read(
     assert client.delete(f"/v1/jobs/{job['id']}").status_code == 204
     assert client.get("/v1/jobs").json() == []
     assert [p.name for p in (tmp_path / "history").iterdir()] == [".lock"]
+
+
+def test_a_clip_is_listed_with_its_first_warning_and_a_thumbnail(
+    serve: Callable[..., TestClient],
+) -> None:
+    client = serve()
+    for name in ("a.mp4", "b.wav"):
+        assert client.post(f"/v1/detect?name={name}", content=b"clip").status_code == 200
+    sound, video = client.get("/v1/jobs").json()
+    assert video["warning"] == "the face is small"
+    assert (video["thumbnail"], sound["thumbnail"]) == (True, False)
+    picture = client.get(f"/v1/jobs/{video['id']}/thumbnail")
+    assert (picture.headers["content-type"], picture.content) == ("image/jpeg", b"JPEG")
+    assert client.get(f"/v1/jobs/{sound['id']}/thumbnail").status_code == 404
+    assert client.get(f"/v1/jobs/{'0' * 32}/thumbnail").status_code == 404
 
 
 def test_a_bad_file_is_one_sentence_that_names_it_and_no_folder(
@@ -352,7 +371,7 @@ def test_every_path_and_refusal_is_described(serve: Callable[..., TestClient]) -
         detect["responses"]
     )
     assert set(paths) == {"/v1/jobs", "/v1/detect", *(f"/v1/jobs/{{job_id}}{x}" for x in
-                          ("", "/result", "/page"))}  # fmt: skip
+                          ("", "/result", "/page", "/thumbnail"))}  # fmt: skip
 
 
 def test_a_page_is_described_as_html_and_its_refusals_as_json(

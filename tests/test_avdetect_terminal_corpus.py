@@ -36,7 +36,7 @@ def shown(renderable: Any) -> str:
 
 def test_the_summary_names_verdicts_causes_and_pace():
     text = shown(summary_table(SUMMARY))
-    for words in ("manipulated", "no manipulation found", "1800 an hour", "out/tiny-12/results"):
+    for words in ("fake  ", "real  ", "1800 an hour", "out/tiny-12/results"):
         assert words in text
     assert r"failed: MediaError: is [bold]\x1b[2J empty" in text
 

@@ -43,10 +43,10 @@ def text_of(**changes: Any) -> str:
 
 def test_a_real_clip_says_what_it_rests_on() -> None:
     text = text_of()
-    assert "a.mp4: no manipulation found, score 0.04" in text
+    assert "a.mp4: real, score 0.04" in text
     assert "judged: 0:09.60, 640×360, 1 face; took 3.4 s" in text
-    assert "seen: appearance, mel" in text
-    assert "not seen" not in text
+    assert "evidence: the face close up; the sound" in text
+    assert "missing" not in text
 
 
 def test_a_verdict_without_score_shows_none() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from extractors.media import read_clip
 from pipelines.report.annotated_video import annotated, burn_in
-from pipelines.report.exports import EXPORTS, audacity, table, webvtt, write_export
+from pipelines.report.exports import audacity, table, webvtt, write_export
 
 RESULT: dict[str, Any] = {
     "segments": [
@@ -30,8 +30,8 @@ RESULT: dict[str, Any] = {
 def test_webvtt_has_a_cue_a_segment_in_order() -> None:
     assert webvtt(RESULT) == (
         "WEBVTT\n\n"
-        "00:00:04.360 --> 00:00:05.080\nsound manipulated, score 0.61\n\n"
-        "00:01:04.500 --> 00:01:05.000\npicture manipulated, score 0.93\n"
+        "00:00:04.360 --> 00:00:05.080\nsound: fake, score 0.61\n\n"
+        "00:01:04.500 --> 00:01:05.000\npicture: fake, score 0.93\n"
     )
 
 
@@ -43,15 +43,33 @@ def test_csv_reads_back_as_the_segments() -> None:
 
 def test_labels_are_start_end_and_text_between_tabs() -> None:
     lines = audacity(RESULT).splitlines()
-    assert lines[0].split("\t") == ["4.360000", "5.080000", "sound manipulated, score 0.61"]
+    assert lines[0].split("\t") == ["4.360000", "5.080000", "sound: fake, score 0.61"]
     assert len(lines) == 2
 
 
-@pytest.mark.parametrize("kind", EXPORTS)
-def test_a_file_without_segments_is_exported_too(kind: str, tmp_path: Path) -> None:
-    path = write_export(kind, {"segments": []}, tmp_path / "new", "a")
-    assert path.parent == tmp_path / "new"
-    assert path.read_text() in ("WEBVTT\n", "start,end,score,modality\n", "")
+@pytest.mark.parametrize(
+    ("kind", "score", "text"),
+    [
+        ("csv", 0.04, "start,end,score,modality\n"),
+        ("vtt", 0.04, "WEBVTT\n\nNOTE The file is real, score 0.04; no stretch looks fake surely "
+                      "enough to be named.\n"),
+        ("vtt", None, "WEBVTT\n\nNOTE Nothing in the file could be judged, so no stretch is "
+                      "named.\n"),
+    ],
+)  # fmt: skip
+def test_a_file_without_segments_is_exported_too(
+    kind: str, score: float | None, text: str, tmp_path: Path
+) -> None:
+    result = {"segments": [], "verdict": "real", "score": score}
+    path = write_export(kind, result, tmp_path / "new", "a")
+    assert path == tmp_path / "new" / f"a.{kind}"
+    assert path.read_text() == text
+
+
+def test_a_file_without_segments_gets_no_label_track(tmp_path: Path) -> None:
+    assert write_export("labels", RESULT, tmp_path, "a") == tmp_path / "a.txt"
+    assert write_export("labels", {"segments": []}, tmp_path, "a") is None
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_box_is_drawn_where_the_face_is_and_the_bar_is_as_high_as_the_score() -> None:

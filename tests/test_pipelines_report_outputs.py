@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,14 @@ def test_each_kind_is_written_into_its_folder(
     folders = [tmp_path / name for name in ("pages", "videos", "vtt", "csv", "labels")]
     outputs = Outputs(*folders)
     outputs.make_folders()
-    result = judge_and_write(face_clip, session, outputs, ORIGIN)
+    result, written = judge_and_write(face_clip, session, outputs, ORIGIN, name="clips/face.mp4")
+    assert result["path"] == "clips/face.mp4"
     stem = f"face-{result['sha256'][:8]}"
     names = [[path.name for path in folder.iterdir()] for folder in folders]
-    suffixes = (".html", ".mp4", ".vtt", ".csv", ".txt")
-    assert names == [[stem + suffix] for suffix in suffixes]
+    labels = [f"{stem}.txt"] if result["segments"] else []
+    assert names == [*([stem + suffix] for suffix in (".html", ".mp4", ".vtt", ".csv")), labels]
+    assert sorted(written) == sorted(path for folder in folders for path in folder.iterdir())
+    assert written[0].suffix == ".html"
     assert probe(folders[1] / f"{stem}.mp4").duration == pytest.approx(2.0, abs=0.1)
 
 
@@ -55,7 +59,7 @@ def test_segments_alone_need_no_evidence(
     session: DetectorSession, face_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr("pipelines.report.outputs.explain")
-    result = judge_and_write(face_clip, session, Outputs(csv=tmp_path), ORIGIN)
+    result, _ = judge_and_write(face_clip, session, Outputs(csv=tmp_path), ORIGIN)
     assert result["status"] == "ok"
     assert [path.suffix for path in tmp_path.iterdir()] == [".csv"]
 
@@ -79,6 +83,7 @@ def test_the_command_writes_the_page_of_a_result(
     words = ["report", str(rows), "--video", str(face_clip), "--out", str(page)]
     assert cli.main([*words, *chosen, "--vtt", str(tmp_path)]) == 0
     assert "avdetect report" in page.read_text()
+    assert f"written: {page}\n" in capsys.readouterr().out
     assert len(list(tmp_path.glob("*.vtt"))) == 1
     result = json.loads(rows.read_text())
     assert f"SHA-256 {result['sha256']}" in page.read_text()
@@ -88,6 +93,26 @@ def test_the_command_writes_the_page_of_a_result(
     errors = capsys.readouterr().err
     assert errors.count("\n") == 1
     assert "r.jsonl: holds no result of" in errors
+
+
+def test_a_page_names_its_own_file_alone_and_the_terminal_where_it_is(
+    weights: Path, face_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "pages"
+    files = [str(shutil.copy(face_clip, tmp_path / name)) for name in ("mine.mp4", "other.mp4")]
+    words = ["detect", *files, "--report", str(folder), "--weights", str(weights)]
+    assert cli.main(words) == 0
+    (mine,), (other,) = folder.glob("mine-*"), folder.glob("other-*")
+    assert f"avdetect detect {files[0]} --report {folder}" in mine.read_text()
+    assert "other.mp4" not in mine.read_text()
+    assert "mine.mp4" not in other.read_text()
+    out = capsys.readouterr().out
+    assert f"  written: {mine}\n" in out
+    assert f"  written: {other}\n" in out
+    assert cli.main([*words[:2], *words[3:], "--json", "-"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["path"] == files[0]  # a program's output has nothing else
+    assert f"written: {mine}\n" in err
 
 
 def test_set_reaches_the_meters_of_the_page(weights: Path, face_clip: Path, tmp_path: Path) -> None:

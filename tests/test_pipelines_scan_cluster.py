@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pipelines.scan.cluster import connect, disconnect, resources
+from pipelines.scan.cluster import PoolError, connect, disconnect, resources
 from pipelines.scan.loop import judged_rows
 from pipelines.scan.plan import plan_scan
 from pipelines.scan.ray_pool import RayPool
@@ -40,6 +42,28 @@ def stub(model: dict[str, str]) -> Callable[[], Any]:
         return Job()
 
     return load
+
+
+@pytest.mark.parametrize(
+    ("seconds", "address", "tries"),
+    [(31.0, None, 10), (1.0, None, 3), (31.0, "10.0.0.1:6379", 1)],
+)
+def test_ray_is_begun_again_on_a_machine_too_busy_for_its_own_limit(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, address: str | None, tries: int
+) -> None:
+    now, begun = 0.0, 0
+
+    def init(**_: Any) -> None:
+        nonlocal now, begun
+        now, begun = now + seconds, begun + 1
+        raise RuntimeError("The current node timed out during startup")
+
+    ray = SimpleNamespace(init=init, is_initialized=lambda: False, shutdown=lambda: None)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr("pipelines.scan.cluster.time.monotonic", lambda: now)
+    with pytest.raises(PoolError, match="Ray cannot start"):
+        connect(address)
+    assert begun == tries  # for 300 s; what fails at once is no matter of time
 
 
 @pytest.mark.slow

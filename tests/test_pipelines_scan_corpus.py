@@ -1,6 +1,6 @@
-"""A whole scan whose driver and workers are killed: every video once, none missing, same scores.
+"""A whole scan: by one process without Ray, and by workers that are killed with their driver.
 
-Minutes long, so it is among the slow tests.
+Then every video has one row, none is missing, and the scores are the same; that takes minutes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.detection.session import WeightsSpec
 from pipelines.results.journal import journal_rows
+from pipelines.scan.corpus import Beginning, ScanConfig, make_plan, scan_corpus
 
 ROOT = Path(__file__).resolve().parents[1]
 MARK = "AVDETECT_FAULT_TEST"
@@ -170,3 +172,19 @@ def test_a_disturbed_scan_says_what_an_undisturbed_one_says(corpus, weights, tmp
     assert summary["causes"].keys() >= {"MediaError: is empty (0 bytes)"}
     time.sleep(2)
     assert not list(of_ours(mark, b"")), "processes were left behind"
+
+
+def test_one_worker_is_this_process_and_needs_no_ray(
+    weights: Path, face_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, began = tmp_path / "clips", list[Beginning]()
+    source.mkdir()
+    shutil.copy(face_clip, source / "a.mp4")
+    (source / "b.mp4").touch()
+    monkeypatch.setitem(sys.modules, "ray", None)  # importing it is an error
+    config = ScanConfig(WeightsSpec(weights), workers=1)
+    summary = scan_corpus(str(source), tmp_path / "out", config, began.append, lambda _: None)
+    assert (summary["judged"], summary["failed"]) == (1, 1)
+    assert summary["causes"] == {"MediaError: is empty (0 bytes)": 1}
+    assert "in this process, without Ray" in str(began[0].plan)
+    assert str(began[0].plan) == str(make_plan(config))

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from extractors.media import MediaError
-from pipelines.scan.worker import Worker
+from pipelines.scan.tasks import Task
+from pipelines.scan.worker import LoopPool, Worker
 
 MODEL = {"name": "stub"}
 
@@ -51,3 +52,17 @@ def test_a_job_without_shards_does_none(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("real")
     with pytest.raises(TypeError, match="Reader does no shards"):
         Worker(Reader, MODEL).run(str(tmp_path / "a"), range(5))
+
+
+def test_a_job_that_fails_in_this_process_is_lost_and_the_next_one_is_done(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"\xff")  # no text: not a MediaError
+    (tmp_path / "b").write_text("real")
+    pool = LoopPool(Reader())
+    outcomes = []
+    for name in ("a", "b"):
+        pool.submit(Task(str(tmp_path / name)))
+        outcomes += pool.wait(1.0)
+    assert outcomes[0].result is None
+    assert "stopped its worker (UnicodeDecodeError" in str(outcomes[0].lost)
+    assert outcomes[1].result is not None
+    assert outcomes[1].result["verdict"] == "real"

@@ -89,8 +89,7 @@ def run(options: Namespace) -> int:
                 if os.path.isdir(video):  # noqa: PTH112  unlike Path's, raises for no name
                     raise MediaError(f"{video}: is a folder, not a video; name the files in it")
                 with progress(video) as on_step, judged_file(video) as file:
-                    result = judge(str(file), on_step)
-                    result["path"] = video  # as it was named, also where a copy was judged
+                    result, written = judge(str(file), video, on_step)
             except MediaError as error:
                 failed = True
                 complain(str(error))
@@ -98,17 +97,30 @@ def run(options: Namespace) -> int:
                 continue
             write(result)
             if options.json != "-":
-                print_verdict(result)
+                print_verdict(result, written)
+            for path in written if options.json == "-" else ():
+                complain(f"written: {path}")
     return FAILED if failed else OK
 
 
-def _judge(options: Namespace) -> Callable[[str, OnStep], Result]:
-    """Return the function that judges a file, and writes the requested reports and exports."""
+def _judge(options: Namespace) -> Callable[[str, str, OnStep], tuple[Result, list[Path]]]:
+    """Return the function that judges a file, and writes the requested reports and exports.
+
+    It takes a file, which may be a copy, and what the result shall call it; it returns the files
+    that it wrote as well.
+    """
     if not any((options.report, options.burn_in, options.vtt, options.csv, options.labels)):
         session = load_session(options)
-        return lambda video, on_step: session.detect(video, on_step=on_step).to_dict()
+
+        def detect(file: str, name: str, on_step: OnStep) -> tuple[Result, list[Path]]:
+            return {**session.detect(file, on_step=on_step).to_dict(), "path": name}, []
+
+        return detect
     from pipelines.report.outputs import judge_and_write
 
-    outputs, origin = outputs_of(options, options.report), origin_of(options)
-    session = load_session(options)
-    return lambda video, on_step: judge_and_write(video, session, outputs, origin, on_step)
+    outputs, session = outputs_of(options, options.report), load_session(options)
+
+    def detect_and_write(file: str, name: str, on_step: OnStep) -> tuple[Result, list[Path]]:
+        return judge_and_write(file, session, outputs, origin_of(options, name), on_step, name)
+
+    return detect_and_write

@@ -116,11 +116,16 @@ def load_session(options: Namespace) -> DetectorSession:
     return load(options.weights, options.device, options.set)
 
 
-def origin_of(options: Namespace) -> Origin:
-    """Return the command and the version that a page names as its origin."""
+def origin_of(options: Namespace, video: str | None = None) -> Origin:
+    """Return the command and the version that a page names as its origin.
+
+    Of the videos that the command was given, only the page's own is named.
+    """
     from pipelines.report.page import Origin
 
-    return Origin(shlex.join(["avdetect", *options.words]), avdetect.__version__)
+    others = set() if video is None else {*options.videos} - {video}
+    words = [word for word in options.words if word not in others]
+    return Origin(shlex.join(["avdetect", *words]), avdetect.__version__)
 
 
 def outputs_of(options: Namespace, pages: Path | None = None) -> Outputs:

@@ -35,6 +35,7 @@ def add_arguments(verb: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Judge the video again and write the page."""
     from avdetect.terminal.output import complain, progress, quiet_libraries
+    from avdetect.terminal.tables import printable
     from extractors.media import MediaError
     from pipelines.report.outputs import read_result, write_about
 
@@ -43,8 +44,12 @@ def run(options: Namespace) -> int:
         outputs, origin = outputs_of(options), origin_of(options)
         session = load_session(options)
         with progress(str(options.video)) as on_step, quiet_libraries():
-            write_about(result, options.video, options.out, session, outputs, origin, on_step)
+            written = write_about(
+                result, options.video, options.out, session, outputs, origin, on_step
+            )
     except MediaError as error:
         complain(str(error))
         return FAILED
+    for path in written:
+        print(f"written: {printable(str(path))}")
     return OK

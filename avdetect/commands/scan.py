@@ -36,7 +36,10 @@ def add_arguments(verb: ArgumentParser) -> None:
     )
     verb.add_argument("--out", type=Path, metavar="DIR", help="where to keep the results")
     verb.add_argument(
-        "--workers", type=count, metavar="N", help="processes (default: what the cores carry)"
+        "--workers",
+        type=count,
+        metavar="N",
+        help="processes (default: what the cores carry; 1: this one alone, without Ray)",
     )
     verb.add_argument(
         "--cores",
@@ -79,7 +82,7 @@ def add_arguments(verb: ArgumentParser) -> None:
         type=seconds,
         default=300.0,
         metavar="SECONDS",
-        help="give a video up after so long without progress (default 300)",
+        help="give a video up after so long without progress (default 300; none with one worker)",
     )
     add_model_options(verb)
 
@@ -91,6 +94,7 @@ def run(options: Namespace) -> int:
     from rich.console import Console
 
     from avdetect.terminal.corpus import corpus_progress, plan_text, summary_table
+    from avdetect.terminal.output import quiet_libraries
     from pipelines.detection.session import WeightsSpec
     from pipelines.scan.corpus import ScanConfig, make_plan, scan_corpus
 
@@ -102,11 +106,13 @@ def run(options: Namespace) -> int:
     )  # fmt: skip
     console = Console(highlight=False, soft_wrap=True)
     if options.plan:
-        console.print(plan_text(make_plan(config)))
+        with quiet_libraries():
+            plan = make_plan(config)
+        console.print(plan_text(plan))
         return OK
     if options.out is None:
         raise UsageError("scan needs --out DIR, where the results are kept")
-    with corpus_progress() as (on_begin, on_progress):
+    with quiet_libraries(), corpus_progress() as (on_begin, on_progress):
         summary = scan_corpus(options.source, options.out, config, on_begin, on_progress)
     console.print(summary_table(summary))
     return FAILED if summary["failed"] else OK

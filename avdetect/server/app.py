@@ -1,7 +1,7 @@
 """A clip dropped on a page in, its report in the browser out; the same for programs, by REST.
 
 A clip is the body of a request, as it is: nothing has to be unpacked, it goes to disk as it comes,
-and what is too long is refused before it is there. What was sent is never served again.
+and what is too long is refused before it is there. Of what was sent only a thumbnail is served.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from avdetect import __version__
 from avdetect.server.guard import Guard, is_loopback
 from avdetect.server.history import Upload
 from avdetect.server.queue import Judge, Queue
-from avdetect.server.schema import ALWAYS, CLIP, MISSING, REFUSED, Faults, in_json
+from avdetect.server.schema import ALWAYS, CLIP, MISSING, PICTURE, REFUSED, Faults, in_json
+from avdetect.server.thumbnail import NAME as THUMBNAIL
+from avdetect.server.thumbnail import write_thumbnail
 from extractors.media import MediaError, probe
 from pipelines.detection.result import Failure, Result
 from pipelines.evidence.recorder import explain
@@ -64,6 +66,7 @@ def judge_of(session: DetectorSession, origin: Origin, limits: Limits) -> Judge:
         result: Result = {**verdict.to_dict(), "path": name}
         on_step(1, 1)  # the page, too, is written within the limit only
         write_report(result, upload, page, evidence, origin)
+        write_thumbnail(upload, page.with_name(THUMBNAIL))
         return result
 
     return judge
@@ -91,7 +94,8 @@ def make_app(queue: Queue, limits: Limits, token: str | None) -> FastAPI:
         nonce = secrets.token_hex(16)
         page = engine.get_template("serve.html").render(limits=limits, nonce=nonce)
         policy = f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
-        policy += "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        policy += "connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+        policy += "frame-ancestors 'none'"
         return HTMLResponse(page, headers={"Content-Security-Policy": policy})
 
     return app
@@ -185,6 +189,14 @@ def _add_history(app: FastAPI, queue: Queue) -> None:
         if not page.is_file():
             raise HTTPException(404, "the clip has no page, or none yet")
         return FileResponse(page, media_type="text/html; charset=utf-8")
+
+    @app.get("/v1/jobs/{job_id}/thumbnail", response_class=Response, responses=PICTURE | MISSING)
+    def get_thumbnail(job_id: Id) -> FileResponse:
+        """Return a small picture of a clip that was judged."""
+        picture = queue.folder / _job(queue, job_id).id / THUMBNAIL
+        if not picture.is_file():
+            raise HTTPException(404, "the clip has no picture, or none yet")
+        return FileResponse(picture, media_type="image/jpeg")
 
 
 def _job(queue: Queue, name: str) -> Upload:

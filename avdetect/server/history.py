@@ -3,7 +3,7 @@
     history/.lock           held by the one server that works here
     history/<id>/upload     what was sent, removed once it is judged
     history/<id>/job.json   `Upload`; a folder without it is half an upload
-    history/<id>/result.json, page.html
+    history/<id>/result.json, page.html, thumbnail.jpg
 
 No name that a user sent is ever a path: ids are random, and files have the names above.
 """
@@ -36,6 +36,8 @@ class Upload:
     progress: float = 0.0  # of judging, 0 to 1
     verdict: str | None = None
     score: float | None = None
+    warning: str | None = None  # the first of the result's
+    thumbnail: bool = False  # whether there is one
     error: str | None = None  # one sentence
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock, Thread
 
 from avdetect.server.history import Upload, read_jobs, shown_name, write_job, write_json
+from avdetect.server.thumbnail import NAME as THUMBNAIL
 from extractors.errors import AvdetectError
 from extractors.media import MediaError
 from pipelines.detection.result import Failure, Result
@@ -218,8 +219,11 @@ class Queue:
         if self.get(job.id) is None:
             raise RemovedError(job.id)
         if result["status"] == "ok":
-            verdict, score = result["verdict"], result["score"]
-            job = replace(job, state="done", progress=1.0, verdict=verdict, score=score)
+            job = replace(
+                job, state="done", progress=1.0, verdict=result["verdict"], score=result["score"],
+                warning=next(iter(result["warnings"]), None),
+                thumbnail=(self.folder / job.id / THUMBNAIL).is_file(),
+            )  # fmt: skip
         else:
             job = replace(job, state="failed", error=result["error"]["message"])
         write_json(self.folder / job.id / "result.json", result)

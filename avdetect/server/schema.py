@@ -56,6 +56,7 @@ ALWAYS |= {422: {"description": "a parameter is not as it should be", "model": F
 
 
 MISSING = _refusals({404: "there is no such job"})
+PICTURE: Answers = {200: {"description": "a JPEG", "content": {"image/jpeg": {}}}}
 
 
 def in_json(answers: Answers) -> Answers:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from avdetect.terminal.tables import STYLES, printable
-from pipelines.report.wording import VERDICTS, clock
+from pipelines.report.wording import clock
 from pipelines.scan.corpus import Beginning
 from pipelines.scan.loop import Progress
 from pipelines.scan.plan import Plan
@@ -78,8 +78,7 @@ def summary_table(summary: Summary) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_row("videos", str(summary["videos"]))
     for verdict, count in summary["verdicts"].items():
-        words, style = VERDICTS[verdict], STYLES[verdict]
-        table.add_row(Text(words, style), str(count))
+        table.add_row(Text(verdict, STYLES[verdict]), str(count))
     for cause, count in summary["causes"].items():
         table.add_row(Text(f"failed: {printable(cause)}", "yellow"), str(count))
     run = summary["run"]

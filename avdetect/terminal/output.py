@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from errno import EEXIST
 from functools import partial
@@ -103,12 +103,15 @@ def progress(name: str, long: int = LONG) -> Iterator[Callable[[int, int], None]
         bar.stop()
 
 
-def print_verdict(result: Result) -> None:
-    """Print a file's result as a table."""
+def print_verdict(result: Result, written: Sequence[Path] = ()) -> None:
+    """Print a file's result as a table, and below it what was written about the file."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 200  # a pipe or a file has no width: leave the lines whole
-    console.print(verdict_table(result), end="\n\n")
+    console.print(verdict_table(result))
+    for path in written:
+        console.print(f"  written: {printable(str(path))}", markup=False, soft_wrap=True)
+    console.print()
 
 
 def complain(message: str) -> None:

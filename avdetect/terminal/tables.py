@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.detection.result import PlainSegment, Result, modality_score
-from pipelines.report.wording import MODALITIES, VERDICTS, clock, why_not
+from pipelines.report.wording import MODALITIES, STREAMS, clock, why_not
 
 STYLES = {"real": "bold green", "fake": "bold red", "inconclusive": "bold yellow"}
 MAX_SEGMENTS = 20  # a longer list belongs in the JSON
@@ -19,8 +19,7 @@ MAX_SEGMENTS = 20  # a longer list belongs in the JSON
 def verdict_table(result: Result) -> RenderableType:
     """Return one file's verdict, scores and segments, and what could not be judged and why."""
     verdict = result["verdict"]
-    words = (VERDICTS[verdict], STYLES[verdict])
-    head = Text.assemble((printable(result["path"]), "bold"), ": ", words)
+    head = Text.assemble((printable(result["path"]), "bold"), ": ", (verdict, STYLES[verdict]))
     if result["score"] is not None:
         head.append(f", score {result['score']:.2f}")
     parts: list[RenderableType] = [_score_table(result)]
@@ -43,7 +42,7 @@ def _score_table(result: Result) -> Table:
 
 def _segment_table(segments: list[PlainSegment]) -> Table:
     """Return a row a segment, the likeliest first."""
-    table = Table("from", "to", "score", "manipulated", box=None, padding=(0, 2, 0, 0))
+    table = Table("from", "to", "score", "fake", box=None, padding=(0, 2, 0, 0))
     ranked = sorted(segments, key=lambda segment: -segment["score"])
     for segment in ranked[:MAX_SEGMENTS]:
         table.add_row(
@@ -66,11 +65,11 @@ def _judged(result: Result) -> Iterator[str]:
         f"judged: {clock(media['duration'])}{size}, "
         f"{faces or 'no'} face{'' if faces == 1 else 's'}; took {result['elapsed']['total']:.1f} s"
     )
-    used = [name for name, present in result["streams"].items() if present]
-    unused = [name for name, present in result["streams"].items() if not present]
-    yield f"seen: {', '.join(used) or 'nothing'}"
+    used = [STREAMS[name] for name, present in result["streams"].items() if present]
+    unused = [STREAMS[name] for name, present in result["streams"].items() if not present]
+    yield f"evidence: {'; '.join(used) or 'none'}"
     if unused:
-        yield f"not seen: {', '.join(unused)}"
+        yield f"missing: {'; '.join(unused)}"
 
 
 def _bar(score: float) -> Text:

@@ -20,6 +20,7 @@ from temporal.windows import Windows, stitch_windows
 
 # Kinds of evidence that are hidden one at a time, and the streams of each.
 EVIDENCE = {
+    "portrait": frozenset({"portrait"}),
     "appearance": frozenset({"appearance"}),
     "lips": frozenset({"mouth", "landmarks"}),
     "flow": frozenset({"flow"}),

@@ -132,7 +132,7 @@ def agreement(result: Result, rows: Sequence[Finding]) -> str:
     share = f"{len(fired)} of {_count(reliable)}"
     if result["verdict"] == "real" and fired:
         return (
-            f"The verdict and the measurements disagree: the networks find no manipulation, but "
+            f"The verdict and the measurements disagree: the networks call this real, but "
             f"{share} outside the range of genuine clips. Look at them before relying on the "
             f"verdict."
         )
@@ -146,7 +146,7 @@ def agreement(result: Result, rows: Sequence[Finding]) -> str:
         )
     if not any(row["fired"] for row in suspected):
         return (
-            f"The verdict and the measurements disagree: the networks call this manipulated, but "
+            f"The verdict and the measurements disagree: the networks call this fake, but "
             f"of the track that they suspect 0 of {_count(suspected)} outside the range of genuine "
             f"clips. The verdict rests on the networks alone."
         )

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from extractors.clip import Array
+from extractors.clip import Array, Frames
 from extractors.encoding import ClipWriter
 from extractors.media import open_media
 from pipelines.detection.result import Result
 from pipelines.report.lanes import fused
-from pipelines.report.pictures import 
 from pipelines.report.wording import MODALITIES, clock
 from pipelines.storage.files import write_by
 
@@ -119,7 +118,7 @@ def _lines(step: int, result: Result) -> list[str]:
     for segment in result["segments"]:
         if segment["start"] <= time < segment["end"]:
             words = MODALITIES[segment["modality"]]
-            lines.append(f"{words} manipulated: {segment['score']:.2f}")
+            lines.append(f"{words}: fake, {segment['score']:.2f}")
     return lines
 
 

@@ -11,7 +11,12 @@ from pipelines.report.wording import MODALITIES
 
 
 def webvtt(result: Result) -> str:
-    """Return the segments as WebVTT cues (W3C), in the order of their beginnings."""
+    """Return the segments as WebVTT cues (W3C), in the order of their beginnings.
+
+    Where there are none, a note says why.
+    """
+    if not result["segments"]:
+        return f"WEBVTT\n\nNOTE {_why_empty(result)}\n"
     cues = [
         f"{_stamp(s['start'])} --> {_stamp(s['end'])}\n{_words(s)}\n" for s in _in_order(result)
     ]
@@ -36,11 +41,17 @@ def audacity(result: Result) -> str:
 EXPORTS = {"vtt": (".vtt", webvtt), "csv": (".csv", table), "labels": (".txt", audacity)}
 
 
-def write_export(kind: str, result: Result, folder: Path, stem: str) -> Path:
-    """Write one of `EXPORTS` of a result into a folder; return its path."""
+def write_export(kind: str, result: Result, folder: Path, stem: str) -> Path | None:
+    """Write one of `EXPORTS` of a result into a folder; return its path.
+
+    A label track without labels is none: it is not written, and one from before is removed.
+    """
     suffix, make = EXPORTS[kind]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{stem}{suffix}"
+    if kind == "labels" and not result["segments"]:
+        path.unlink(missing_ok=True)
+        return None
     path.write_text(make(result), encoding="utf-8")
     return path
 
@@ -50,7 +61,17 @@ def _in_order(result: Result) -> list[PlainSegment]:
 
 
 def _words(segment: PlainSegment) -> str:
-    return f"{MODALITIES[segment['modality']]} manipulated, score {segment['score']:.2f}"
+    return f"{MODALITIES[segment['modality']]}: fake, score {segment['score']:.2f}"
+
+
+def _why_empty(result: Result) -> str:
+    """Return in a sentence why a result has no segments."""
+    if result["score"] is None:
+        return "Nothing in the file could be judged, so no stretch is named."
+    return (
+        f"The file is {result['verdict']}, score {result['score']:.2f}; no stretch looks fake "
+        "surely enough to be named."
+    )
 
 
 def _stamp(seconds: float) -> str:

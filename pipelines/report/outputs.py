@@ -51,8 +51,11 @@ def judge_and_write(
     outputs: Outputs,
     origin: Origin,
     on_step: OnStep | None = None,
-) -> Result:
-    """Return the result of a file, once what was asked for is written.
+    name: str | None = None,
+) -> tuple[Result, list[Path]]:
+    """Return the result of a file, and the files that were asked for and are written.
+
+    `name` is what the result and its page call the file; None: its path.
 
     Evidence is gathered only for a page or an annotated video: without, this is a detection.
 
@@ -65,13 +68,16 @@ def judge_and_write(
     else:
         verdict, evidence = explain(video, session, on_step)
         result = verdict.to_dict()
+    result["path"] = name or result["path"]
     stem = page_stem(result)
-    write_exports(result, outputs, stem)
+    written = write_exports(result, outputs, stem)
     if evidence is not None:
         if outputs.report is not None:
-            write_report(result, video, outputs.report / f"{stem}.html", evidence, origin)
-        write_annotated(result, video, evidence, outputs, stem)
-    return result
+            page = outputs.report / f"{stem}.html"
+            write_report(result, video, page, evidence, origin)
+            written.insert(0, page)
+        written += write_annotated(result, video, evidence, outputs, stem)
+    return result, written
 
 
 def write_about(
@@ -82,8 +88,10 @@ def write_about(
     outputs: Outputs,
     origin: Origin,
     on_step: OnStep | None = None,
-) -> None:
+) -> list[Path]:
     """Write a page, and what else was asked for, about a result that is there already.
+
+    Returns the files that are written, the page first.
 
     Raises:
         ReportError: other weights made the result: the evidence would not be for its scores.
@@ -99,10 +107,10 @@ def write_about(
     if "uncertain" not in result:  # an older avdetect's
         result = {**result, "uncertain": list(session.config.judge.uncertain)}
     stem = page_stem(result)
-    write_exports(result, outputs, stem)
+    exports = write_exports(result, outputs, stem)
     evidence = explain(video, session, on_step)[1]
     write_report(result, video, page, evidence, origin)
-    write_annotated(result, video, evidence, outputs, stem)
+    return [page, *exports, *write_annotated(result, video, evidence, outputs, stem)]
 
 
 def save_report(verdict: Verdict, page: Path, session: DetectorSession) -> None:
@@ -119,12 +127,12 @@ def save_report(verdict: Verdict, page: Path, session: DetectorSession) -> None:
     write_about(verdict.to_dict(), Path(verdict.path), page, session, Outputs(), origin)
 
 
-def write_exports(result: Result, outputs: Outputs, stem: str) -> None:
-    """Write the result's segments in the formats that were asked for."""
-    for kind in EXPORTS:
-        folder: Path | None = getattr(outputs, kind)
-        if folder is not None:
-            write_export(kind, result, folder, stem)
+def write_exports(result: Result, outputs: Outputs, stem: str) -> list[Path]:
+    """Write the result's segments in the formats that were asked for; return the files."""
+    folders: dict[str, Path | None] = {kind: getattr(outputs, kind) for kind in EXPORTS}
+    asked = {kind: folder for kind, folder in folders.items() if folder is not None}
+    paths = [write_export(kind, result, folder, stem) for kind, folder in asked.items()]
+    return [path for path in paths if path is not None]
 
 
 def write_annotated(
@@ -133,10 +141,13 @@ def write_annotated(
     evidence: Evidence,
     outputs: Outputs,
     stem: str,
-) -> None:
+) -> list[Path]:
     """Write the annotated video where one was asked for; sound alone has nothing to draw into."""
-    if outputs.burn_in is not None and result["media"]["video_codec"] is not None:
-        burn_in(result, video, evidence.boxes, outputs.burn_in / f"{stem}.mp4")
+    if outputs.burn_in is None or result["media"]["video_codec"] is None:
+        return []
+    out = outputs.burn_in / f"{stem}.mp4"
+    burn_in(result, video, evidence.boxes, out)
+    return [out]
 
 
 class ReportError(AvdetectError):

@@ -17,19 +17,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from extractors.clip import Floats
 from extractors.media import MediaError, read_facts
 from pipelines.detection.result import Result, modality_score
 from pipelines.evidence.findings import agreement, sentences
 from pipelines.evidence.recorder import Evidence
 from pipelines.report.lanes import data_uri, fused, lane, spectrogram, ticks
+from pipelines.report.limits import limits_of
 from pipelines.report.pictures import moment_pictures, silent
-from pipelines.report.wording import EVIDENCE, MODALITIES, VERDICTS, clock, why_not
+from pipelines.report.wording import EVIDENCE, MODALITIES, clock, why_not
+from temporal.segment import Modality
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 TEMPLATES = Path(__file__).parent / "templates"
-PRIORS = (0.5, 0.1, 0.01)  # shares of manipulated clips for which the score is spelt out
+ONE_IN = (2, 10, 100)  # files is manipulated: the shares for which the score is spelt out
+FAINT = 0.2  # of 1: moments whose score is lower have nothing to show
 BOXES = 6000  # of all faces together that the page draws, about
 FACES = 20  # that are listed one by one
 OFF_FACE = 0.5  # share of an expert's evidence off the face from which on the page warns
@@ -77,7 +81,8 @@ def _template() -> Template:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    engine.filters["clock"] = clock
+    engine.filters |= {"clock": clock, "kind": EVIDENCE.__getitem__}
+    engine.tests["counts"] = lambda change: abs(change) >= 0.005  # is more than 0.00 on the page
     return engine.get_template("report.html")
 
 
@@ -90,16 +95,16 @@ def page_values(
     return {
         "result": result,
         "name": Path(result["path"]).name,
-        "verdict": VERDICTS[result["verdict"]],
+        "limits": limits_of(result["model"]),
         "modalities": MODALITIES,
         "kinds": EVIDENCE,
-        "judged": _judged(result),
         "uncertain": result["uncertain"],
         "faces": sorted(result["faces"], key=lambda face: -face["score"])[:FACES],
         "priors": _priors(result["score"]),
         "duration": duration,
         "ticks": ticks(duration),
-        "lanes": _lanes(result, evidence, duration),
+        "tracks": _tracks(result),
+        "lanes": _lanes(result, evidence),
         "segments": sorted(result["segments"], key=lambda s: s["start"]),
         "evidence": numbers,
         "agreement": agreement(result, numbers["measurements"]),
@@ -112,7 +117,9 @@ def page_values(
                 "silent": silent(moment, maps),
             }
             for moment, maps in evidence.moments
+            if moment.score >= FAINT
         ],
+        "faint": [moment for moment, _ in evidence.moments if moment.score < FAINT],
         "preview": evidence.preview and data_uri(evidence.preview, "video/mp4"),
         "facts": _facts(video),
         "origin": origin,
@@ -128,51 +135,47 @@ def page_values(
     }
 
 
-def _judged(result: Result) -> list[dict[str, Any]]:
-    """Return a row a modality: its score, or why it has none."""
+def _tracks(result: Result) -> list[dict[str, Any]]:
+    """Return a row a modality: its score or why it has none, its curve, and its segments."""
     rows = []
-    for modality, words in MODALITIES.items():
+    for modality, title in MODALITIES.items():
         score = modality_score(result, modality)
-        why = why_not(modality, result) if score is None else None
-        rows.append({"modality": modality, "words": words, "score": score, "why": why})
+        curve = _curve(result, modality)
+        row = {
+            "name": modality, "title": title, "score": score,
+            "why": why_not(modality, result) if score is None else None, "kind": "score",
+            "segments": [s for s in result["segments"] if s["modality"] == modality],
+        }  # fmt: skip
+        if _any(curve):
+            row |= {"words": _in_words(curve), "svg": lane({modality: curve}, 0.0, 1.0, 0.5)}
+        rows.append(row)
     return rows
 
 
 def _priors(score: float | None) -> list[dict[str, float]]:
-    """Return the probability that the score stands for where so many clips are manipulated.
+    """Return P(fake) where one in so many files is manipulated.
 
     By Bayes' rule: the score is calibrated for as many manipulated clips as genuine ones.
     """
     if score is None:
         return []
     rows = []
-    for prior in PRIORS:
-        fake, real = score * prior, (1 - score) * (1 - prior)
-        rows.append({"prior": prior, "probability": fake / (fake + real)})
+    for one_in in ONE_IN:
+        fake, real = score, (1 - score) * (one_in - 1)
+        rows.append({"one_in": one_in, "probability": fake / (fake + real)})
     return rows
 
 
-def _lanes(result: Result, evidence: Evidence, duration: float) -> list[dict[str, Any]]:
-    """Return the lanes of the page, each with its text alternative and its segments.
-
-    A track that was not judged has none, and one that was alone is its own highest.
-    """
-    curves: dict[str, Any] = {
-        m: np.array([np.nan if v is None else v for v in result["timeline"][m]], float)
-        for m in MODALITIES
-    }
-    curves = {m: curve for m, curve in curves.items() if _any(curve)}
-    if len(curves) > 1:
-        curves["fused"] = fused(result["timeline"])
-    titles = {str(m): words for m, words in MODALITIES.items()} | {"fused": "highest of these"}
-    lanes = [
-        {
-            "name": name, "title": titles[name], "kind": "score", "words": _in_words(curve),
-            "svg": lane({name: curve}, 0.0, 1.0, 0.5),
-            "segments": [s for s in result["segments"] if name in (s["modality"], "fused")],
-        }
-        for name, curve in curves.items()
-    ]  # fmt: skip
+def _lanes(result: Result, evidence: Evidence) -> list[dict[str, Any]]:
+    """Return what can be unfolded below the tracks, each with its text alternative and segments."""
+    lanes: list[dict[str, Any]] = []
+    highest = fused(result["timeline"])
+    if sum(_any(_curve(result, modality)) for modality in MODALITIES) > 1:
+        lanes.append({
+            "name": "fused", "title": "highest of these", "kind": "score",
+            "words": _in_words(highest), "svg": lane({"fused": highest}, 0.0, 1.0, 0.5),
+            "segments": result["segments"],
+        })  # fmt: skip
     picture = spectrogram(evidence.spectrogram)
     if picture is not None:
         lanes.append({
@@ -190,6 +193,11 @@ def _lanes(result: Result, evidence: Evidence, duration: float) -> list[dict[str
             "segments": [s for s in result["segments"] if s["modality"] == "sync"],
         })  # fmt: skip
     return lanes
+
+
+def _curve(result: Result, modality: Modality) -> Floats:
+    """Return the scores (T,) of a modality; NaN where it was not judged."""
+    return np.array([np.nan if v is None else v for v in result["timeline"][modality]], float)
 
 
 def _any(values: Any) -> bool:

@@ -16,14 +16,14 @@ from pipelines.report.lanes import data_uri
 TILE = 112  # pixels
 STREAM = {"appearance": "appearance", "lips": "mouth", "flow": "flow", "depth": "depth"}
 SEEN = {
-    "appearance": "the face's looks",
+    "appearance": "the face close up",
     "lips": "the mouth",
     "flow": "movement (hue: direction, brightness: speed)",
     "depth": "the face's shape in depth",
     "mel": "the sound's spectrum",
     "forged": "how much seems painted over, by a weak network (black: nothing, white: all)",
 }
-FAINT = 0.1  # of 1: a map that reaches no further shows no place
+FAINT = 0.2  # of 1: a map of what seems forged that reaches no further shows nothing
 
 
 def moment_pictures(moment: Moment, maps: dict[str, Tensor]) -> list[dict[str, str]]:
@@ -41,7 +41,7 @@ def moment_pictures(moment: Moment, maps: dict[str, Tensor]) -> list[dict[str, s
             )[:, 0].numpy()
             words = f"its evidence is strongest {place(maps[expert][steps])}"
             rows.append(_picture(SEEN[expert], words, [tiles, overlaid(tiles, heat)]))
-    if "forged" in maps:
+    if "forged" in maps and maps["forged"].max() >= FAINT:
         rows.append(_forged_picture(moment.streams["appearance"][steps], maps["forged"]))
     return rows
 
@@ -53,9 +53,7 @@ def _forged_picture(crops: Tensor, shares: Tensor) -> dict[str, str]:
         shares[:, None], tiles.shape[1:3], mode="bilinear", align_corners=False
     )
     grey = (scaled * 255).round().byte().permute(0, 2, 3, 1).expand(*tiles.shape).numpy()
-    words = f"at most {float(shares.max()):.2f} of 1"
-    if shares.max() >= FAINT:
-        words += f", most of it {place(shares)}"
+    words = f"at most {float(shares.max()):.2f} of 1, most of it {place(shares)}"
     return _picture(SEEN["forged"], words, [tiles, grey])
 
 
@@ -151,4 +149,6 @@ def place(maps: Tensor) -> str:
 def silent(moment: Moment, maps: dict[str, Tensor]) -> list[str]:
     """Return what was looked at in a moment without any evidence for a manipulation."""
     asked = ("mel",) if moment.modality == "audio" else tuple(STREAM)
-    return [SEEN[name] for name in asked if name in maps and not maps[name].any()]
+    seen = [SEEN[name] for name in asked if name in maps and not maps[name].any()]
+    faint = "forged" in maps and maps["forged"].max() < FAINT
+    return [*seen, "the map of what seems painted over"] if faint else seen

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from pipelines.detection.result import Decision, Result
+from pipelines.detection.result import Result
 from temporal.segment import Modality
 
-VERDICTS: dict[Decision, str] = {
-    "real": "no manipulation found",
-    "fake": "manipulated",
-    "inconclusive": "inconclusive",
-}
 MODALITIES: dict[Modality, str] = {
     "visual": "picture",
     "audio": "sound",
     "sync": "lips and sound together",
 }
 
-
-EVIDENCE = {
-    "appearance": "the looks of the face",
-    "lips": "the mouth",
+STREAMS = {  # of `extractors.streams.Streams`
+    "portrait": "the look of the face, seen by a picture encoder",
+    "appearance": "the face close up",
+    "landmarks": "the outline of the face",
+    "mouth": "the mouth",
     "flow": "movement of the face",
     "depth": "the shape of the face in depth",
-    "sound": "the sound",
+    "mel": "the sound",
+}
+EVIDENCE = {  # of `pipelines.evidence.ablation`
+    **{name: STREAMS[name] for name in ("portrait", "appearance", "flow", "depth")},
+    "lips": STREAMS["mouth"],
+    "sound": STREAMS["mel"],
 }
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 from extractors.errors import AvdetectError
@@ -13,7 +15,10 @@ from pipelines.scan.cores import allowed_cores
 from pipelines.scan.plan import Resources
 
 OBJECT_STORE = 200 * 2**20  # bytes, on a cluster of our own where only rows go through it
-INIT_TRIES = 3  # to start a cluster: Ray gives its processes 30 s, which a busy machine may exceed
+# Ray gives the processes of a cluster that it begins 30 s, which a busy machine may exceed.
+INIT_SECONDS = 300.0  # in which one is begun anew when it was too slow
+INIT_TRIES = 3  # when it failed faster than that
+SLOW = 20.0  # seconds from which on a try was slow
 
 
 class PoolError(AvdetectError):
@@ -28,7 +33,7 @@ def connect(address: str | None, store: int | None = OBJECT_STORE) -> bool:
         store: bytes of the object store of a cluster that is started; None: Ray's default.
 
     Raises:
-        PoolError: there is no such cluster, or none can be started.
+        PoolError: there is no such cluster, or none can be begun within `INIT_SECONDS`.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
@@ -41,17 +46,22 @@ def connect(address: str | None, store: int | None = OBJECT_STORE) -> bool:
         "object_store_memory": store,
         "include_dashboard": False,
     }
-    tries = 1 if address else INIT_TRIES
-    for left in reversed(range(tries)):
+    begin = time.monotonic()
+    for tries in count(1):
         try:
             ray.init(address=address or "local", **quiet, **({} if address else own))
             break
         except Exception as error:  # Ray raises a bare Exception where a node starts too slowly
             ray.shutdown()
-            if not left:
+            if address or not _again(tries, time.monotonic() - begin):
                 where = address or "a cluster here"
                 raise PoolError(f"{where}: Ray cannot start ({error})") from error
     return True
+
+
+def _again(tries: int, seconds: float) -> bool:
+    """Return whether a cluster is begun anew after so many tries that took so long together."""
+    return seconds < INIT_SECONDS if seconds / tries > SLOW else tries < INIT_TRIES
 
 
 def resources() -> Resources:

@@ -1,11 +1,14 @@
-"""The scan of a corpus: `scan_corpus` is the whole of `avdetect scan`."""
+"""The scan of a corpus: `scan_corpus` is the whole of `avdetect scan`.
+
+Ray divides the work, save where one worker is asked for: that one is this process.
+"""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,10 +22,11 @@ from pipelines.results.result_set import ResultSet, set_name
 from pipelines.scan.cluster import OBJECT_STORE, cluster
 from pipelines.scan.cores import alone
 from pipelines.scan.detector_job import detector_job
-from pipelines.scan.loop import OnProgress, Progress, run, todo
-from pipelines.scan.plan import Plan, Resources, plan_scan
+from pipelines.scan.loop import OnProgress, Pool, Progress, run, todo
+from pipelines.scan.plan import Plan, Resources, own_resources, plan_scan
 from pipelines.scan.ray_pool import RayPool
 from pipelines.scan.summary import Summary, summarise, write_summary
+from pipelines.scan.worker import LoopPool
 from pipelines.storage.sources import extra_columns, videos_of
 from pipelines.storage.tables import OUR_NAMES, Columns
 
@@ -32,14 +36,14 @@ class ScanConfig:
     """How a corpus is scanned."""
 
     model: WeightsSpec = field(default_factory=WeightsSpec)
-    workers: int | None = None  # None: as many as fit on the cluster
-    cores: int | None = None  # per worker; None: see `plan_scan`
-    judges: int | None = None  # processes that judge for the workers; None: see `plan_scan`
+    workers: int | None = None  # None: as many as the cluster carries; 1: this process, no cluster
+    cores: int | None = None  # that each worker gets; None: as many as make it faster
+    judges: int | None = None  # processes that judge for the workers; None: what the plan finds
     timelines: bool = False  # also keep the scores of every step
     fresh: bool = False  # discard earlier results of this model and configuration
     address: str | None = None  # of a Ray cluster; None: one on this machine, for this run
-    limit: float = 300.0  # seconds without progress after which a video is abandoned
-    columns: Columns = field(default_factory=dict)  # our column names -> the manifest's
+    limit: float = 300.0  # seconds without progress after which a worker of Ray's is given up
+    columns: Columns = field(default_factory=dict)  # what a manifest calls our columns
 
 
 @dataclass(frozen=True)
@@ -72,14 +76,14 @@ def scan_corpus(
     with ExitStack() as stack:
         aside = stack.enter_context(ThreadPoolExecutor(1))
         loading = aside.submit(identity_of, config.model, config.timelines)
-        found = stack.enter_context(_cluster(config)) if begins else None  # while the model loads
+        found = stack.enter_context(_resources(config)) if begins else None  # meanwhile
         identity = loading.result()
         results = stack.enter_context(
             open_results(source, out, identity, config.fresh, config.columns)
         )
         total = sum(1 for _ in todo(source, results, config.columns))
         if total:
-            found = found or stack.enter_context(_cluster(config))
+            found = found or stack.enter_context(_resources(config))
             plan = _planned(config, found)
             on_begin(Beginning(results.folder, len(results), total, plan))
             pool = stack.enter_context(closing(_pool(config, identity["model"], plan)))
@@ -99,13 +103,22 @@ def make_plan(config: ScanConfig) -> Plan:
     Raises:
         PlanError, PoolError: see `scan_corpus`.
     """
-    with cluster(config.address) as found:
+    with _resources(config) as found:
         return _planned(config, found)
 
 
 def _planned(config: ScanConfig, found: Resources) -> Plan:
-    """Return the plan for a cluster's resources."""
+    """Return how the cluster, or this machine, is used."""
+    if _alone(config):
+        cores = config.cores or int(found.cpus)
+        plan = plan_scan(found, config.model.device, 1, 0, cores)
+        return replace(plan, gpus=float(plan.gpus > 0), reason="in this process, without Ray")
     return plan_scan(found, config.model.device, config.workers, config.judges, config.cores)
+
+
+def _alone(config: ScanConfig) -> bool:
+    """Return whether this process does all the work."""
+    return config.workers == 1 and not config.judges and config.address is None
 
 
 def _begins(source: str, out: Path, columns: Columns) -> bool:
@@ -118,14 +131,19 @@ def _begins(source: str, out: Path, columns: Columns) -> bool:
     return first is not None and not any(out.glob("*/set.json"))
 
 
-def _cluster(config: ScanConfig) -> AbstractContextManager[Resources]:
-    """Return the cluster as a context manager."""
+def _resources(config: ScanConfig) -> AbstractContextManager[Resources]:
+    """Return what there is: the cluster, joined or begun for as long as the context lasts."""
+    if _alone(config):
+        return nullcontext(own_resources(config.model.device))
     stages = config.judges or (config.judges is None and config.model.device == "cuda")
     return cluster(config.address, None if stages else OBJECT_STORE)  # streams may go through it
 
 
-def _pool(config: ScanConfig, model: dict[str, str], plan: Plan) -> RayPool:
-    """Return the plan's workers; with a judging stage they run on the CPU alone."""
+def _pool(config: ScanConfig, model: dict[str, str], plan: Plan) -> Pool:
+    """Return the plan's workers; where others judge for them, they have no need of a GPU."""
+    if _alone(config):
+        load = partial(detector_job, config.model)
+        return LoopPool(load() if config.cores is None else alone(config.cores, load))
     if not plan.judges:
         load = partial(detector_job, config.model)
         return RayPool(partial(alone, plan.cpus, load), model, plan, config.limit)

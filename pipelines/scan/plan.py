@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from extractors.errors import AvdetectError
+from pipelines.scan.cores import allowed_cores
 
 WORKER_BYTES = 3 * 2**29  # 1.5 GiB: a worker's model, its decoder and the frames between them
 CORES_A_WORKER = 2  # more do not help: a worker decodes and cuts crops while it detects faces
@@ -32,6 +34,17 @@ class Resources:
     def room(self, cores: int) -> int:
         """Return how many processes fit that each need `cores` cores of one node."""
         return sum(int(node // cores) for node in self.cores)
+
+
+def own_resources(device: str) -> Resources:
+    """Return what this process may use of its machine: GPUs only for the device `cuda`."""
+    gpus = 0.0
+    if device == "cuda":
+        import torch
+
+        gpus = float(torch.cuda.device_count())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Resources((float(len(allowed_cores())),), gpus, memory)
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,10 @@ class Worker:
 
 
 class LoopPool:
-    """A pool of one worker in this process, without Ray."""
+    """One worker in this process: the same work without Ray.
+
+    What crashes or hangs takes this process along; a job that fails is reported as lost.
+    """
 
     def __init__(self, job: Job) -> None:
         self._worker = Worker(lambda: job, job.model)
@@ -124,7 +127,10 @@ class LoopPool:
     def wait(self, seconds: float) -> list[Outcome]:
         """Run the task and return its outcome."""
         task = self._waiting.popleft()
-        return [Outcome(task, self._worker.run(task.path, task.span, task.contents()))]
+        try:
+            return [Outcome(task, self._worker.run(task.path, task.span, task.contents()))]
+        except Exception as error:  # noqa: BLE001  must not stop those behind it
+            return [Outcome(task, None, f"stopped its worker ({type(error).__name__}: {error})")]
 
     def close(self) -> None:
         """Do nothing: there is no process to end."""

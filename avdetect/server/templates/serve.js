@@ -51,16 +51,20 @@ function row(job) {
   if (job.state === "judging") state.append(" ", make("progress", "", { max: 1, value: job.progress }));
   const result = cell(job.error ?? "");
   if (job.state === "done") {
-    const words = job.score === null ? job.verdict : `${job.verdict}, ${job.score.toFixed(2)}`;
-    result.append(make("a", words, { href: `/v1/jobs/${job.id}/page`, className: job.verdict }));
+    const words = job.score === null ? job.verdict : `${job.verdict}, score ${job.score.toFixed(2)}`;
+    result.append(make("a", words, { href: `/v1/jobs/${job.id}/page`, className: `verdict ${job.verdict}` }));
     result.append(" ", make("a", "JSON", { href: `/v1/jobs/${job.id}/result` }));
+    if (job.warning) result.append(make("small", `! ${job.warning}`));
   }
   const remove = make("button", "Delete", { type: "button", className: "jump" });
   remove.setAttribute("aria-label", `Delete ${job.name}`);
   remove.onclick = async () => { await fetch(`/v1/jobs/${job.id}`, { method: "DELETE" }); await show(); };
   const last = cell("");
   last.append(remove);
-  line.append(cell(job.name), cell(new Date(job.received).toLocaleString()), state, result, last);
+  const clip = make("td", "", { role: "cell", className: "clip" });
+  if (job.thumbnail) clip.append(make("img", "", { src: `/v1/jobs/${job.id}/thumbnail`, alt: "" }));
+  clip.append(make("span", job.name));
+  line.append(clip, cell(new Date(job.received).toLocaleString()), state, result, last);
   return line;
 }
 
