@@ -40,12 +40,12 @@ _HOME = {
 def detect(path: str | PathLike[str]) -> Verdict:
     """Return the verdict on one file by the weights in the package, loaded at the first call.
 
-    To judge in other processes, submit this function to a pool; a verdict is a few kilobytes. Where
-    avdetect was used before in this one, the pool's processes must be spawned, not forked.
+    To judge in other processes, submit this function to a pool; a verdict is a few kilobytes. If
+    avdetect was used in this process before, the pool's processes must be spawned, not forked.
 
     Raises:
         MediaError: the file cannot be read.
-        ForkError: this process was forked off one that had avdetect loaded.
+        ForkError: this process was forked from one that had avdetect loaded.
     """
     return _starter().detect(path)
 
@@ -80,14 +80,14 @@ def save_report(
     weights: str | PathLike[str] | None = None,
     overrides: Sequence[str] = (),
 ) -> None:
-    """Write the page of a verdict; its file is judged once more, for the evidence.
+    """Write the report of a verdict as a page; its file is judged again for the evidence.
 
     Args:
-        verdict: of any process; the weights that made it are loaded again and their SHA-256 is
-            compared with `verdict.model`.
+        verdict: from any process; its weights are loaded again, and their SHA-256 is compared with
+            `verdict.model`.
         page: the HTML file to write.
         weights: as in `load`; None for the weights in the package.
-        overrides: as in `load`, where the verdict was made with any.
+        overrides: those of the verdict, as in `load`.
 
     Raises:
         ReportError: the file has changed since, or other weights made the verdict.
@@ -109,7 +109,7 @@ def _starter() -> DetectorSession:
 
 
 def __getattr__(name: str) -> object:
-    """Import a public class where it is first asked for: `import avdetect` stays light."""
+    """Import a public class at its first use, so that `import avdetect` stays fast."""
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

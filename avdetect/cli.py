@@ -1,4 +1,4 @@
-"""The `avdetect` command: reads the arguments and runs the verb that they name."""
+"""The `avdetect` command: it parses the arguments and runs the verb that they name."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ VERBS: dict[str, ModuleType] = {  # in the order of the help
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code: 0 all done, 1 some files failed, 2 wrong usage."""
     options = parse(arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name in letters that the terminal lacks
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name may not fit the terminal's encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code: int = VERBS[options.verb].run(options)
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except AvdetectError as error:
         return _refuse(str(error))
-    except OSError as error:  # a file that is not there, a full disk
+    except OSError as error:  # a missing file, a full disk
         cause = error.strerror or str(error)
         return _refuse(cause if error.filename is None else f"{error.filename}: {cause}")
 
@@ -73,7 +73,7 @@ def _refuse(message: str) -> int:
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Return the options, `verb` among them; wrong ones end the program with exit code 2."""
+    """Return the options, including `verb`; wrong ones end the program with exit code 2."""
     parser = argparse.ArgumentParser(
         prog="avdetect",
         description="Finds manipulated faces and voices in videos: what was forged, and when.",

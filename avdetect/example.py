@@ -1,6 +1,6 @@
-"""An example clip made from nothing: a drawn face that says vowels.
+"""A synthetic example clip: a drawn face that says vowels.
 
-The face is a shaded height field, near enough to a real one for face trackers to follow it, and
+The face is a shaded height field, similar enough to a real one for face trackers to follow it, and
 its mouth opens with the loudness of the sound. No recording of anyone is involved.
 """
 
@@ -44,14 +44,14 @@ def example_clip(path: Path, seconds: float = 6.0) -> None:
 
 
 def loudness(times: Floats) -> Floats:
-    """Return how loud the voice is, 0 to 1, at each of `times` in seconds; every third rests."""
+    """Return the voice's loudness, 0 to 1, at `times` in seconds; each third syllable is silent."""
     phase = times / SYLLABLE % 1.0
     voiced = (times // SYLLABLE % 3 != 2) & (times > 0)
     return np.where(voiced, np.sin(np.pi * phase) ** 2, 0.0).astype(np.float32)
 
 
 def example_waveform(seconds: float = 6.0) -> Floats:
-    """Return (S,) float32 sound at 16 kHz: a buzz at the pitch, shaped by one vowel a syllable."""
+    """Return a waveform (S,) at 16 kHz: harmonics of a pitch, shaped by one vowel per syllable."""
     times = np.arange(round(seconds * SAMPLE_RATE), dtype=np.float32) / SAMPLE_RATE
     vowel = np.array(VOWELS, dtype=np.float32)[(times // SYLLABLE).astype(int) % len(VOWELS)]
     wave = np.zeros_like(times)
@@ -101,7 +101,7 @@ def draw_face(
     y = (rows / height - centre[1]) / scale - 0.05 * np.sin(1.7 * time)
     roll = 0.06 * np.sin(0.9 * time)
     x, y = x * np.cos(roll) + y * np.sin(roll), y * np.cos(roll) - x * np.sin(roll)
-    turn = 0.10 * np.sin(0.7 * time)  # what is nearer moves further: a slight turn of the head
+    turn = 0.10 * np.sin(0.7 * time)  # parallax of a slight turn of the head: nearer moves further
     pixel = 1 / (height * scale)
     depth = head_height(x, y, opening)
     inner = x - turn * np.clip(depth, 0, None)
@@ -127,7 +127,7 @@ def draw_face(
 
 
 def head_height(x: Floats, y: Floats, opening: float) -> Floats:
-    """Return how far each place of the face stands out towards the camera, in half face widths."""
+    """Return the height field of the face towards the camera, in half face widths."""
     radius = (x / 0.86) ** 2 + ((y + 0.05) / 1.2) ** 2
     height = 0.95 * np.sqrt(np.clip(1 - radius, 0.02, None))
     side = np.abs(x)
@@ -152,7 +152,7 @@ def head_height(x: Floats, y: Floats, opening: float) -> Floats:
 def _paint_features(
     face: Floats, x: Floats, y: Floats, time: float, opening: float, pixel: float
 ) -> None:
-    """Lay eyes, brows, nostrils and mouth over the skin, in place."""
+    """Paint eyes, brows, nostrils and mouth over the skin, in place."""
     side = np.abs(x)
     lid = 1.0 if time % 2.7 > 0.15 else 0.15  # a blink now and then
     eye = _almond(side - 0.34, y + 0.17, 0.165, 0.075 * lid, pixel)
@@ -214,7 +214,7 @@ def _box(x: Floats, y: Floats, wide: float, high: float, pixel: float) -> Floats
 
 
 def _paint(image: Floats, colour: tuple[float, ...], mask: Floats) -> None:
-    """Lay the colour over the image where the mask says, in place."""
+    """Blend the colour into the image by the mask, in place."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows):
         box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

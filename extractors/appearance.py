@@ -1,4 +1,4 @@
-"""Face track in, appearance stream out: crops (T, 3, 112, 112) uint8, eyes level."""
+"""The appearance stream: crops of a face (T, 3, 112, 112) uint8, eyes level, or of a scene."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def face_crops(frames: Sequence[Frames], squares: Array) -> Frames:
 
 
 def scene_crops(frames: Sequence[Frames]) -> Frames:
-    """Return whole frames (T, 112, 112, 3), squeezed to the crop's shape: there is no face."""
+    """Return whole frames resized to a crop's shape (T, 112, 112, 3), where there is no face."""
     return np.stack([cv2.resize(f, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for f in frames])

@@ -1,4 +1,4 @@
-"""What a media file holds and a chunk of it, as values; how it is read; why it cannot be."""
+"""The values of reading media: a file's properties, a decoded chunk, the config and the error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class MediaError(AvdetectError):
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a file holds; a track that is missing or cannot be decoded is None."""
+    """The properties of a file; those of a track that is missing or cannot be decoded are None."""
 
     path: str
     duration: float  # seconds of the longest track
@@ -35,10 +35,10 @@ class MediaInfo:
     video_codec: str | None
     audio_codec: str | None
     sample_rate: int | None  # of the file's own sound
-    video_bit_rate: int | None = None  # bits a second that its packets hold
-    video_span: list[float] | None = None  # seconds from which to which there is a picture
-    audio_tracks: list[str] = field(default_factory=list)  # names; the one of the facts above first
-    audio_spans: list[list[float]] = field(default_factory=list)  # seconds that each of them lasts
+    video_bit_rate: int | None = None  # bits a second, by the sizes of its packets
+    video_span: list[float] | None = None  # start and end of the picture, in seconds
+    audio_tracks: list[str] = field(default_factory=list)  # names; the track described above first
+    audio_spans: list[list[float]] = field(default_factory=list)  # start and end of each, seconds
 
     @property
     def has_video(self) -> bool:
@@ -81,9 +81,9 @@ class MediaConfig:
     chunk_bytes: int = 128 * 2**20  # decoded pixels a chunk may hold
     max_chunk_steps: int = 128
     max_side: int = 2560  # pixels; larger frames are scaled down while decoding
-    timeout: float = 60.0  # seconds without progress before the decoder is given up
-    reader: str = "decord"  # "decord", with PyAV where decord cannot, or "pyav"
-    decord_bytes: int = 512 * 2**20  # decord, which reads ahead, gets no picture larger than this
+    timeout: float = 60.0  # seconds without progress after which the decoder is stopped
+    reader: str = "decord"  # "decord" (with PyAV where decord fails) or "pyav"
+    decord_bytes: int = 512 * 2**20  # decord reads ahead: PyAV decodes pictures larger than this
     threads: int = 2  # of the decoder
     video_track: int | None = None  # the picture that is judged, from 1; None: players' choice
 

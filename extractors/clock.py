@@ -19,20 +19,20 @@ TOLERANCE = 1.4e-3  # seconds; Matroska rounds times to whole milliseconds
 
 
 def count_steps(seconds: float) -> int:
-    """The number of steps whose middle lies before ``seconds``, but at least one."""
+    """Return the number of steps whose middle lies before ``seconds``, at least one."""
     return max(1, math.ceil((seconds - TOLERANCE) * STEP_RATE - 0.5))
 
 
 def step_middle(step: int) -> float:
-    """The second at which step ``step`` looks at the screen, with the tolerance added."""
+    """Return the middle of step ``step`` in seconds, with the tolerance added."""
     return (step + 0.5) / STEP_RATE + TOLERANCE
 
 
 def frames_on_screen(times: npt.NDArray[np.float64], steps: range) -> npt.NDArray[np.int64]:
-    """The index of the frame that each of ``steps`` shows.
+    """Return the index of the frame on screen at the middle of each of ``steps``.
 
-    ``times`` are the frames' presentation times in seconds, ascending. Before the first frame
-    comes on, the first frame is shown; after the last one, the last.
+    ``times`` are the frames' presentation times in seconds, ascending. Steps before the first
+    frame's time show the first frame.
     """
     middles = (np.arange(steps.start, steps.stop) + 0.5) / STEP_RATE + TOLERANCE
     shown = np.searchsorted(times, middles, side="right") - 1

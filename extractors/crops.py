@@ -1,4 +1,4 @@
-"""Face landmarks in, steady crops out: squares that follow the head, eyes level."""
+"""Steady face crops from landmarks: squares that follow the head, eyes level."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from extractors.faces import FaceConfig
 
 # Outer corners of the subject's right and left eye: the line that a crop sets level.
 EYE_CORNERS = (33, 263)
-# The upper face moves with the skull alone: brows, eyes, nose and temples, no lips, no jaw.
+# Landmarks that move with the skull alone: brows, eyes, nose and temples, no lips, no jaw.
 RIGID = (
     *(10, 67, 109, 297, 338, 54, 284, 21, 251, 162, 389, 127, 356, 33, 133, 362, 263),
     *(70, 63, 105, 66, 107, 336, 296, 334, 293, 300, 168, 6, 197, 195, 5, 4, 1),
@@ -41,7 +41,7 @@ def crop_squares(landmarks: Array, config: FaceConfig) -> Array:
 
 
 def smooth(values: npt.NDArray[np.float64], config: FaceConfig) -> Array:
-    """Return columns (T + 2 * radius, K) low-passed by a Gaussian to (T, K)."""
+    """Return columns (T, K): those of values (T + 2 * radius, K) smoothed by a Gaussian."""
     offsets = np.arange(-config.radius, config.radius + 1)
     kernel = np.exp(-0.5 * (offsets / config.smoothing) ** 2)
     columns = [np.convolve(column, kernel / kernel.sum(), mode="valid") for column in values.T]
@@ -59,15 +59,15 @@ def face_coordinates(landmarks: Array, squares: Array) -> Array:
 
 
 def crop_square(frame: Frames, square: Array, size: tuple[int, int]) -> Frames:
-    """Return the crop (h, w, 3) that a square (x, y, width, roll) cuts out of a frame.
+    """Return the crop (h, w, 3) of a frame at a square (x, y, width, roll).
 
-    Where the crop is smaller than its source, the source is averaged first, so that fine
+    Where the crop is smaller than its source, the source is averaged down first, so that fine
     texture does not alias into flicker.
     """
     x, y, side, roll = (float(v) for v in square)
     height, width = size
     scale = side / width  # source pixels a crop pixel
-    # of the turned square to either side, and a pixel of the crop more
+    # half the rotated square's bounding box, and a pixel of the crop more
     reach = side / 2 * (abs(np.cos(roll)) + abs(np.sin(roll))) + scale + 1
     left, top = int(max(x - reach, 0)), int(max(y - reach, 0))
     right, bottom = int(x + reach) + 2, int(y + reach) + 2
@@ -95,9 +95,9 @@ def crop_square(frame: Frames, square: Array, size: tuple[int, int]) -> Frames:
 
 
 def _shrunk(region: Frames, scale: float) -> tuple[Frames, float, float]:
-    """Return a region averaged down by a scale, and the factors by which it really shrank.
+    """Return a region averaged down by a scale, and the exact factors of its width and height.
 
-    Large regions go by a whole number first: that is four times as fast, and comes to the same.
+    Large regions are first reduced by an integer factor: four times as fast, with the same result.
     """
     if scale <= 1.25:
         return region, 1.0, 1.0

@@ -1,6 +1,6 @@
-"""Face track in, depth stream out: relative depth (T, 1, 56, 56), larger is nearer.
+"""The depth stream of a face: relative depth (T, 1, 56, 56), larger is nearer.
 
-The default is the face mesh's own depth, rasterised; a depth network is a choice in the config.
+By default the face mesh's depth is rasterised; the config can choose a depth network instead.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ class DepthNetwork:
     def __call__(self, crops: Frames) -> Array:
         """Return depth (T, 56, 56) of crops (T, H, W, 3), in robust deviations from the median.
 
-        Both are taken from the first frames and kept for the clip, never a frame's own.
+        Median and deviation come from the first call and hold for the whole clip: a frame's own
+        would erase flicker.
         """
         size = (NETWORK_SIDE, NETWORK_SIDE)
         maps = []

@@ -1,8 +1,8 @@
 """A frozen vision transformer of CLIP's form (Radford et al. 2021), read from one file.
 
-The file is safetensors with its configuration in the metadata. A matrix is kept as it is, or as
-int8 with a scale a row (`name.weight` and `name.scale`), and is multiplied out when it is loaded.
-So the same module runs any ViT that is built like CLIP's, of any width, depth and precision.
+The file is safetensors with its configuration in the metadata. A matrix is stored as float, or as
+int8 with one scale per row (`name.weight` and `name.scale`) and dequantised when it is loaded. So
+the same module runs any ViT that is built like CLIP's, of any width, depth and precision.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FORMAT = "avdetect encoder 1"
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """The form of a vision transformer, and how it wants its pictures."""
+    """The architecture of a vision transformer, and the normalisation of its input."""
 
     name: str = "clip-vit-b16"
     width: int = 768
@@ -48,7 +48,7 @@ class EncoderConfig:
 
 
 class Block(nn.Module):
-    """Attention and a two-layer network, each added to what it was given."""
+    """A pre-norm transformer block: attention and a two-layer network, each with a residual."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -63,13 +63,13 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return tokens (N, P, D) of tokens (N, P, D)."""
-        # The sum stays in float32, since a few of its channels are a hundred times the others;
-        # products are made in the precision of the matrices.
+        # The residual stream stays in float32, since a few of its channels are a hundred times the
+        # others; matrix products run in the precision of the matrices.
         n, length, width = x.shape
         qkv = self.qkv(self.norm1(x).to(self.qkv.weight.dtype))
         q, k, v = qkv.view(n, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        seen = functional.scaled_dot_product_attention(q, k, v)
-        x = x + self.out(seen.transpose(1, 2).reshape(n, length, width))
+        attended = functional.scaled_dot_product_attention(q, k, v)
+        x = x + self.out(attended.transpose(1, 2).reshape(n, length, width))
         h = self.fc1(self.norm2(x).to(self.fc1.weight.dtype))
         h = h * torch.sigmoid(1.702 * h) if self.quick else functional.gelu(h)
         return x + self.fc2(h)
@@ -94,11 +94,11 @@ class VisionTransformer(nn.Module):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
     def forward(self, pictures: Tensor, after: Sequence[int]) -> list[Tensor]:
-        """Return tokens (N, 1 + P, D) float32 after so many blocks each, the class token first.
+        """Return the tokens (N, 1 + P, D) float32 after each of the blocks, class token first.
 
         Args:
             pictures: (N, 3, S, S) uint8 RGB, or float from 0 to 255.
-            after: ascending numbers of blocks; no block behind the last is run.
+            after: block counts, ascending; blocks beyond the last are not run.
         """
         x = (pictures.float() / 255 - self.mean) / self.deviation
         x = self.embed(x.to(self.embed.weight.dtype)).flatten(2).transpose(1, 2).float()
@@ -112,7 +112,7 @@ class VisionTransformer(nn.Module):
         return kept
 
     def in_precision(self, precision: torch.dtype) -> VisionTransformer:
-        """Return itself, with its matrices in a precision; norms and sums stay in float32."""
+        """Convert the matrices to a precision and return the module; norms stay in float32."""
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
                 module.to(precision)
@@ -120,10 +120,10 @@ class VisionTransformer(nn.Module):
 
 
 def load_encoder(path: Path, layers: int | None = None) -> VisionTransformer:
-    """Return the frozen encoder that a file holds, its first `layers` blocks or all.
+    """Return the frozen encoder of a file, with its first `layers` blocks or all.
 
     Raises:
-        InputError: there is no such file, or it holds no encoder, or too few blocks.
+        InputError: there is no such file, it holds no encoder, or it has too few blocks.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -149,7 +149,7 @@ def load_encoder(path: Path, layers: int | None = None) -> VisionTransformer:
 
 
 def multiplied_out(kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return float32 weights of those that a file keeps; int8 ones have a scale a row."""
+    """Return the float32 weights of a file's tensors; int8 ones have a scale per row."""
     state = {}
     for name, value in kept.items():
         if name.endswith(".scale"):

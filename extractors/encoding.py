@@ -1,4 +1,4 @@
-"""Clips written to files, whole or piece by piece; sound sent through a lossy codec and back."""
+"""Encoding: clips written to files, whole or piece by piece, and round trips through codecs."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ CODECS: dict[str, tuple[str | None, str]] = {
     ".opus": (None, "libopus"),
     ".wav": (None, "pcm_s16le"),
 }
-# codec -> PyAV's encoder and a container that tells the decoder how much run-in to cut
+# codec -> PyAV's encoder and a container that stores how much priming the decoder has to cut
 LOSSY = {"mp3": ("libmp3lame", "mp3"), "aac": ("aac", "mp4"), "opus": ("libopus", "ogg")}
-OPUS_RATE = 48_000  # Hz, the only one Opus has inside
+OPUS_RATE = 48_000  # Hz, Opus's only internal rate
 
 
 def write_clip(
@@ -53,6 +53,9 @@ def write_clip(
     The suffix chooses the container and its usual codecs: mp4, mov, mkv, ts (H.264 and AAC), webm
     (VP8 and Opus), avi (MPEG-4 and PCM); for sound alone also m4a, mp3, flac, ogg, opus and wav.
     ``options`` go to the picture's encoder. Odd sizes lose their last row or column (yuv420p).
+
+    Raises:
+        ValueError: the suffix or the combination of tracks cannot be written.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in CODECS:
@@ -81,7 +84,7 @@ def write_clip(
 
 
 class ClipWriter:
-    """Writes frames at 25 a second and mono sound at 16 kHz piece by piece: H.264 and AAC in MP4.
+    """A writer of frames at 25 a second and mono sound at 16 kHz, in pieces: H.264 and AAC in MP4.
 
     ``options`` go to the picture's encoder. Close it, or use it in a ``with``.
     """
@@ -98,7 +101,7 @@ class ClipWriter:
         frames: Sequence[npt.NDArray[np.uint8]] | None,
         waveform: npt.NDArray[np.float32] | None,
     ) -> None:
-        """Append frames (H, W, 3) and samples (S,); the first piece tells what there will be."""
+        """Append frames (H, W, 3) and samples (S,); the first piece decides on the tracks."""
         import av
         import cv2
 
@@ -106,7 +109,7 @@ class ClipWriter:
             self._open(None if frames is None else frames[0], waveform is not None)
         for pixels in () if frames is None else frames:
             even = pixels[: self._picture.height, : self._picture.width]
-            # swscale takes five times as long
+            # converted by OpenCV: swscale takes five times as long
             planes = cv2.cvtColor(even, cv2.COLOR_RGB2YUV_I420).astype(np.uint8, copy=False)
             self._mux(self._picture, av.VideoFrame.from_ndarray(planes, "yuv420p"))
         if waveform is not None:
@@ -118,7 +121,7 @@ class ClipWriter:
             self._mux(self._sound, sound)
 
     def close(self) -> None:
-        """Write what the encoders still hold, and the file's index."""
+        """Flush the encoders and write the file's index."""
         if self._container is not None:
             for stream in (self._picture, self._sound):
                 if stream is not None:
@@ -148,7 +151,7 @@ class ClipWriter:
 
 
 def _quality(codec: str, crf: int, preset: str) -> dict[str, str]:
-    """The encoder's options for a quality like that of H.264 at ``crf``."""
+    """Return the encoder's options for a quality like that of H.264 at ``crf``."""
     if codec in ("libx264", "libx265"):
         return {"crf": str(crf), "preset": preset, "x265-params": "log-level=none"}
     if codec.startswith("libvpx"):
@@ -189,7 +192,7 @@ def _encode_frames(container: Any, stream: Any, frames: npt.NDArray[np.uint8]) -
 def _encode_waveform(
     container: Any, stream: Any, waveform: npt.NDArray[np.float32], rate: int
 ) -> None:
-    """Encode in pieces of a second; PyAV brings them to the encoder's format, rate and size."""
+    """Encode in pieces of a second; PyAV converts them to the encoder's format, rate and size."""
     import av
 
     for start in range(0, len(waveform), rate):
@@ -203,9 +206,12 @@ def _encode_waveform(
 def reencode_waveform(
     waveform: npt.NDArray[np.float32], codec: str, bit_rate: int
 ) -> npt.NDArray[np.float32]:
-    """The waveform (S,) at 16 kHz after a trip through "mp3", "aac" or "opus", in memory.
+    """Return a waveform (S,) at 16 kHz after a round trip through "mp3", "aac" or "opus".
 
     The result has the same length and is aligned with the input to the sample.
+
+    Raises:
+        ValueError: another codec.
     """
     if codec not in LOSSY:
         raise ValueError(f"expected one of {', '.join(LOSSY)}, got {codec!r}")
@@ -230,7 +236,7 @@ def reencode_waveform(
 
 
 def reencode_frames(frames: npt.NDArray[np.uint8], crf: int) -> npt.NDArray[np.uint8]:
-    """The frames (T, H, W, 3) after a trip through H.264 at ``crf``, in memory.
+    """Return frames (T, H, W, 3) after a round trip through H.264 at ``crf``, in memory.
 
     Odd sides are made even by repeating the last row or column, which is cut off again.
     """

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 class AvdetectError(Exception):
-    """Something that was given cannot be used. The message is one sentence that says what and why.
+    """An input cannot be used. The message is one sentence that names the input and the cause.
 
-    The command line catches this class once; programs that embed avdetect may do the same. Anything
-    else that is raised is a fault of avdetect.
+    The command line catches this class once; programs that embed avdetect may do the same. Any
+    other exception is a bug in avdetect.
     """
 
 
 class InputError(AvdetectError, ValueError):
-    """A file or a value that was given cannot be used, or does not fit the others."""
+    """An input file or value cannot be used, or does not fit the others."""

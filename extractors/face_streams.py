@@ -1,4 +1,4 @@
-"""Frames and a face's landmarks in, the streams of that face out."""
+"""The streams of one face, made from frames and landmarks."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def face_streams(
     Args:
         frames: T frames (H, W, 3).
         around: landmarks (T + 2 * radius, 478, 3), with the motion filter's radius at both ends.
-        squares: where the face crops lie (T, 4).
-        faces: how steadily the face is followed.
-        flow: remembers the face's last crop.
-        depth: None for the depth of the face mesh.
-        mel: log-mel power (T, 80, 4) of the same steps, None without sound.
-        portrait: None without a picture encoder.
+        squares: of the face crops (T, 4), see `crop_squares`.
+        faces: the config of the face tracker.
+        flow: of this face; it keeps the last crop between calls.
+        depth: a depth network; None: the depth of the face mesh.
+        mel: log-mel power (T, 80, 4) of the same steps; None: no sound.
+        portrait: of this face; None: there is no picture encoder.
         first: step of the file at which the frames begin.
     """
     landmarks = around[faces.radius : len(around) - faces.radius]
@@ -58,7 +58,7 @@ def face_streams(
 
 
 def yaw_of(landmarks: Array) -> Array:
-    """Return how far faces (T, 478, 3) are turned to the side, in degrees, by the eyes' depth."""
+    """Return the absolute yaw (T,) in degrees of faces (T, 478, 3), by the eyes' depth."""
     line = landmarks[:, 263] - landmarks[:, 33]
     yaw: Array = np.degrees(np.abs(np.arctan2(line[:, 2], np.hypot(line[:, 0], line[:, 1]))))
     return yaw

@@ -1,7 +1,7 @@
-"""Frames in, face tracks out: MediaPipe's face mesh, joined over time into identities.
+"""Face tracks from frames: MediaPipe's mesh, followed over time.
 
-The only module that imports mediapipe. A track's landmarks are pixels of the frame it was
-found in; `extractors/crops.py` cuts the faces out.
+The only module that imports mediapipe. A track's landmarks are in pixels of the frame in which
+they were detected; `extractors/crops.py` cuts the faces out.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ LANDMARKS = 478
 class FaceConfig:
     """What counts as a face, and how steadily it is followed."""
 
-    max_faces: int = 4  # faces looked for in a frame
+    max_faces: int = 4  # that are detected in a frame, at most
     min_confidence: float = 0.5  # of MediaPipe's detection and presence, 0 to 1
-    max_gap: int = 12  # steps without detection that a track is bridged over
+    max_gap: int = 12  # steps without detection that a track bridges
     smoothing: float = 2.0  # standard deviation of the crop's motion filter, in steps
     min_overlap: float = 0.2  # box IoU below which two detections are not one face
     min_likeness: float = 0.4  # correlation of the skin's brightness at the landmarks
@@ -62,7 +62,7 @@ class Sighting:
     brightness: Array = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def add(self, step: int, landmarks: Array, brightness: Array, probation: int) -> None:
-        """Append the landmarks (478, 3) found at a step; the first ones are counted."""
+        """Append the landmarks (478, 3) detected at a step; count those of the probation."""
         if not self.found:
             self.first = step
         self.found[step] = landmarks
@@ -71,14 +71,14 @@ class Sighting:
         self.early += step <= self.first + probation
 
     def between(self, start: int, stop: int) -> Array:
-        """Return landmarks (stop - start, 478, 3): bridged linearly, held at the ends."""
-        known = np.fromiter(self.found, np.int64)
+        """Return landmarks (stop - start, 478, 3): linear in gaps, constant beyond the ends."""
+        detected = np.fromiter(self.found, np.int64)
         steps = np.arange(start, stop)
-        right = np.clip(np.searchsorted(known, steps), 0, len(known) - 1)
-        left = np.clip(np.searchsorted(known, steps, side="right") - 1, 0, len(known) - 1)
+        right = np.clip(np.searchsorted(detected, steps), 0, len(detected) - 1)
+        left = np.clip(np.searchsorted(detected, steps, side="right") - 1, 0, len(detected) - 1)
         values = np.stack(list(self.found.values()))
-        span = np.maximum(known[right] - known[left], 1)
-        weight = ((steps - known[left]) / span).clip(0, 1).astype(np.float32)[:, None, None]
+        span = np.maximum(detected[right] - detected[left], 1)
+        weight = ((steps - detected[left]) / span).clip(0, 1).astype(np.float32)[:, None, None]
         blended: Array = values[left] * (1 - weight) + values[right] * weight
         return blended
 
@@ -90,9 +90,9 @@ class Sighting:
 
 
 class FaceTracker:
-    """Face mesh on every frame, in order, and the identities that it makes.
+    """A tracker of faces: the face mesh of every frame, in order, joined into identities.
 
-    Holds MediaPipe's graph; one video after the other needs `reset` in between.
+    Holds MediaPipe's graph; call `reset` before another video.
     """
 
     def __init__(self, config: FaceConfig | None = None) -> None:
@@ -102,7 +102,7 @@ class FaceTracker:
         self._tracks = 0
 
     def close(self) -> None:
-        """Give MediaPipe's memory back; it is not freed with the object."""
+        """Free MediaPipe's memory, which is not freed with the object."""
         self._mesh.close()
 
     def reset(self) -> None:
@@ -112,7 +112,7 @@ class FaceTracker:
         self._tracks = 0
 
     def push(self, frames: Frames, start: int) -> None:
-        """Find the faces of frames (T, H, W, 3) that follow those of the last call."""
+        """Detect and track faces in frames (T, H, W, 3), which follow those of the last call."""
         for offset, frame in enumerate(frames):
             self._assign(frame, start + offset)
 
@@ -141,7 +141,7 @@ class FaceTracker:
                 self._tracks += 1
 
     def _likeness(self, sighting: Sighting, face: Array, brightness: Array) -> float | None:
-        """Return how well a face continues a sighting, None where it cannot."""
+        """Return a face's similarity to a sighting (IoU plus correlation); None: no match."""
         overlap = _overlap(sighting.found[sighting.last], face)
         likeness = float(np.mean(sighting.brightness * brightness))  # both standardised
         if overlap < self.config.min_overlap or likeness < self.config.min_likeness:
@@ -202,7 +202,7 @@ def _face_mesh(config: FaceConfig):  # type: ignore[no-untyped-def]
 
 
 def _brightness(frame: Frames, face: Array) -> Array:
-    """Return the standardised green values (478,) under the landmarks: what a face looks like."""
+    """Return the standardised green values (478,) at the landmarks, by which faces are matched."""
     height, width = frame.shape[:2]
     x = face[:, 0].astype(np.int64).clip(0, width - 1)
     y = face[:, 1].astype(np.int64).clip(0, height - 1)
@@ -224,7 +224,7 @@ def _overlap(a: Array, b: Array) -> float:
 
 
 def _without_twins(faces: list[Array]) -> list[Array]:
-    """Return the faces less those that lie on an earlier one: MediaPipe may find one twice."""
+    """Return the faces without duplicates: MediaPipe may detect the same face twice."""
     kept: list[Array] = []
     for face in faces:
         if all(_overlap(face, other) < 0.5 for other in kept):

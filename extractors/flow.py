@@ -1,4 +1,4 @@
-"""Aligned crops in, flow stream out: motion (T, 2, 56, 56) in crop widths a second."""
+"""The flow stream: optical flow (T, 2, 56, 56) between aligned crops, in crop widths a second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Face track in, lips stream out: landmarks in face coordinates and grey mouth crops."""
+"""The lips' two streams: lip landmarks in face coordinates, and grey mouth crops."""
 
 from __future__ import annotations
 

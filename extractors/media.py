@@ -1,7 +1,7 @@
-"""Media files in and out, on the 25 Hz clock: probe, read, write.
+"""Reading and writing of media files on the 25 Hz clock.
 
-A file is read in a child process (see ``decoder_process``) in chunks whose size is bounded in
-bytes, so that neither a long nor a broken file can fill memory or take this process along. Step t
+A file is read in a child process (see ``extractors.decoding.process``) in chunks of bounded size in
+bytes, so that neither a long nor a broken file can fill memory or crash this process. Step t
 shows the frame on screen at its middle, by presentation time; sound is mono at 16 kHz. The longest
 track decides how many steps there are: where the picture has ended, chunks have sound alone; where
 the sound has not begun or has ended, it is filled up with zeros.
@@ -83,7 +83,7 @@ class MediaReader:
 
     @property
     def warnings(self) -> list[str]:
-        """What was found wrong with the file so far, a sentence each."""
+        """Warnings on the file so far, one sentence each."""
         return list(self._decoding.warnings)
 
     def __iter__(self) -> Iterator[Clip]:
@@ -105,7 +105,7 @@ class MediaReader:
         raise StopIteration
 
     def close(self) -> None:
-        """End the decoder; what was not read is dropped."""
+        """End the decoder; chunks that were not read are dropped."""
         self._finalizer()
 
     def __enter__(self) -> MediaReader:
@@ -127,7 +127,7 @@ def _start(
     span: range | None = None,
     sound_track: int = 0,
 ) -> tuple[MediaInfo, Decoding]:
-    """What the file holds, and its decoding under way."""
+    """Return the file's properties, and its decoding, already started."""
     name = os.fspath(path)
     start, stop = (0, None) if span is None else (span.start, span.stop)
     request = asdict(config) | {"path": name, "probe": probe, "facts": False}
@@ -140,7 +140,7 @@ def _start(
 
 
 def _prefetch(decoding: Decoding, wanted: threading.Semaphore, chunks: queue.Queue[Any]) -> None:
-    """Put each chunk that is wanted, then None or the exception that ended the reading."""
+    """Put each requested chunk, then None or the exception that ended the reading."""
     end: BaseException | None = None
     source = decoding.chunks()
     try:
@@ -149,7 +149,7 @@ def _prefetch(decoding: Decoding, wanted: threading.Semaphore, chunks: queue.Que
             if chunk is None:
                 break
             chunks.put(Clip(*chunk))
-    except BaseException as error:  # noqa: BLE001  it belongs to who asks for the next chunk
+    except BaseException as error:  # noqa: BLE001  raised where the next chunk is requested
         end = error
     chunks.put(end)
 
@@ -168,25 +168,36 @@ def open_media(
     span: range | None = None,
     sound_track: int = 0,
 ) -> MediaReader:
-    """A reader of the file at ``path``; raises MediaError where it cannot be judged.
+    """Return a reader of the file at ``path``.
 
-    span: the steps that are to be read, cut to what there is; None: all. The way to a later part
-    of a long MP4 or Matroska file is short; of others what lies before is decoded and dropped.
-    sound_track: place of the sound in `MediaInfo.audio_tracks`; others than the first come without
-    the picture.
+    span: the steps to read, cut to those of the file; None: all. MP4 and Matroska files are seeked
+    to a later part; in other formats the frames before it are decoded and dropped.
+    sound_track: index into `MediaInfo.audio_tracks`; others than the first come without the
+    picture.
+
+    Raises:
+        MediaError: the file cannot be read.
     """
     return MediaReader(path, config, span, sound_track)
 
 
 def probe(path: PathLike, config: MediaConfig = MediaConfig()) -> MediaInfo:
-    """What the file at ``path`` holds, from its packets, not only its header."""
+    """Return the properties of the file at ``path``, from its packets, not only its header.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
     info, decoding = _start(path, config, probe=True)
     decoding.close()
     return info
 
 
 def read_facts(path: PathLike, config: MediaConfig = MediaConfig()) -> dict[str, Any]:
-    """What the file at ``path`` says of itself, see `extractors.decoding.facts`."""
+    """Return the metadata of the file at ``path``, see `extractors.decoding.facts`.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
     name = os.fspath(path)
     request = asdict(config) | {"path": str(Path(name).absolute()), "facts": True}
     try:
@@ -201,15 +212,18 @@ def read_facts(path: PathLike, config: MediaConfig = MediaConfig()) -> dict[str,
 
 
 def read_chunks(path: PathLike, config: MediaConfig = MediaConfig()) -> Iterator[Clip]:
-    """The file's chunks, in order."""
+    """Yield the file's chunks in order; raises MediaError if it cannot be read."""
     with open_media(path, config) as reader:
         yield from reader
 
 
 def read_clip(path: PathLike, config: MediaConfig = MediaConfig()) -> Clip:
-    """The whole file as one Clip, for short files only: all its pixels are in memory.
+    """Return the whole file as one Clip, for short files only: all its pixels are in memory.
 
-    Where the picture has ended before the sound, its last frame stays.
+    Where the picture ends before the sound, its last frame is repeated.
+
+    Raises:
+        MediaError: the file cannot be read.
     """
     frames: Any = None
     pieces: list[npt.NDArray[np.float32]] = []
@@ -230,7 +244,7 @@ def read_clip(path: PathLike, config: MediaConfig = MediaConfig()) -> Clip:
 
 
 def file_sha256(path: PathLike) -> str:
-    """The SHA-256 of the file's bytes in hexadecimal digits."""
+    """Return the SHA-256 of the file's bytes in hexadecimal; raises MediaError if unreadable."""
     try:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
-"""Frames in, crops at the picture's own resolution out: what resizing would erase is still there.
+"""Crops at the picture's native resolution, with the traces that resizing would erase.
 
-Not one of the streams that every clip is turned into: parts of the zoo that look at single pixels
-ask for it, and look at a few frames of a clip.
+Not one of the streams of every clip: only parts of the zoo that analyse single pixels use it, on a
+few frames of a clip.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from extractors.clip import Frames
 from extractors.media import PathLike, read_chunks
 
 SIDE = 160  # pixels of a crop
-SHOWN = 8  # frames of a clip
+SHOWN = 8  # frames that are taken of a clip
 
 
 def native_crop(frame: Frames, side: int = SIDE) -> Frames | None:
@@ -33,7 +33,7 @@ def native_crops(path: PathLike, shown: int = SHOWN) -> tuple[Tensor, Tensor] | 
     """Return crops (K, 3, 160, 160) uint8 of a file's steps (K,), spread evenly over it.
 
     None where there is no picture or it is too small. Memory does not grow with the file's length:
-    the steps that are kept move apart as more come.
+    whenever the buffer is full, every second crop is dropped.
 
     Raises:
         MediaError: the file cannot be decoded.

@@ -1,7 +1,7 @@
-"""The portrait stream: what a frozen picture encoder sees of a face, and of the head around it.
+"""The portrait stream: a frozen picture encoder's features of a face, and of the head around it.
 
-A few frames a second are looked at, at the file's own resolution; every step holds what was seen
-last. Two squares are cut about the face's centre, eyes level: the face alone, and the head with
+A few frames a second are encoded, at the file's own resolution; every step holds the latest
+features. Two squares are cut about the face's centre, eyes level: the face alone, and the head with
 some of its background.
 """
 
@@ -24,11 +24,11 @@ BATCH = 16  # crops that the encoder takes at once: bounds memory
 
 @dataclass(frozen=True, order=True)
 class Feature:
-    """Numbers of a crop, one a channel of the encoder."""
+    """A feature vector of a crop, with one number per channel of the encoder."""
 
-    scale: str  # which crop, one of SIDES
-    block: int  # after how many blocks of the encoder
-    statistic: str  # of the tokens there, see `statistic`
+    scale: str  # which crop, a key of `SIDES`
+    block: int  # the encoder's block after which tokens are taken
+    statistic: str  # of these tokens, a key of `STATISTICS`
 
     @staticmethod
     def named(name: str) -> Feature:
@@ -59,12 +59,13 @@ STATISTICS = {"class": _class_token, "mean": _mean, "spread": _spread}
 
 
 class PortraitEncoder:
-    """A frozen encoder, and the features that are taken of its tokens."""
+    """A frozen encoder and the features that are computed from its tokens."""
 
     def __init__(self, encoder: VisionTransformer, features: Sequence[str], every: int) -> None:
-        """Take an encoder.
+        """Wrap an encoder.
 
-        every: steps from one look to the next; those of the file that it divides are looked at.
+        every: steps from one encoded frame to the next; steps of the file that it divides are
+        encoded.
         """
         self.encoder, self.every = encoder, every
         self.features = tuple(map(Feature.named, features))
@@ -79,7 +80,7 @@ class PortraitEncoder:
             squares: of the face crops (K, 4), `margin` times as wide as the face.
             margin: see `FaceConfig`.
         """
-        seen: dict[Feature, Tensor] = {}
+        values: dict[Feature, Tensor] = {}
         for scale in sorted({feature.scale for feature in self.features}):
             factor = np.array([1, 1, SIDES[scale] / margin, 1], np.float32)
             crops = np.stack(
@@ -88,11 +89,11 @@ class PortraitEncoder:
                     for frame, square in zip(frames, squares, strict=True)
                 ]
             )
-            mine = [feature for feature in self.features if feature.scale == scale]
-            seen |= self._seen(torch.from_numpy(crops).permute(0, 3, 1, 2), mine)
-        return torch.stack([seen[feature] for feature in self.features], dim=1)
+            own = [feature for feature in self.features if feature.scale == scale]
+            values |= self._encoded(torch.from_numpy(crops).permute(0, 3, 1, 2), own)
+        return torch.stack([values[feature] for feature in self.features], dim=1)
 
-    def _seen(self, crops: Tensor, features: list[Feature]) -> dict[Feature, Tensor]:
+    def _encoded(self, crops: Tensor, features: list[Feature]) -> dict[Feature, Tensor]:
         """Return each feature (K, D) of crops (K, 3, S, S)."""
         blocks = sorted({feature.block for feature in features})
         device = self.encoder.positions.device
@@ -102,11 +103,11 @@ class PortraitEncoder:
             for feature in features:
                 numbers = STATISTICS[feature.statistic](tokens[feature.block])
                 parts[feature].append(numbers.half().cpu())
-        return {feature: torch.cat(found) for feature, found in parts.items()}
+        return {feature: torch.cat(batches) for feature, batches in parts.items()}
 
 
 class PortraitExtractor:
-    """The portrait of one face; keeps what was seen last between calls."""
+    """The portrait stream of one face; keeps the latest features between calls."""
 
     def __init__(self, encoder: PortraitEncoder) -> None:
         self._encoder = encoder
@@ -117,15 +118,15 @@ class PortraitExtractor:
     ) -> Tensor:
         """Return features (T, F, D) float16 of T frames, of which the first is step `first`."""
         steps = np.arange(first, first + len(frames))
-        looked = steps % self._encoder.every == 0
+        encoded = steps % self._encoder.every == 0
         if self._last is None:
-            looked[0] = True  # a face is seen from its first step on
-        chosen = np.flatnonzero(looked)
-        seen = [] if self._last is None else [self._last]
+            encoded[0] = True  # a face has features from its first step on
+        chosen = np.flatnonzero(encoded)
+        parts = [] if self._last is None else [self._last]
         if len(chosen):
             some = [frames[i] for i in chosen]
-            seen.append(self._encoder(some, squares[chosen], margin))
-        features = torch.cat(seen)
-        latest = torch.from_numpy(np.cumsum(looked)) - int(self._last is None)
+            parts.append(self._encoder(some, squares[chosen], margin))
+        features = torch.cat(parts)
+        latest = torch.from_numpy(np.cumsum(encoded)) - int(self._last is None)
         self._last = features[-1:]
         return features[latest]

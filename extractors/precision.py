@@ -1,4 +1,4 @@
-"""Which precision the networks run in."""
+"""The floating-point precision of the networks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PRECISIONS = ("auto", "bfloat16", "float32")
 
 
 def precision_of(name: str, device: torch.device) -> torch.dtype:
-    """Return the precision that a configuration names; auto: bfloat16 where it is native."""
+    """Return the precision of a configuration's name; auto: bfloat16 where the device has it."""
     native = (
         torch.cuda.is_bf16_supported(including_emulation=False)
         if device.type == "cuda"

@@ -16,26 +16,26 @@ def check_arrays(values: object, **expected: str) -> None:
     ValueError: SimpleNamespace.b must be T float64 where T = 2, got (3,) float64
 
     Args:
-        values: has the arrays or tensors; one that is None is not there.
-        expected: of each field, its sizes and its type. A letter stands for one size throughout,
-            `...` for any further ones; a type that is left out may be any.
+        values: holds the arrays or tensors; a field that is None is skipped.
+        expected: sizes and type of each field. A letter stands for the same size throughout,
+            `...` for any further ones; without a type any will do.
 
     Raises:
-        ValueError: an array is otherwise.
+        ValueError: an array has another shape or type.
     """
     sizes: dict[str, int] = {}
     for name, text in expected.items():
         array = getattr(values, name)
         if array is not None and not _fits(array, text.split(), sizes):
-            known = ", ".join(f"{letter} = {size}" for letter, size in sizes.items())
+            bound = ", ".join(f"{letter} = {size}" for letter, size in sizes.items())
             raise ValueError(
                 f"{type(values).__name__}.{name} must be {text}"
-                f"{f' where {known}' if known else ''}, got {tuple(array.shape)} {_type(array)}"
+                f"{f' where {bound}' if bound else ''}, got {tuple(array.shape)} {_type(array)}"
             )
 
 
 def _fits(array: Any, words: list[str], sizes: dict[str, int]) -> bool:
-    """Return whether an array is as expected; letters without a size get theirs of it."""
+    """Return whether an array is as expected; a letter without a size is bound to the array's."""
     if words[-1][0].islower():
         if _type(array) != words[-1]:
             return False

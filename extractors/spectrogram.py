@@ -1,4 +1,4 @@
-"""Waveform in, mel stream out: log-mel power (T, 80, 4), four 10 ms columns a step."""
+"""The mel stream: log-mel power (T, 80, 4) of a waveform, four 10 ms columns per step."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SPEECH_RANGE = 3.0  # nepers of power below the clip's loud parts that still cou
 
 
 class MelExtractor:
-    """Log-mel power of a waveform that comes in pieces; keeps what the next windows overlap.
+    """Log-mel power of a waveform that arrives in pieces; keeps the overlap with the next window.
 
-    A column's window ends with its hop, so that no column hears a sound before it begins (a
+    A column's window ends with its hop, so that no column contains a sound before its time (a
     centred window would show it up to 12.5 ms early, in the step before).
     """
 
@@ -44,7 +44,7 @@ class MelExtractor:
 def log_mel(waveform: Array | Tensor) -> Tensor:
     """Return log-mel power (T, 80, 4) of a whole waveform (T * 640,) at 16 kHz.
 
-    Of a tensor it can be differentiated.
+    Differentiable for a tensor.
     """
     return MelExtractor()(waveform)
 
@@ -55,9 +55,9 @@ def loudness(mel: Tensor) -> Tensor:
 
 
 def speech_steps(level: Tensor) -> Tensor:
-    """Return which steps (T,) of a loudness (T,) may be speech, by level alone.
+    """Return a mask (T,) of the steps that may be speech, by loudness (T,) alone.
 
-    Steps within a range below the clip's 95th percentile; a clip that is silent has none.
+    Steps within `SPEECH_RANGE` of the clip's 95th percentile; a silent clip has none.
     """
     loud = torch.quantile(level, 0.95)
     audible = loud > np.log(FLOOR) + 1.0

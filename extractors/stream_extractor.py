@@ -1,8 +1,8 @@
-"""Chunks of a file in, blocks of streams out.
+"""Extraction of a file's streams from its chunks, block by block.
 
-`StreamExtractor` follows the faces, cuts and measures their crops, and forgets the full frames.
-Long files come out in blocks that overlap by a known context, so that memory stays bounded. A
-chunk's crops are cut in another thread while the faces of the next are looked for.
+`StreamExtractor` tracks the faces, turns their crops into streams, and drops the full frames. Long
+files give blocks that overlap by a fixed context, so that memory stays bounded. A chunk's crops are
+cut in another thread while the faces of the next chunk are detected.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from extractors.stream_source import StreamSource
 from extractors.streams import StreamConfig, Streams
 
 ALL = range(sys.maxsize)
-# Is told of a face's steps as they are cut out: its track, the first step, the squares (T, 4) and
-# the landmarks (T, 478, 3) in pixels of the frame.
+# Called with the steps of a face when they are cropped: its track, the first step, the squares
+# (T, 4) and the landmarks (T, 478, 3) in pixels of the frame.
 OnFace = Callable[[int, int, Array, Array], None]
 
 
@@ -55,9 +55,9 @@ class StreamExtractor:
     ) -> Iterator[Streams]:
         """Yield blocks of streams: each face's, those of scenes without a face, and the sound's.
 
-        span: the steps that are wanted of a part of a file; chunks may have more on either side,
-        which are then the lead of the first blocks and the trail of the last ones.
-        on_face: is told of every face as it is cut out.
+        span: the steps to decide; chunks may have more on either side, which are then the lead of
+        the first blocks and the trail of the last ones.
+        on_face: called with every face as it is cropped.
         """
         cv2.setNumThreads(1)  # DIS is six times slower with OpenCV's own threads
         with ThreadPoolExecutor(1) as pool:
@@ -95,13 +95,13 @@ class StreamExtractor:
         return self._portrait
 
     def depth_network(self) -> DepthNetwork | None:
-        """Return a depth network for one source, None where the face mesh is to be used."""
+        """Return a depth network for one source; None: the face mesh gives the depth."""
         weights = self.config.depth_weights
         return DepthNetwork(Path(weights)) if weights else None
 
 
 class _File:
-    """One file on its way through the extractor.
+    """The state of the extraction of one file.
 
     Frames wait until no later detection can change their crops (`FaceConfig.lookahead`), so that
     the streams do not depend on where the chunks were cut.
@@ -147,7 +147,7 @@ class _File:
         self.waiting = [frame.copy() for frame in self.waiting]
 
     def finish(self) -> Iterator[Streams]:
-        """Yield what is left after the last chunk."""
+        """Yield the blocks that remain after the last chunk."""
         steps = max(len(self.waiting), 0 if self.waiting_mel is None else len(self.waiting_mel))
         yield from self._advance(self.done + steps, self.done + steps)
         for source in (*self.tracks.values(), self.scene, self.sound):
@@ -155,7 +155,7 @@ class _File:
                 yield from source.last_block()
 
     def _advance(self, stop: int, arrived: int) -> Iterator[Streams]:
-        """Turn the steps [done, stop) into streams; arrived bounds what the tracker has seen."""
+        """Turn the steps [done, stop) into streams; the tracker has seen those to `arrived`."""
         count = stop - self.done
         if count <= 0:
             return
@@ -220,13 +220,13 @@ class _File:
     def _later(
         self, source: StreamSource, steps: int, make: Callable[[], dict[str, Tensor]]
     ) -> None:
-        """Let the streams of some steps be made while the next chunk is looked at."""
+        """Make the streams of some steps in the background, while the next chunk is tracked."""
         piece = self.pool.submit(make)
         self.pending.append(piece)
         source.add(steps, piece)
 
     def _scenes(self, frames: list[Frames], faceless: np.ndarray) -> Iterator[Streams]:  # type: ignore[type-arg]
-        """Follow runs of steps without any face; one that a face interrupts ends there."""
+        """Yield blocks of scenes: runs of steps without any face, which a face ends."""
         edges = np.flatnonzero(np.diff(np.r_[0, faceless.astype(np.int8), 0]))
         runs = list(zip(edges[::2], edges[1::2], strict=True))
         for begin, end in runs:

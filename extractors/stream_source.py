@@ -1,4 +1,4 @@
-"""Streams of some steps in, blocks out that overlap by a known context."""
+"""The buffer of one face, scene or sound, from which overlapping blocks of streams are taken."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from extractors.streams import StreamConfig, Streams
 
 @dataclass(eq=False)
 class StreamSource:
-    """What one face, scene or the sound has given and a block has not yet taken away."""
+    """The streams of one face, scene or the sound that no block has taken yet."""
 
     track: int | None
     start: int
     flow: FlowExtractor
     depth: DepthNetwork | None
     portrait: PortraitExtractor | None
-    span: range  # steps that are wanted; what lies before and after is context
+    span: range  # steps to decide; steps before and after are context
     scene: bool = False
     pieces: list[Future[dict[str, Tensor]]] = field(default_factory=list)  # end to end
     steps: int = 0
@@ -46,11 +46,14 @@ class StreamSource:
             yield from self._take(self.lead + config.block + config.context, config.context)
 
     def last_block(self) -> Iterator[Streams]:
-        """Yield what is left at the end of the source."""
+        """Yield the rest at the end of the source, unless it is all context."""
         return self._take(self.steps, 0)
 
     def _take(self, count: int, shared: int) -> Iterator[Streams]:
-        """Yield a block, unless it is all context; the next one has so many steps of it too."""
+        """Yield a block of `count` steps, unless it is all context, and keep its context.
+
+        The next block begins with the last `2 * shared` steps of this one.
+        """
         pieces = [piece.result() for piece in self.pieces]
         joined = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
         trail = max(shared, self.start + count - self.span.stop)

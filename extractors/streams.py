@@ -1,4 +1,4 @@
-"""Streams: everything the networks see of a file, on the 25 Hz clock, in memory and on disk."""
+"""Streams, the networks' inputs on the 25 Hz clock, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 STREAMS = ("appearance", "portrait", "landmarks", "mouth", "flow", "depth", "mel")
-# Raise it when a stream's values change: cached streams of an older version are then not read.
+# Increase it when a stream's values change: cached streams of an older version are then not read.
 VERSION = 2
 
 
@@ -24,8 +24,8 @@ class StreamConfig:
     depth_weights: str | None = None  # ONNX depth network; None: depth of the face mesh
     # Weights of a picture encoder, see `extractors.encoder`; None: there is no portrait.
     encoder: str | None = None
-    portrait: tuple[str, ...] = ()  # the features that it gives, such as face/6/class
-    portrait_every: int = 12  # steps from one look of the encoder to the next
+    portrait: tuple[str, ...] = ()  # its features, such as face/6/class
+    portrait_every: int = 12  # steps from one encoded frame to the next
     device: str = "cpu"  # of RAFT and of the encoder
     precision: str = "auto"  # of the encoder, see `extractors.precision`
     block: int = 1344  # steps that leave the extractor at once: bounds memory
@@ -35,7 +35,7 @@ class StreamConfig:
 
 @dataclass(frozen=True, eq=False)
 class Streams:
-    """One face (or scene, or sound alone) of one file. Step t of every stream is step start + t.
+    """The streams of a face, a scene or the sound; step t of each is step start + t of the file.
 
     A stream that is missing is None, never zeros.
     """
@@ -68,7 +68,7 @@ class Streams:
         return {name: stream for name, stream in streams.items() if stream is not None}
 
     def given(self) -> dict[str, Tensor]:
-        """Return what networks see: the streams that there are, and a face's `size` (T, 1)."""
+        """Return the networks' inputs: the streams present, and a face's `size` (T, 1) pixels."""
         streams = self.present()
         if self.face_size is not None:
             streams["size"] = torch.full((self.steps, 1), self.face_size)

@@ -1,1 +1,1 @@
-"""Tokens of several streams in, fused tokens out. Knows tensors alone."""
+"""Fusion of the experts' tokens. This package handles tensors alone, no media."""

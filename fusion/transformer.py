@@ -1,6 +1,6 @@
-"""Tokens of several streams in, fused tokens out: attention across modalities, then along time.
+"""The fusion transformer: attention across streams, then along time.
 
-Both look only as far as a fixed neighbourhood, so the cost is linear in the video's length.
+Both attend to a fixed neighbourhood of steps, so the cost is linear in the video's length.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class FusionConfig:
     window: int = 16  # steps to either side that attention along time sees
     lag_span: int = 12  # steps to either side over which lip-sound similarity is averaged
     dropout: float = 0.1
-    stream_dropout: float = 0.2  # chance that a stream is hidden while training
+    stream_dropout: float = 0.2  # probability that a stream is hidden in training
 
 
 class CrossModalTransformer(nn.Module):
@@ -49,7 +49,10 @@ class CrossModalTransformer(nn.Module):
         self.out = nn.LayerNorm(dim)
 
     def forward(self, tokens: Mapping[str, Tensor], mask: Tensor) -> Tensor:
-        """Return fused tokens (N, L, D) of tokens (N, L, D) a stream and the valid steps (N, L)."""
+        """Return fused tokens (N, L, D) of each stream's tokens (N, L, D).
+
+        mask: (N, L), the valid steps.
+        """
         x = torch.stack([self._token(name, tokens, mask) for name in self.streams], dim=1)
         for layer in self.cross:
             x = layer(x, mask)  # (N, S, L, D)
@@ -79,7 +82,7 @@ class NeighbourhoodLayer(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
-        # one learned bias for every (head, asking stream, asked stream, lag)
+        # one learned bias for every (head, query stream, key stream, lag)
         self.bias = nn.Parameter(torch.zeros(config.heads, streams, streams, 2 * reach + 1))
         self.dropout = nn.Dropout(config.dropout)
         self.feed = nn.Sequential(
@@ -88,7 +91,7 @@ class NeighbourhoodLayer(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Return x (N, S, L, D) after attention among its streams and the steps in reach."""
+        """Return x (N, S, L, D) after attention to all streams at the steps in reach."""
         x = x + self.dropout(self.out(self._attend(self.norm(x), mask)))
         return x + self.feed(x)
 
@@ -108,16 +111,16 @@ class NeighbourhoodLayer(nn.Module):
 
 
 def _around(x: Tensor, reach: int) -> Tensor:
-    """Return x (..., L, d) with the steps around each: (..., L, 2 * reach + 1, d), zero outside."""
+    """Return each step's neighbourhood (..., L, 2 * reach + 1, d) in x (..., L, d), zero-padded."""
     padded = functional.pad(x, (0, 0, reach, reach))
     return padded.unfold(-2, 2 * reach + 1, 1).transpose(-1, -2)
 
 
 class LagProfile(nn.Module):
-    """How well lips and voice fit at every lag around each step.
+    """The similarity of lips and voice at every lag around each step.
 
-    Tokens are projected to unit vectors; their product at a lag, averaged over the steps around,
-    peaks at lag 0 where lips and voice belong together (Chung & Zisserman 2016).
+    Tokens are projected to unit vectors; their cosine at a lag, averaged over neighbouring steps,
+    peaks at lag 0 where lips and voice are in sync (Chung & Zisserman 2016).
     """
 
     def __init__(self, dim: int, reach: int, span: int, margin: int) -> None:
@@ -136,8 +139,8 @@ class LagProfile(nn.Module):
     def forward(self, lips: Tensor, voice: Tensor, mask: Tensor) -> Tensor:
         """Return similarities (N, L, 2 * reach + 1) in [-1, 1]; lag j pairs lips t, voice t + j.
 
-        Tokens within a margin of an edge saw padding, which would tell both sides where they
-        are; they take no part.
+        Tokens within the margin of an edge are left out: they saw padding, by which lips and voice
+        could be aligned.
         """
         one, other = self.embed(lips, voice)
         outside = functional.pad(1 - mask[:, None].float(), (self.margin, self.margin), value=1.0)
@@ -148,21 +151,21 @@ class LagProfile(nn.Module):
         return total / self._average(valid).clamp(min=1e-3)
 
     def _average(self, x: Tensor) -> Tensor:
-        """Return x (N, L, J) averaged over the span to either side, zeros beyond the edges."""
+        """Return x (N, L, J) averaged over the span to either side, zero-padded."""
         return functional.avg_pool1d(
             x.transpose(1, 2), 2 * self.span + 1, 1, self.span, count_include_pad=True
         ).transpose(1, 2)
 
 
 class LagProbe(nn.Module):
-    """How surely lips and voice fall apart at a step, by their lag profile alone.
+    """The logit that lips and voice are out of sync at a step, by the lag profile alone.
 
-    Compares the best fit about lag 0 with the best at lags that no recording has: a mumbler's
-    profile is low everywhere and says nothing.
+    Compares the best similarity near lag 0 with the best at lags that no recording has: where a
+    speaker mumbles, the profile is low everywhere and is no evidence.
     """
 
     def __init__(self, near: int, far: int) -> None:
-        """Make one that listens to lags up to `near` steps about 0, and from `far` steps on."""
+        """Make a probe that compares lags of at most `near` steps with lags of at least `far`."""
         super().__init__()
         self.near, self.far = near, far
         self.scale = nn.Parameter(torch.tensor(10.0))
@@ -174,7 +177,7 @@ class LagProbe(nn.Module):
 
 
 def lag_contrast(profile: Tensor, near: int, far: int) -> Tensor:
-    """Return the best similarity (...) of a profile (..., J) far from lag 0 less that near it."""
+    """Return a profile's (..., J) best similarity far from lag 0 minus the best near it, (...)."""
     middle = profile.shape[-1] // 2
     best = profile[..., middle - near : middle + near + 1].amax(dim=-1)
     before, after = profile[..., : middle - far + 1], profile[..., middle + far :]

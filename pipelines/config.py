@@ -1,4 +1,4 @@
-"""Nested frozen dataclasses in and out of plain dicts, YAML files and `--set key=value`.
+"""Configuration: frozen dataclasses built from dicts, YAML files and `--set key=value`.
 
 A file names only what differs from the defaults. An unknown key or a value of the wrong type is
 a ConfigError that names the place.
@@ -23,12 +23,12 @@ class ConfigError(AvdetectError, ValueError):
 
 
 def from_dict(cls: type[T], data: object, where: str) -> T:
-    """Return a `cls` built from a mapping; what the mapping leaves out keeps its default.
+    """Return a `cls` built from a mapping; keys that it lacks keep their defaults.
 
     Args:
         cls: a dataclass, whose fields may be dataclasses.
         data: the mapping; None (an empty YAML section) stands for an empty one.
-        where: what the error message begins with: a file, then the keys that lead here.
+        where: the beginning of error messages: the file, then the keys that lead here.
 
     Raises:
         ConfigError: unknown key, missing key, wrong type, or a value that the class refuses.
@@ -39,13 +39,13 @@ def from_dict(cls: type[T], data: object, where: str) -> T:
         data = {}
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where}: expected keys and values, got {data!r}")
-    known = {field.name: field for field in fields(cls) if field.init}
-    unknown = [key for key in data if key not in known]
+    by_name = {field.name: field for field in fields(cls) if field.init}
+    unknown = [key for key in data if key not in by_name]
     if unknown:
-        raise ConfigError(f"{where}: unknown key {unknown}; known: {list(known)}")
+        raise ConfigError(f"{where}: unknown key {unknown}; known: {list(by_name)}")
     required = [
         name
-        for name, field in known.items()
+        for name, field in by_name.items()
         if field.default is MISSING and field.default_factory is MISSING and name not in data
     ]
     if required:
@@ -61,29 +61,29 @@ def from_dict(cls: type[T], data: object, where: str) -> T:
 
 
 def to_dict(config: object) -> dict[str, Any]:
-    """Return the dataclass as dicts, lists, numbers, text, bools and None: what YAML holds."""
+    """Return the dataclass as plain YAML values: dicts, lists, numbers, text, bools and None."""
     if isinstance(config, type) or not is_dataclass(config):
         raise TypeError(f"expected a dataclass instance, got {config!r}")
     return {f.name: _plain(getattr(config, f.name)) for f in fields(config) if f.init}
 
 
 def find_config(path: str | Path) -> Path:
-    """Return the path if something is there, otherwise the project's own file or folder so named.
+    """Return the path if it exists, else the project's own file or folder of that name.
 
-    `configs/zoo` is the reader's where there is one, and the package's in any other folder. A path
-    that is neither comes back as it is, for the error to name.
+    `configs/zoo` is the user's if the working folder has one, else the package's. A path that is
+    neither is returned unchanged, for the error to name.
     """
-    given = Path(path)
-    if given.exists() or given.is_absolute() or given.parts[:1] != ("configs",):
-        return given
+    wanted = Path(path)
+    if wanted.exists() or wanted.is_absolute() or wanted.parts[:1] != ("configs",):
+        return wanted
     package = Path(str(resources.files("avdetect")))
     # A wheel carries the folder inside the package; in a checkout it lies beside it.
-    shipped = (folder / given for folder in (package, package.parent))
-    return next((place for place in shipped if place.exists()), given)
+    shipped = (folder / wanted for folder in (package, package.parent))
+    return next((place for place in shipped if place.exists()), wanted)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping that a YAML file holds; `find_config` tells which.
+    """Return the mapping in a YAML file, which `find_config` locates.
 
     Raises:
         ConfigError: the file cannot be read, is not YAML, or is not a mapping.
@@ -104,7 +104,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def apply_overrides(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Return `data` with every `a.b=value` put in its place; values are read as YAML.
+    """Return `data` with every override `a.b=value` applied; values are read as YAML.
 
     >>> apply_overrides({"windows": {"length": 128}}, ["windows.stride=96"])
     {'windows': {'length': 128, 'stride': 96}}
@@ -136,7 +136,7 @@ def apply_overrides(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
 
 
 def with_overrides(config: T, overrides: Sequence[str]) -> T:
-    """Return the dataclass with every `a.b=value` applied; they are checked together.
+    """Return the dataclass with every override `a.b=value` applied; all are checked together.
 
     Raises:
         ConfigError: see `from_dict` and `apply_overrides`.
@@ -157,7 +157,7 @@ def load_config(cls: type[T], path: Path | None, overrides: Sequence[str] = ()) 
 
 
 def _convert(hint: Any, value: object, where: str) -> Any:
-    """Return `value` as the type hint wants it; only changes that lose nothing are made."""
+    """Return `value` as the type of the hint; only lossless conversions are made."""
     origin = get_origin(hint)
     if hint is Any:
         return value
@@ -180,7 +180,7 @@ def _convert(hint: Any, value: object, where: str) -> Any:
 
 
 def _convert_union(options: tuple[Any, ...], value: object, where: str) -> Any:
-    """Return `value` as the first of the options that takes it."""
+    """Return `value` as the first of the types in the union that accepts it."""
     if value is None and type(None) in options:
         return None
     options = tuple(option for option in options if option is not type(None))
@@ -230,7 +230,7 @@ def _is_float(text: str) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Return `value` made of what YAML holds."""
+    """Return `value` as plain YAML values."""
     if is_dataclass(value) and not isinstance(value, type):
         return to_dict(value)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Stages of a walk through a file in, seconds that each took and steps that are done out."""
+"""Progress and timing of a file's way through detection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 
 
 class Elapsed(TypedDict):
-    """Seconds that judging took."""
+    """Seconds that detection took, by stage."""
 
     decode: float
     extract: float  # decoding not counted
@@ -24,7 +24,7 @@ class Elapsed(TypedDict):
 
 
 def reported(chunks: Iterable[Clip], info: MediaInfo, on_step: OnStep | None) -> Iterator[Clip]:
-    """Yield the chunks and tell how far they have come."""
+    """Yield the chunks, and call `on_step` with the steps done and the estimated total."""
     total, done = round(info.duration * 25), 0
     for clip in chunks:
         yield clip
@@ -41,11 +41,11 @@ class Stopwatch:
         self._spent = {"decode": 0.0, "extract": 0.0}
 
     def decode(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield the items and count the time that their making takes as decoding."""
+        """Yield the items, counting the time to produce them as decoding."""
         return self._timed("decode", iter(items))
 
     def extract(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield the items and count the time that their making takes as extraction."""
+        """Yield the items, counting the time to produce them as extraction."""
         return self._timed("extract", iter(items))
 
     def _timed(self, stage: str, items: Iterator[Item]) -> Iterator[Item]:
@@ -60,7 +60,7 @@ class Stopwatch:
             yield item
 
     def elapsed(self) -> Elapsed:
-        """Return the seconds of each stage; extraction waits for decoding."""
+        """Return the seconds of each stage; the time of decoding is taken out of extraction."""
         total = time.perf_counter() - self._start
         decode, both = self._spent["decode"], self._spent["extract"]
         return {
@@ -70,7 +70,7 @@ class Stopwatch:
 
 
 def added(times: Iterable[Elapsed]) -> Elapsed:
-    """Return the seconds of all of them together."""
+    """Return the sums of the times, stage by stage."""
     every = list(times)
     return {
         "decode": round(sum(t["decode"] for t in every), 3),

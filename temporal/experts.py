@@ -1,4 +1,4 @@
-"""Streams in, tokens out: one network a stream, fully convolutional in time, a token a step.
+"""The experts: one network per stream, fully convolutional in time, with one token per step.
 
 The appearance expert looks at every picture with a MobileNetV2 and at its changes with a (2+1)D
 block; the other picture experts are slim (2+1)D residual networks. All blocks are pytorchvideo's:
@@ -27,17 +27,17 @@ class ExpertConfig:
 
     dim: int = 64  # D, width of a token
     appearance: int = 128  # channels of the block over time
-    flicker: bool = False  # appearance also reads how colours jump from step to step
+    flicker: bool = False  # the appearance expert also reads colour changes from step to step
     lips: tuple[int, ...] = (16, 32, 64)  # channels a stage; each halves the picture
     flow: tuple[int, ...] = (16, 32, 64)
     depth: tuple[int, ...] = (8, 16, 32)
     mel: tuple[int, ...] = (16, 32, 64, 96)
     voice: tuple[int, ...] = (16, 32, 64, 96)
-    dropout: float = 0.2  # of the tokens while training
+    dropout: float = 0.2  # in the projection to tokens, in training
 
 
-# Every expert's name and the streams that it reads. `voice` hears what lips can show, `mel` how
-# the sound was made: one network trained for both does either worse.
+# Every expert's name and the streams that it reads. `voice` learns lip-sound synchrony, `mel` the
+# traces of synthesis: one network trained for both tasks does worse on each.
 EXPERTS = {
     "appearance": ("appearance",),
     "lips": ("mouth", "landmarks"),
@@ -46,7 +46,7 @@ EXPERTS = {
     "mel": ("mel",),
     "voice": ("mel",),
 }
-# Steps that an expert's token sees to either side; nearer to a window's edge it sees padding.
+# Receptive field of a token in steps to either side; nearer to a window's edge it covers padding.
 CONTEXT = {"appearance": 2, "lips": 4, "flow": 4, "depth": 4, "mel": 4, "voice": 3}
 
 
@@ -67,9 +67,9 @@ def build_experts(config: ExpertConfig) -> nn.ModuleDict:
 
 
 class AppearanceExpert(nn.Module):
-    """The first 14 layers of MobileNetV2 (Sandler et al. 2018) a step, then a block over time.
+    """The first 14 layers of MobileNetV2 (Sandler et al. 2018) on each step, then a temporal block.
 
-    Its layers carry ImageNet's weights into training; at a 16th of the picture's size they still
+    Training starts from ImageNet's weights; at a 16th of the picture's size the features still
     tell a seam from a shadow.
     """
 
@@ -91,11 +91,11 @@ class AppearanceExpert(nn.Module):
         return tokens if self.flicker is None else tokens + self.flicker(stream)
 
     def _seen(self, pictures: Tensor) -> Tensor:
-        """Return what the stem sees in pictures (N, 3, H, W), a few at a time while judging.
+        """Return the stem's features of pictures (N, 3, H, W), a few at a time in inference.
 
-        All of a window at once fall out of the processor's cache: six times as slow.
+        A whole window at once does not fit into the processor's cache and takes six times as long.
         """
-        if self.training:  # batch normalisation needs them all
+        if self.training:  # batch normalisation needs the statistics of all of them
             whole: Tensor = self.stem(pictures)
             return whole
         parts = torch.split(pictures, self.AT_ONCE)
@@ -103,10 +103,10 @@ class AppearanceExpert(nn.Module):
 
 
 class FlickerBranch(nn.Module):
-    """How restless the mean colours of 4×4 regions are: the logarithm of their second differences.
+    """Colour flicker: the log second differences in time of the mean colours of 4×4 regions.
 
-    The stem's features hold a face's content; a change of colour by some per cent is lost in them.
-    Begins at zero: an expert that was trained without stays as it was.
+    The stem's features describe a face's content; colour changes of a few per cent are lost in
+    them. Its weights start at zero, so adding it to a trained expert changes nothing at first.
     """
 
     GRID = 4
@@ -119,7 +119,7 @@ class FlickerBranch(nn.Module):
         nn.init.zeros_(self.project.bias)
 
     def forward(self, stream: Tensor) -> Tensor:
-        """Return what is to be added to tokens (B, L, D) of a picture stream (B, L, 3, H, W)."""
+        """Return the term (B, L, D) added to the tokens of a picture stream (B, L, 3, H, W)."""
         colours = adaptive_avg_pool2d(stream.flatten(0, 1), self.GRID).flatten(1)
         colours = colours.reshape(*stream.shape[:2], -1).transpose(1, 2)  # (B, 48, L)
         edged = pad(colours, (1, 1), mode="replicate")  # at an edge the first difference
@@ -152,7 +152,7 @@ def pooled(maps: Tensor) -> Tensor:
 
 
 class LipsExpert(nn.Module):
-    """Tokens of mouth crops and lip landmarks: what the mouth says, from looks and from shape."""
+    """A network on mouth crops (appearance) plus one on lip landmarks (shape)."""
 
     def __init__(self, widths: tuple[int, ...], dim: int, dropout: float) -> None:
         super().__init__()
@@ -171,10 +171,11 @@ class LipsExpert(nn.Module):
 
 
 class SoundExpert(nn.Module):
-    """A 2D residual network over log-mel columns: bands shrink, time does not before the end.
+    """A 2D residual network over log-mel columns that halves the bands and keeps the columns.
 
-    Without colour, each band loses its mean over the window (Atal 1974): what is left of the
-    microphone, the room and the codec tells sources apart before it tells fakes from real ones.
+    Without `colour`, each band's mean over the window is subtracted (cepstral mean normalisation,
+    Atal 1974): the colouring by microphone, room and codec identifies the source of a clip rather
+    than a forgery.
     """
 
     def __init__(self, widths: tuple[int, ...], dim: int, dropout: float, colour: bool) -> None:
@@ -202,9 +203,9 @@ class SoundExpert(nn.Module):
 
 
 def fold_norms(module: nn.Module) -> None:
-    """Leave a module that judges as it is, but with its batch norms inside the convolutions.
+    """Fold the batch norms of a module in evaluation mode into its convolutions, in place.
 
-    The statistics are fixed by then; a MobileNetV2 spends half its time on passes that apply them.
+    Outputs stay the same up to rounding; a MobileNetV2 spends half its time on applying the norms.
     """
     for chain in (m for m in module.modules() if isinstance(m, nn.Sequential)):
         for index, (conv, norm) in enumerate(pairwise(list(chain))):
@@ -253,10 +254,10 @@ def sound_block(channels: int, width: int) -> ResBlock:
 
 
 def normalise(name: str, stream: Tensor) -> Tensor:
-    """Return a stream (B, L, ...) as its expert takes it: float, about zero mean and unit spread.
+    """Return a stream (B, L, ...) as its expert's input: float, about zero mean and unit variance.
 
-    Sound loses its level and mouth landmarks their mean shape: neither says anything of forgery,
-    and both tell sources apart.
+    The sound's level and the mouth's mean shape are subtracted: neither is evidence of forgery,
+    and both identify the source of a clip.
     """
     x = stream.float()
     if name == "mel":

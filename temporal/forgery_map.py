@@ -1,8 +1,8 @@
-"""What the appearance expert's first layers see in, a grey-scale map of what was painted over out.
+"""A grey-scale map of the forged pixels of a face, decoded from the appearance expert's features.
 
-Source: Huang et al., FakeLocator, IEEE TIFS 2022: the truth is how far the forged picture is from
-the genuine one, not a mask of yes and no. Instead of a network of its own the map has a decoder on
-layers that the detector has anyway.
+Source: Huang et al., FakeLocator, IEEE TIFS 2022: the target is the difference of the forged and
+the genuine picture, not a binary mask. In place of an encoder of its own, the decoder reads layers
+of the detector's appearance expert.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from torch.nn import functional
 
 from temporal.experts import normalise
 
-CELLS = 28  # of the map, to either side: 4 pixels of a crop each
-# Layers of the appearance expert's stem that are read: their channels and cells to either side.
+CELLS = 28  # height and width of the map; a cell is 4 pixels of a crop
+# Layers of the appearance expert's stem that are read: channels, and height and width in cells.
 LAYERS = {1: (16, 56), 3: (24, 28), 6: (32, 14), 13: (96, 7)}
 ROOM = 3  # cells around the face that count as face: a tenth of the crop
-WINDOW, WINDOW_SPREAD = 11, 1.5  # of structural similarity: places to either side, and of its bell
+WINDOW, WINDOW_SPREAD = 11, 1.5  # SSIM's Gaussian window: side and standard deviation, in cells
 HARDLY = -3.0  # logit of an untrained map: most of most pictures is genuine
 
 
 def grey_map(genuine: Tensor, forged: Tensor, least: float = 0.0) -> Tensor:
-    """Return how much each pixel (L, H, W) of crops was forged, from 0 to 1.
+    """Return the grey-scale target (L, H, W) in [0, 1]: how much each pixel of crops was forged.
 
-    The mean difference of the three colours, by the largest of the clip; 0 throughout where
-    nothing was forged.
+    The absolute difference averaged over the three colours and divided by the clip's largest; 0
+    throughout where nothing was forged.
 
     Args:
         genuine: (L, 3, H, W) levels.
         forged: (L, 3, H, W) levels of the same pixels.
-        least: levels; smaller differences count as none, where both were encoded.
+        least: levels; smaller differences count as 0 (noise of the codec, where both were encoded).
     """
     difference = (forged.float() - genuine.float()).abs().mean(dim=1)
     difference = torch.where(difference < least, 0.0, difference)
@@ -40,32 +40,32 @@ def grey_map(genuine: Tensor, forged: Tensor, least: float = 0.0) -> Tensor:
 
 
 def in_cells(maps: Tensor) -> Tensor:
-    """Return pixel maps (L, H, W) as the means of cells (L, 28, 28)."""
+    """Return pixel maps (L, H, W) averaged to cells (L, 28, 28)."""
     return functional.adaptive_avg_pool2d(maps[:, None], CELLS)[:, 0]
 
 
 def face_cells(depth: Tensor) -> Tensor:
-    """Return which cells (L, 28, 28) lie on the face or near it; depth (L, 1, h, w) of its mesh."""
+    """Return 1 for cells (L, 28, 28) on or near the face, else 0, by mesh depth (L, 1, h, w)."""
     mesh = functional.adaptive_max_pool2d((depth != 0).float(), CELLS)
     return functional.max_pool2d(mesh, 2 * ROOM + 1, 1, ROOM)[:, 0]
 
 
 @torch.no_grad()
 def seen_by(stem: nn.Sequential, crops: Tensor) -> list[Tensor]:
-    """Return what the layers of a stem see of crops (L, 3, 112, 112) uint8: (L, C, n, n) each."""
+    """Return the features (L, C, n, n) of `LAYERS` of a stem for crops (L, 3, 112, 112) uint8."""
     x = normalise("appearance", crops[None])[0].to(memory_format=torch.channels_last)
-    seen = []
+    features = []
     for index, layer in enumerate(stem):
         x = layer(x)
         if index in LAYERS:
-            seen.append(x)
-    return seen
+            features.append(x)
+    return features
 
 
 class ForgeryMap(nn.Module):
-    """A decoder from the coarsest of the layers to the map, with the finer ones on its way."""
+    """A decoder from the coarsest layer to the map, with skip connections from the finer ones."""
 
-    threshold: Tensor  # () from which on a cell is said to be forged
+    threshold: Tensor  # () score from which on a cell counts as forged
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
@@ -79,9 +79,9 @@ class ForgeryMap(nn.Module):
         self.out = nn.Conv2d(width, 1, 1)
 
     def forward(self, seen: Sequence[Tensor], face: Tensor) -> Tensor:
-        """Return logits (L, 28, 28) of the layers' maps and the face's cells (L, 28, 28).
+        """Return logits (L, 28, 28) by the features of `seen_by` and the face's cells (L, 28, 28).
 
-        Off the face all features are zero, and the logit that of nothing seen.
+        Off the face the features are masked to zero, which gives a constant logit.
         """
         edges, fine, middle, coarse = seen
         x = self.middle(torch.cat([_doubled(self.coarse(coarse)), middle], dim=1))
@@ -91,22 +91,22 @@ class ForgeryMap(nn.Module):
 
     @torch.no_grad()
     def at_even_odds(self, forged: float) -> None:
-        """Take all cells from a share of forged crops, as in training, to half of them forged.
+        """Correct the logits from the training set's share of forged crops to even odds, in place.
 
-        In use a forged crop is no likelier than a genuine one (Saerens et al. 2002: the logits
-        move by the difference of the log odds).
+        In use a forged crop is no likelier than a genuine one. The logits shift by the difference
+        of the log odds (Saerens et al. 2002).
 
         Args:
-            forged: above 0 and below 1.
+            forged: share of forged crops in training, above 0 and below 1.
         """
         bias: Tensor = self.out.get_parameter("bias")
         bias -= torch.logit(torch.tensor(forged)).to(bias)
 
 
 def map_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """Return how far maps (L, 28, 28) are from the truth: the paper's L1, and the cross-entropy.
+    """Return the loss () of maps (L, 28, 28): the paper's L1 plus the binary cross-entropy.
 
-    L1 alone is least for a map of zeros wherever less than half of the chances are on a forgery.
+    L1 alone is smallest for a map of zeros wherever P(forged) is below one half.
     """
     entropy = functional.binary_cross_entropy_with_logits(logits, truth)
     return functional.l1_loss(logits.sigmoid(), truth) + entropy
@@ -118,14 +118,14 @@ def map_cosine(found: Tensor, truth: Tensor) -> Tensor:
 
 
 def map_psnr(found: Tensor, truth: Tensor) -> Tensor:
-    """Return the peak signal-to-noise ratio (), decibels, of a map in [0, 1]."""
+    """Return the peak signal-to-noise ratio () in decibels of a map in [0, 1]."""
     return -10 * (found - truth).square().mean().log10()
 
 
 def map_ssim(found: Tensor, truth: Tensor) -> Tensor:
-    """Return the mean structural similarity () of maps (L, H, W) in [0, 1], 1 where they are equal.
+    """Return the mean structural similarity () of maps (L, H, W) in [0, 1]; 1 if they are equal.
 
-    Over the places where the window of 11x11 lies inside the map; H and W are 11 or more.
+    Averaged over the positions where the 11x11 window lies inside the map; H and W are at least 11.
 
     Source: Wang et al., IEEE TIP 2004.
     """
@@ -140,7 +140,7 @@ def map_ssim(found: Tensor, truth: Tensor) -> Tensor:
     spread = local_mean(found.square()) - mean.square()
     other_spread = local_mean(truth.square()) - other.square()
     shared = local_mean(found * truth) - mean * other
-    light, contrast = 0.01**2, 0.03**2  # that keep quotients of flat places steady
+    light, contrast = 0.01**2, 0.03**2  # the paper's C1 and C2: keep quotients of flat areas finite
     alike = (2 * mean * other + light) * (2 * shared + contrast)
     return (alike / (
         (mean.square() + other.square() + light) * (spread + other_spread + contrast)

@@ -1,4 +1,4 @@
-"""Fused tokens in, forged segments out: the localization head, its targets, and its decoding."""
+"""Temporal localization of forged segments: the head, its targets, and the decoding of segments."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from temporal.segment import MODALITIES, Segment
 
 @dataclass(frozen=True)
 class LocalizationConfig:
-    """The head's size, and how what it says becomes segments."""
+    """The head's size, and how its outputs are decoded to segments."""
 
     width: int = 64  # channels
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16)  # a scale each, ascending
     centre_radius: float = 1.5  # dilations around a segment's centre where it is to be proposed
     min_length: float = 0.12  # seconds; shorter segments are dropped
-    min_score: float = 0.01  # segments below are dropped
-    min_proposal: float = 0.05  # proposals below are not looked at
-    proposals_per_second: int = 6  # the best so many, of each modality
-    run_thresholds: tuple[float, ...] = (0.3, 0.5, 0.7)  # step scores above make a segment
+    min_score: float = 0.01  # segments of lower score are dropped
+    min_proposal: float = 0.05  # proposals of lower score are dropped before ranking
+    proposals_per_second: int = 6  # at most, of each modality; the best are kept
+    run_thresholds: tuple[float, ...] = (0.3, 0.5, 0.7)  # step scores above them form a segment
     run_gap: int = 3  # steps below the threshold that do not end a run
     edge_contrast: float = 1.0  # how much step scores just outside count against a segment, 0 to 1
     sigma: float = 0.5  # of soft-NMS; smaller suppresses more
@@ -44,7 +44,7 @@ class LocalizationConfig:
 
 @dataclass(frozen=True, eq=False)
 class StepOutputs:
-    """What the head says of each step: three modalities, K scales."""
+    """The head's outputs for each step, three modalities and K scales."""
 
     logits: Tensor  # (N, L, 3): the step is manipulated
     proposal_logits: Tensor  # (N, L, K, 3): the step is in the middle of a segment of this scale
@@ -52,7 +52,7 @@ class StepOutputs:
 
 
 class DilatedBlock(nn.Module):
-    """Two dilated convolutions around which the input passes; sees `4 * dilation` steps more."""
+    """Two dilated convolutions with a residual; the receptive field grows by `4 * dilation`."""
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
@@ -67,11 +67,12 @@ class DilatedBlock(nn.Module):
 
 
 class LocalizationHead(nn.Module):
-    """Step scores and segment proposals for every step: one stage, without anchors.
+    """A one-stage, anchor-free head: step scores and segment proposals for every step.
 
-    The scales follow each other, with growing dilation instead of striding: so every output is on
-    the step grid, and tokens of any length L will do. Scale k sees `8 * dilation - 3` steps when
-    dilations double, and proposes the segments whose length is in its range of `length_limits`.
+    The scales are chained with growing dilation in place of striding, so every output is on the
+    step grid and tokens may have any length L. Where dilations double, scale k has a receptive
+    field of `8 * dilation - 3` steps; it proposes the segments whose length is in its range of
+    `length_limits`.
     """
 
     def __init__(self, dim: int, config: LocalizationConfig = LocalizationConfig()) -> None:
@@ -92,7 +93,7 @@ class LocalizationHead(nn.Module):
                 bias[count:] = log(np.e - 1)  # softplus gives 1: begin at the scale's own length
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> StepOutputs:
-        """Return what the head says of tokens (N, L, D); `mask` (N, L) is False where none are."""
+        """Return the outputs for tokens (N, L, D); `mask` (N, L) is False where there is none."""
         valid = tokens.new_ones(tokens.shape[:2]) if mask is None else mask.to(tokens.dtype)
         valid = valid[..., None]  # (N, L, 1)
         x = self.stem(tokens)  # (N, L, C)
@@ -107,7 +108,7 @@ class LocalizationHead(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class SegmentTargets:
-    """What `StepOutputs` of one window should have been."""
+    """The training targets of `StepOutputs` for one window."""
 
     steps: Tensor  # (T, 3) float32, 0 or 1
     proposals: Tensor  # (T, K, 3) float32, 0 or 1
@@ -119,10 +120,10 @@ def segment_targets(
 ) -> SegmentTargets:
     """Return the head's targets for `steps` steps, of which the first begins at second 0.
 
-    A step is manipulated where a segment covers half of it or more. Each segment is proposed by
-    the one scale that is responsible for its length, at the steps around its centre; where two
-    claim a step, the shorter one gets it. What lies beyond the steps is cut off: the head can know
-    a segment only as far as the tokens go.
+    A step is manipulated if a segment covers at least half of it. Each segment is assigned to the
+    one scale that is responsible for its length, at the steps around its centre; where two segments
+    compete for a step, the shorter one gets it. Segments are clipped to the steps, since the head
+    sees nothing beyond them.
     """
     scales, modalities = len(config.dilations), len(MODALITIES)
     targets = SegmentTargets(
@@ -158,13 +159,16 @@ def decode_segments(
 
     Candidates are the head's proposals and the runs of high step scores: a video that is forged
     throughout is one run, however short the windows were. `score_spans` ranks them; a part of a
-    longer forged stretch ranks low, because what is just outside counts against it.
+    longer forged segment ranks low, because high scores just outside count against it.
 
     Args:
-        step_probs: (T, 3); NaN where a modality was not judged.
-        proposal_probs: (T, K, 3).
+        step_probs: (T, 3) in [0, 1]; NaN where a modality was not judged.
+        proposal_probs: (T, K, 3) in [0, 1].
         reach: (T, K, 3, 2) steps, see `StepOutputs`.
-        config: what to drop and how to rank.
+        config: thresholds, ranking and suppression.
+
+    Raises:
+        ValueError: the three shapes do not fit each other or the config.
     """
     steps, scales, modalities = len(step_probs), len(config.dilations), len(MODALITIES)
     expected = ((steps, modalities), (steps, scales, modalities), (steps, scales, modalities, 2))
@@ -176,10 +180,10 @@ def decode_segments(
     min_steps = min(config.min_length * STEP_RATE, steps) - 1e-6
     segments = []
     for m, modality in enumerate(MODALITIES):
-        mine = proposals[proposals[:, 0] == m]
+        own = proposals[proposals[:, 0] == m]
         runs = find_runs(curves[:, m], config.run_thresholds, config.run_gap)
-        spans = np.concatenate([mine[:, 2:], runs]).clip(0, steps)
-        proposed = np.append(mine[:, 1], np.full(len(runs), np.nan))
+        spans = np.concatenate([own[:, 2:], runs]).clip(0, steps)
+        proposed = np.append(own[:, 1], np.full(len(runs), np.nan))
         keep = spans[:, 1] - spans[:, 0] >= min_steps
         spans = spans[keep]
         scores = score_spans(spans, proposed[keep], curves[:, m], config.edge_contrast)
@@ -192,7 +196,7 @@ def decode_segments(
 
 
 def _best_proposals(probs: Tensor, reach: Tensor, config: LocalizationConfig) -> Doubles:
-    """Return rows (modality, score, start, end) in steps: local maxima, the best of each second."""
+    """Return proposals (modality, score, start, end) in steps: local maxima, each second's best."""
     probs = probs.detach().nan_to_num(0).float()  # (T, K, 3)
     peaks = [
         F.max_pool1d(probs[:, k].T, 2 * dilation + 1, stride=1, padding=dilation).T
@@ -203,9 +207,9 @@ def _best_proposals(probs: Tensor, reach: Tensor, config: LocalizationConfig) ->
     left, right = reach.detach()[t, k, m].double().unbind(-1)
     middle = t.double() + 0.5
     rows = torch.stack([m.double(), probs[t, k, m].double(), middle - left, middle + right], dim=1)
-    found: Doubles = torch.cat([t.double()[:, None], rows], dim=1).cpu().numpy()  # the one transfer
-    second = found[:, 0] // STEP_RATE + found[:, 1] * (len(probs) // STEP_RATE + 1)
-    order = np.lexsort((-found[:, 2], second))
+    peak_rows: Doubles = torch.cat([t.double()[:, None], rows], dim=1).cpu().numpy()  # one transfer
+    second = peak_rows[:, 0] // STEP_RATE + peak_rows[:, 1] * (len(probs) // STEP_RATE + 1)
+    order = np.lexsort((-peak_rows[:, 2], second))
     second = second[order]
-    place = np.arange(len(order)) - np.searchsorted(second, second)
-    return found[order[place < config.proposals_per_second], 1:]
+    rank = np.arange(len(order)) - np.searchsorted(second, second)
+    return peak_rows[order[rank < config.proposals_per_second], 1:]

@@ -1,9 +1,9 @@
-"""Tokens of many clips in, scores out, without training or labels: what has no peers is suspect.
+"""Mutual scoring of unlabelled clips (MuSc): a step unlike the steps of other clips is suspicious.
 
 Source: Li et al., MuSc, ICLR 2024, with clips in place of images and steps in place of patches.
 
-It finds rare artefacts. One that more than the compared share of the clips has in common finds its
-peers in them and goes unseen; `MutualScores.common` says where that may be the case.
+It detects rare artefacts without training. An artefact shared by more clips than a step is compared
+with has peers and goes undetected; `MutualScores.common` marks where that may be the case.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from torch.nn import functional
 
 from extractors.errors import InputError
 
-SHARE = 0.3  # of the other clips, the nearest, that a step is compared with
+SHARE = 0.3  # a step is compared with this share of the other clips: the nearest ones
 REACHES = (1, 3, 5)  # steps that are averaged before comparing
-CLOSE = 0.5  # of its distance to most clips: a step nearer than this to another has a peer there
+CLOSE = 0.5  # a clip nearer to a step than this share of the step's usual distance is a peer
 BLOCK = 256  # steps whose distances are held at once: bounds memory
 
 
 @dataclass(frozen=True, eq=False)
 class MutualScores:
-    """How little the clips of a corpus have in common."""
+    """Anomaly scores of the clips of a corpus."""
 
-    scores: Tensor  # (N,) of clips, higher: more suspicious; distances of unit vectors
-    curves: list[Tensor]  # (T,) of each clip's steps
-    peers: Tensor  # (N,) other clips that share the step of a clip that is far from most
-    common: Tensor  # (N,) bool: as many as a step is compared with share it
+    scores: Tensor  # (N,) per clip, higher is more suspicious; distances of unit vectors
+    curves: list[Tensor]  # (T,) each clip's step scores
+    peers: Tensor  # (N,) how many other clips share the clip's most unusual step
+    common: Tensor  # (N,) bool: at least as many share it as a step is compared with
 
 
 def mutual_scores(
@@ -38,12 +38,12 @@ def mutual_scores(
     rescored: Sequence[int] = (1, 2, 3),
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> MutualScores:
-    """Return how far each step (T, D) of each clip is from the nearest of the other clips.
+    """Return the scores of clips by how far each step is from the nearest of the other clips.
 
     Args:
-        clips: tokens of each clip; at least three clips, lengths may differ.
+        clips: tokens (T, D) of each clip; at least three clips, lengths may differ.
         rescored: numbers of nearest clips, itself included, that a clip's score is averaged over.
-        on_step: is told of the number of comparisons that are done, and of all.
+        on_step: called with the number of comparisons done and their total.
 
     Raises:
         InputError: there are fewer than three clips.
@@ -70,7 +70,7 @@ def mutual_scores(
 
 
 def pooled_steps(tokens: Tensor, reach: int) -> Tensor:
-    """Return unit vectors (T, D) of tokens normed over the clip and averaged over so many steps."""
+    """Return unit vectors (T, D) of tokens normed over the clip and averaged over `reach` steps."""
     normed = functional.layer_norm(tokens.float(), tokens.shape)
     mean = functional.avg_pool1d(normed.T[None], reach, 1, reach // 2)[0].T
     return functional.normalize(mean, dim=1)
@@ -86,26 +86,26 @@ def _distances(steps: Tensor, others: Sequence[Tensor]) -> Tensor:
 
 
 def smoothed(scores: Tensor, clips: Tensor, counts: Sequence[int]) -> Tensor:
-    """Return scores (N,) averaged over each clip's nearest, by cosine of (N, D).
+    """Return scores (N,) averaged over each clip's nearest clips, by cosine of vectors (N, D).
 
-    One for every count of nearest clips, then their mean. The nearest one is the clip itself, and
-    equal scores stay as they are. The paper brings scores to [0, 1] before; averages follow any
-    shift and scale, so their order is the same, and left as they are they can be compared with
-    those of other clips.
+    The averages for the different counts of nearest clips are averaged in turn. A clip is its own
+    nearest, and equal scores stay as they are. The paper first scales scores to [0, 1]; averaging
+    commutes with shift and scale, so the order is the same, and unscaled scores can be compared
+    between corpora.
     """
     unit = functional.normalize(clips.float(), dim=1)
     alike = unit @ unit.T
     alike.fill_diagonal_(1.0)
-    made = []
+    averages = []
     for count in counts:
-        kept = alike.topk(min(count, len(scores)), dim=1)
-        weights = kept.values.clamp(min=0)
-        made.append((weights * scores[kept.indices]).sum(dim=1) / weights.sum(dim=1))
-    return torch.stack(made).mean(dim=0)
+        nearest = alike.topk(min(count, len(scores)), dim=1)
+        weights = nearest.values.clamp(min=0)
+        averages.append((weights * scores[nearest.indices]).sum(dim=1) / weights.sum(dim=1))
+    return torch.stack(averages).mean(dim=0)
 
 
 def guard(common: int, clips: int) -> str | None:
-    """Return a warning where some of the clips share something with as many as are compared."""
+    """Return a warning if some clips (`common` of `clips`) share a trait with many others."""
     if not common:
         return None
     return (

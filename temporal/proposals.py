@@ -11,11 +11,12 @@ from extractors.clip import Doubles
 
 
 def find_runs(curve: Doubles, thresholds: Iterable[float], gap: int) -> Doubles:
-    """Return (R, 2) starts and ends in steps of where curve (T,) is above one of the thresholds.
+    """Return starts and ends (R, 2) in steps of the runs where curve (T,) exceeds a threshold.
 
-    A median over five steps goes first, so that single steps neither make nor break a run; gaps of
-    up to `gap` steps are closed. A run starts and ends where the line between the scores of two
-    steps crosses the threshold: a step that a segment covers in part scores in between.
+    The curve is first smoothed by a median over five steps, so that single steps neither make nor
+    break a run; gaps of up to `gap` steps are closed. A run starts and ends where the linear
+    interpolation between two steps crosses the threshold, since a step that a segment covers in
+    part scores in between.
     """
     padded = np.pad(curve, 2, mode="edge")
     smooth = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1)
@@ -31,7 +32,7 @@ def find_runs(curve: Doubles, thresholds: Iterable[float], gap: int) -> Doubles:
 
 
 def _crossings(curve: Doubles, edges: NDArray[np.int64], threshold: float) -> Doubles:
-    """Return where, within half a step of each edge, the curve crosses; the ends stay ends."""
+    """Return where the curve crosses the threshold at each edge; the curve's ends stay put."""
     inner = edges.clip(1, max(1, len(curve) - 1))
     before, after = curve[inner - 1], curve[inner % len(curve)]
     moved = (threshold - before) / np.where(before == after, 1, after - before) - 0.5
@@ -39,11 +40,12 @@ def _crossings(curve: Doubles, edges: NDArray[np.int64], threshold: float) -> Do
 
 
 def score_spans(spans: Doubles, proposed: Doubles, curve: Doubles, contrast: float) -> Doubles:
-    """Return the scores (C,) of spans (C, 2) in steps, given the step scores curve (T,).
+    """Return the scores (C,) of spans (C, 2) in steps by the step scores `curve` (T,).
 
-    That is the geometric mean of the proposal score (C,) and the mean step score inside; for a
-    run, whose proposal score is NaN, the latter alone. The mean step score just outside, on the
-    side where it is higher, counts against it: times `1 - contrast * outside`.
+    A score is the geometric mean of the proposal score (C,) and the mean step score inside; for a
+    run, whose proposal score is NaN, the latter alone. It is multiplied by
+    `1 - contrast * outside`, where `outside` is the mean step score just outside the span, on the
+    side where that is higher.
     """
     steps = len(curve)
     grid = np.arange(steps + 1)
@@ -67,10 +69,10 @@ def score_spans(spans: Doubles, proposed: Doubles, curve: Doubles, contrast: flo
 def soft_nms(
     spans: Doubles, scores: Doubles, sigma: float, min_score: float
 ) -> tuple[NDArray[np.int64], Doubles]:
-    """Return the order in which candidates are chosen, and their scores at that time.
+    """Return the indices of candidates in the order they are chosen, and their decayed scores.
 
-    Again and again the best candidate is chosen, and the scores of the others are multiplied by
-    `exp(-IoU² / sigma)` with it, until none reaches `min_score`.
+    Soft-NMS (Bodla et al., ICCV 2017): the best candidate is chosen, and the scores of the others
+    are multiplied by `exp(-IoU² / sigma)` with it, until no score reaches `min_score`.
     """
     start, end = spans.T
     left = np.asarray(scores, dtype=float).copy()

@@ -1,4 +1,4 @@
-"""Streams of any length in, windows of equal length out, and back again."""
+"""Windows of equal length: how streams of any length are cut and outputs stitched together."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class WindowConfig:
-    """How a video is cut; the overlap `length - stride` pays for the margins that are dropped."""
+    """How a video is cut: a window sees `length` steps and decides the middle `stride` of them."""
 
-    length: int = 512  # steps a window: clips of 20 s are one
-    stride: int = 448  # steps that a window decides
+    length: int = 512  # steps; a clip of 20 s is one window
+    stride: int = 448  # steps
 
     def __post_init__(self) -> None:
         if not 1 <= self.stride <= self.length:
@@ -50,7 +50,7 @@ class WindowPlan:
 
 @dataclass(frozen=True, eq=False)
 class Windows(WindowPlan):
-    """A plan with the streams cut by it."""
+    """A plan and the streams that were cut by it."""
 
     streams: dict[str, Tensor]  # (N, L, ...) each
     mask: Tensor  # (N, L) bool: steps that are part of the video; all are, see plan_windows
@@ -61,13 +61,16 @@ def plan_windows(
 ) -> WindowPlan:
     """Return the windows that decide the steps from `lead` to `steps - trail`.
 
-    Window n decides `stride` steps, and sees `margin` more at either side, so that no step is
-    judged where a convolution's padding shows, save at the video's own ends. There a window moves
-    inwards rather than being padded; a video shorter than a window is one window of its length.
+    Window n decides `stride` steps and sees `margin` more at either side, so that no step is
+    decided from a convolution's padding, except at the video's own ends. There a window is moved
+    inwards rather than padded; a video shorter than a window is one window of its own length.
 
-    The grid begins at `lead`. So blocks of a long video give the same windows as the video at
-    once, where all but the last decide a multiple of `stride` steps, share `margin` steps or more
-    with their neighbours, and the last sees at least `length` steps.
+    The grid begins at `lead`. Blocks of a long video therefore give the same windows as the whole
+    video, provided that all but the last decide a multiple of `stride` steps and share at least
+    `margin` steps with their neighbours, and that the last has at least `length` steps.
+
+    Raises:
+        ValueError: there is no step between `lead` and `trail`.
     """
     if steps < 1 or lead < 0 or trail < 0 or lead + trail >= steps:
         raise ValueError(
@@ -91,7 +94,11 @@ def cut_windows(
     lead: int = 0,
     trail: int = 0,
 ) -> Windows:
-    """Return the windows of streams (T, ...), planned by `plan_windows`."""
+    """Return the windows of streams (T, ...), planned by `plan_windows`.
+
+    Raises:
+        ValueError: the streams differ in length, or there is no step to decide.
+    """
     lengths = {name: len(stream) for name, stream in streams.items()}
     if len(set(lengths.values())) != 1:
         raise ValueError(f"windows need streams of one length T, got {lengths}")
@@ -108,8 +115,11 @@ def cut_windows(
 def stitch_windows(values: Tensor, windows: WindowPlan) -> Tensor:
     """Return the decided steps (T, ...) of values (N, L, ...): the inverse of `cut_windows`.
 
-    A step's value is that of the one window which decides it; values are not averaged, because
-    those near a window's edge are worse, not merely noisier.
+    A step's value is that of the one window which decides it. Overlapping values are not averaged,
+    because those near a window's edge are biased, not merely noisier.
+
+    Raises:
+        ValueError: the values do not fit the windows.
     """
     expected = (len(windows.starts), windows.length)
     if tuple(values.shape[:2]) != expected:

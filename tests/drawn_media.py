@@ -76,15 +76,20 @@ class DrawnSound:
     language: str | None = None
 
 
-def write_tracks(path: Path, *tracks: DrawnPicture | DrawnSound, **options: str) -> Path:
-    """Write tracks to a file; the options are the container's."""
+def write_tracks(
+    path: Path, *tracks: DrawnPicture | DrawnSound, interleaved: bool = True, **options: str
+) -> Path:
+    """Write tracks to a file, by time or one after the other; the options are the container's."""
     with av.open(str(path), "w", options=options) as container:
         streams = [_stream(container, track) for track in tracks]
         packets: list[Any] = []
         for stream, track in zip(streams, tracks, strict=True):
             coded = _frames(track) if isinstance(track, DrawnPicture) else _samples(track)
             packets += [packet for frame in (*coded, None) for packet in stream.encode(frame)]
-        container.mux(sorted(packets, key=lambda packet: packet.dts * packet.time_base))
+        if interleaved:
+            packets.sort(key=lambda packet: packet.dts * packet.time_base)
+        for packet in packets:
+            container.mux_one(packet)
     return path
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from avdetect import cli
 from avdetect.commands import doctor, doctor_checks
-from avdetect.commands.doctor import CHECKS, Check, Finding, examine, findings_table
+from avdetect.commands.doctor import CHECKS, Check, Checked, examine, findings_table
 
 
 def missing() -> str:
@@ -31,15 +31,15 @@ def test_every_check_gives_a_finding_in_order() -> None:
         ]
     )
     assert findings == [
-        Finding("a", "1.26.4", True, True, "fine"),
-        Finding(
+        Checked("a", "1.26.4", True, True, "fine"),
+        Checked(
             "b",
             "not installed",
             False,
             True,
             "ImportError: libGL.so.1: cannot open shared object file",
         ),
-        Finding("c", "", False, False, "sums are wrong"),
+        Checked("c", "", False, False, "sums are wrong"),
     ]
 
 

@@ -100,6 +100,22 @@ def test_tracks_that_begin_late_have_their_own_seconds(tmp_path: Path) -> None:
     assert heard(read(late)[0]) == pytest.approx([2.1], abs=0.01)
 
 
+def test_tracks_whose_clocks_are_far_apart_begin_together(tmp_path: Path) -> None:
+    times = [200 + n / 25 for n in range(50)]
+    path = write_tracks(
+        tmp_path / "clip.mkv",
+        DrawnPicture(range(50), times),
+        DrawnSound(beep(2.0, [0.5])),
+        interleaved=False,
+        max_interleave_delta="1",
+    )
+    chunks, warnings = read(path)
+    assert sum(c.steps for c in chunks) < 60
+    assert set(shown(chunks)) == set(range(50))
+    assert heard(chunks) == pytest.approx([0.5], abs=0.1)
+    assert "sound and picture have clocks far apart, and are taken to begin together" in warnings
+
+
 def test_where_the_picture_breaks_off_the_sound_goes_on(tmp_path: Path) -> None:
     picture, sound = DrawnPicture(range(75), options={"g": "5"}), DrawnSound(beep(3.0, [2.5]))
     path = write_tracks(tmp_path / "clip.mkv", picture, sound)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from extractors.streams import STREAMS
 from pipelines.data.manifest import WHOLE
 from pipelines.data.samples import Sample
 from pipelines.detection.detector import Detector, load_detector, save_detector
@@ -163,7 +164,7 @@ def test_unknown_and_repeated_opinions_are_refused() -> None:
 def test_every_row_names_itself_and_reads_what_there_is() -> None:
     for name, opinion in OPINIONS.items():
         assert opinion.name == name
-        given = {"streams": {s for inputs in EXPERTS.values() for s in inputs} | {"size"},
+        given = {"streams": {*STREAMS, "size"},
                  "tokens": {*EXPERTS, "lag"}, "fusion": set()}[opinion.source]  # fmt: skip
         assert set(opinion.reads) <= given
         assert (opinion.source == "fusion") == (opinion.network is None)

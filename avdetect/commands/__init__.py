@@ -1,1 +1,1 @@
-"""The verbs of the command, a module each: `HELP`, `DESCRIPTION`, `add_arguments` and `run`."""
+"""The verbs of the command, one module each: `HELP`, `DESCRIPTION`, `add_arguments` and `run`."""

@@ -1,4 +1,4 @@
-"""`avdetect attribute`: which family of generators, or registered one, made a forged clip."""
+"""`avdetect attribute`: the family of generators, or the registered one, behind a forged clip."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TRACKS = {"visual": "picture", "audio": "sound"}
 
 
 def add_arguments(verb: ArgumentParser) -> None:
-    """Add the options. The first words may be `add NAME` or `list`; a file of that name: ./add."""
+    """Add the options. The first words may be `add NAME` or `list`; files of those names: ./add."""
     verb.usage = (
         "avdetect attribute VIDEO... | add NAME VIDEO... | list  [--json FILE] [--register FILE]"
     )
@@ -99,7 +99,7 @@ def _add(attribution: Attribution, name: str, clips: list[str], console: Console
 def _attribute(
     attribution: Attribution, videos: list[str], write: WriteRow, console: Console | None
 ) -> int:
-    """Attribute files, write a row of each, and print a table if there is a console for it."""
+    """Attribute files, write a row for each, and print a table if there is a console."""
     from rich.table import Table
 
     from avdetect.terminal.output import complain
@@ -111,20 +111,20 @@ def _attribute(
     laundered = []
     for video in videos:
         try:
-            found = attribution.attribute(Path(video))
+            attributed = attribution.attribute(Path(video))
         except MediaError as error:
             complain(str(error))
             write(error_dict(video, error))
             code = FAILED
             continue
-        write(found.to_dict(video))
-        for row in found.likenesses:
+        write(attributed.to_dict(video))
+        for row in attributed.likenesses:
             name = printable(row.nearest)
             table.add_row(
                 printable(video), TRACKS[row.track], name if row.near else "unknown", name,
-                f"{row.cosine:.2f}", ", ".join(found.types) or "nothing known",
+                f"{row.cosine:.2f}", ", ".join(attributed.types) or "nothing known",
             )  # fmt: skip
-        if found.origin == "laundered":
+        if attributed.origin == "laundered":
             laundered.append(video)
     if console is not None:
         console.print(table)
@@ -135,7 +135,7 @@ def _attribute(
 
 
 def known_table(attribution: Attribution) -> Table:
-    """Return the families and the registered generators, a row each."""
+    """Return a table of the families and the registered generators."""
     from rich.table import Table
 
     from avdetect.terminal.tables import printable

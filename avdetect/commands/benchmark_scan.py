@@ -1,4 +1,4 @@
-"""`avdetect benchmark --scan`: plain processes and Ray's workers on the same clips."""
+"""`avdetect benchmark --scan`: plain processes against Ray's workers on the same clips."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ SPAWN = multiprocessing.get_context("spawn")
 
 @dataclass(frozen=True)
 class ScanTimes:
-    """What a scan of so many clips took; none but `first` counts the time to start and to load."""
+    """The times of a scan of `clips` clips; only `first` includes starting and loading."""
 
     clips: int
     workers: int
-    plain: float  # seconds that so many processes take without Ray
+    plain: float  # seconds that `workers` plain processes take
     ray: dict[int, float]  # seconds, by the number of workers
     first: float  # seconds from the start of a scan to its first result
-    memory: list[float]  # megabytes, most that its driver had: at the first, middle, last result
+    memory: list[float]  # peak of its driver in megabytes at the first, middle and last result
 
     @property
     def overhead(self) -> float:
@@ -56,15 +56,15 @@ class ScanTimes:
 
 
 def measure_scan(model: WeightsSpec, seconds: int, clips: int, workers: int) -> ScanTimes:
-    """Return the times of one clip, so often copied, on this machine.
+    """Return the times of scanning `clips` copies of one clip on this machine.
 
     Raises:
-        PlanError: there are not so many cores.
+        PlanError: there are too few cores.
         PoolError: Ray cannot start here.
-        RuntimeError: a process died, or judged nothing for long.
+        RuntimeError: a process crashed or hung.
     """
     os.environ.setdefault("RAY_worker_niceness", "0")  # that of plain processes
-    known = model.load().model
+    expected = model.load().model
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "clips"
         folder.mkdir()
@@ -72,19 +72,19 @@ def measure_scan(model: WeightsSpec, seconds: int, clips: int, workers: int) -> 
         for number in range(1, clips):
             shutil.copy(folder / "0.mp4", folder / f"{number}.mp4")
         paths = [str(folder / f"{number}.mp4") for number in range(clips)]
-        plain = _time_plainly(partial(detector_job, model), known, paths, workers)
+        plain = _time_plainly(partial(detector_job, model), expected, paths, workers)
         load = partial(alone, 1, partial(detector_job, model))
         with cluster(None) as found:
             ray = {}
             for count in sorted({1, workers}):
                 plan = plan_scan(found, model.device, count, cores=1)
-                ray[count] = _time_pool(RayPool(load, known, plan), paths, count)
+                ray[count] = _time_pool(RayPool(load, expected, plan), paths, count)
         first, memory = _time_start(folder, ScanConfig(model, workers))
     return ScanTimes(clips, workers, plain, ray, first, memory)
 
 
 def _time_plainly(
-    job: Callable[[], Job], known: Mapping[str, object], paths: list[str], workers: int
+    job: Callable[[], Job], expected: Mapping[str, object], paths: list[str], workers: int
 ) -> float:
     """Return the seconds that plain processes take, once each of them has judged a clip."""
     todo: Queue[str | None] = SPAWN.Queue()
@@ -92,7 +92,7 @@ def _time_plainly(
     loaded = SPAWN.Barrier(workers + 1)
     for path in [*paths, *[None] * workers]:
         todo.put(path)
-    arguments = (job, known, paths[0], loaded, todo, done)
+    arguments = (job, expected, paths[0], loaded, todo, done)
     processes = [SPAWN.Process(target=_work, args=arguments, daemon=True) for _ in range(workers)]
     try:
         for process in processes:
@@ -109,14 +109,14 @@ def _time_plainly(
 
 def _work(
     job: Callable[[], Job],
-    known: Mapping[str, object],
+    expected: Mapping[str, object],
     first: str,
     loaded: Barrier,
     todo: Queue[str | None],
     done: Queue[Any],
 ) -> None:
-    """Judge what comes, as a worker of a scan does."""
-    worker = Worker(partial(alone, 1, job), known)
+    """Judge the clips of a queue, as a worker of a scan does."""
+    worker = Worker(partial(alone, 1, job), expected)
     worker.run(first)
     loaded.wait(PATIENCE)
     while path := todo.get():
@@ -144,33 +144,33 @@ def _judge(pool: RayPool, paths: list[str]) -> None:
 
 def _time_start(source: Path, config: ScanConfig) -> tuple[float, list[float]]:
     """Return the seconds to the first result of a whole scan, and the memory of its driver."""
-    said: Queue[Any] = SPAWN.Queue()
-    arguments = (str(source), source.with_name("results"), config, said)
+    reports: Queue[Any] = SPAWN.Queue()
+    arguments = (str(source), source.with_name("results"), config, reports)
     driver = SPAWN.Process(target=_scan, args=arguments)
     begin = time.perf_counter()
     driver.start()
     try:
         clips = len(list(source.iterdir()))
-        moments = list(_received(said, clips))
+        moments = list(_received(reports, clips))
     finally:
         driver.join(PATIENCE)
     memory = [peak for _, peak in moments]
     return moments[0][0] - begin, [memory[0], memory[clips // 2], memory[-1]]
 
 
-def _scan(source: str, out: Path, config: ScanConfig, said: Queue[Any]) -> None:
-    """Scan as the command does, and say after each clip when it was and what memory it took."""
+def _scan(source: str, out: Path, config: ScanConfig, reports: Queue[Any]) -> None:
+    """Scan as the command does, and report time and peak memory after each clip."""
     unit = 1 if sys.platform == "darwin" else 1024
 
     def on_progress(_: object) -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-        said.put((time.perf_counter(), peak))
+        reports.put((time.perf_counter(), peak))
 
     scan_corpus(source, out, config, lambda _: None, on_progress)
 
 
 def _received(queue: Queue[Any], count: int) -> Iterator[Any]:
-    """Yield so many things that come from other processes."""
+    """Yield `count` messages from other processes; raises RuntimeError if none comes for long."""
     from queue import Empty
 
     for _ in range(count):

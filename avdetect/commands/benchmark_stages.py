@@ -1,4 +1,4 @@
-"""`avdetect benchmark`: how long each stage takes on an example clip, beside plain decoding."""
+"""`avdetect benchmark`: the time of each stage on an example clip, against plain decoding."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ PLAIN = "plain decoding"
 
 
 def measure(session: DetectorSession, seconds: int, runs: int) -> dict[str, float]:
-    """Return median seconds of each stage, and of decoding the same file and no more.
+    """Return median seconds of each stage, and of plain decoding of the same file.
 
-    Both are timed in turn, so that a machine that slows down slows both. One run before the
-    counted ones warms caches and loads what is loaded late.
+    Both are timed in turn, so that a machine that slows down slows both. A first run, which is not
+    counted, warms caches and loads lazy imports.
     """
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "example.mp4"

@@ -64,7 +64,7 @@ def _add_split(commands: Verbs) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Do what is asked for and print it; the exit code says whether all is well."""
+    """Run the command and print its result; the exit code tells whether all is well."""
     commands = {"list": _list, "manifest": _manifest, "validate": _validate, "split": _split}
     return OK if commands[options.command](options) else FAILED
 
@@ -102,9 +102,9 @@ def _validate(options: Namespace) -> bool:
 
     records = records_of(options.name, options.root)
     with progress(str(options.root), long=1) as on_step:
-        found = check_records(records, options.root, not options.quick, on_step=on_step)
-    print(json.dumps(found, indent=2, ensure_ascii=False))
-    return not any(found[kind] for kind in ("missing", "unreadable", "inconsistent"))
+        counts = check_records(records, options.root, not options.quick, on_step=on_step)
+    print(json.dumps(counts, indent=2, ensure_ascii=False))
+    return not any(counts[kind] for kind in ("missing", "unreadable", "inconsistent"))
 
 
 def _split(options: Namespace) -> bool:

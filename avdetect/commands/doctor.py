@@ -1,4 +1,4 @@
-"""`avdetect doctor`: try everything that avdetect needs on a small example."""
+"""`avdetect doctor`: a check of everything that avdetect needs, on a small example."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DESCRIPTION = "Tries each library on a small example and prints what works, with
 
 @dataclass(frozen=True)
 class Check:
-    """What is tried: `run` says what it saw, or raises."""
+    """A check: `run` returns a description of what works, or raises."""
 
     name: str
     run: Callable[[], str]
@@ -30,8 +30,8 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What came of a check."""
+class Checked:
+    """The result of a check."""
 
     name: str
     version: str
@@ -45,7 +45,7 @@ def add_arguments(verb: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Try everything and print what works."""
+    """Run all checks and print what works."""
     from rich.console import Console
 
     from avdetect.terminal.output import quiet_libraries
@@ -56,12 +56,12 @@ def run(options: Namespace) -> int:
     return FAILED if any(f.required and not f.works for f in findings) else OK
 
 
-def examine(checks: Sequence[Check] | None = None) -> list[Finding]:
+def examine(checks: Sequence[Check] | None = None) -> list[Checked]:
     """Return a finding for every check, in order; a check that fails stops no other."""
     return [_try(check) for check in (CHECKS if checks is None else checks)]
 
 
-def findings_table(findings: Sequence[Finding]) -> Table:
+def findings_table(findings: Sequence[Checked]) -> Table:
     """Return the findings as a table for a terminal."""
     from rich.table import Table
     from rich.text import Text
@@ -78,14 +78,14 @@ def findings_table(findings: Sequence[Finding]) -> Table:
     return table
 
 
-def _try(check: Check) -> Finding:
+def _try(check: Check) -> Checked:
     try:
         works, detail = True, check.run()
     except UnexpectedError as error:
         works, detail = False, str(error)
-    except Exception as error:  # noqa: BLE001  whatever it is, it is the finding
+    except Exception as error:  # noqa: BLE001  any exception is a finding
         works, detail = False, f"{type(error).__name__}: {error}"
-    return Finding(check.name, _version(check.package), works, check.required, detail)
+    return Checked(check.name, _version(check.package), works, check.required, detail)
 
 
 def _version(package: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What the doctor tries: each check uses a library on a small example, and says what it saw."""
+"""The doctor's checks: each uses a library on a small example, and describes what works."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 
 
 class UnexpectedError(Exception):
-    """A library works, but not as it should; the message says in what."""
+    """A library works, but not as expected; the message says what is wrong."""
 
 
 def expect(holds: bool, message: str) -> None:
-    """Raise UnexpectedError with a message where something does not hold."""
+    """Raise UnexpectedError with a message unless a condition holds."""
     if not holds:
         raise UnexpectedError(message)
 
 
 def check_python() -> str:
-    """Return which Python runs."""
+    """Return version and path of the running Python."""
     return f"{sys.version.split()[0]} at {sys.executable}"
 
 
@@ -36,7 +36,7 @@ def check_torch() -> str:
 
 
 def check_cuda() -> str:
-    """Add ones up on a CUDA device."""
+    """Sum ones on a CUDA device."""
     import torch
 
     expect(torch.cuda.is_available(), "no CUDA device; the CPU does the work")
@@ -45,7 +45,7 @@ def check_cuda() -> str:
 
 
 def check_torchaudio() -> str:
-    """Make the mel spectrogram of a tone."""
+    """Compute the mel spectrogram of a tone."""
     import torch
     from torchaudio.transforms import MelSpectrogram
 
@@ -104,7 +104,7 @@ def check_media() -> str:
 
 
 def _write_example(folder: Path) -> Path:
-    """Return the path of a clip of 10 frames."""
+    """Write a clip of 10 frames and return its path."""
     from avdetect.example import example_clip
 
     path = folder / "example.mp4"
@@ -113,7 +113,7 @@ def _write_example(folder: Path) -> Path:
 
 
 def check_mediapipe() -> str:
-    """Find a drawn face."""
+    """Detect a drawn face."""
     from avdetect.example import example_frames
     from extractors.faces import track_faces
 
@@ -148,7 +148,7 @@ def check_librosa() -> str:
 
 
 def check_c2pa() -> str:
-    """Ask what kinds of files it reads."""
+    """Query the file types that it reads."""
     import c2pa
 
     expect("video/mp4" in c2pa.Reader.get_supported_mime_types(), "cannot read MP4")
@@ -170,7 +170,7 @@ def check_weights() -> str:
 
 
 def check_pyworld() -> str:
-    """Look for a pitch in silence."""
+    """Estimate the pitch of silence."""
     import numpy as np
     import pyworld
 
@@ -180,6 +180,6 @@ def check_pyworld() -> str:
 
 def check_espeak() -> str:
     """Look for the program."""
-    found = shutil.which("espeak-ng")
-    expect(found is not None, "speech for forging; apt-get install espeak-ng")
+    program = shutil.which("espeak-ng")
+    expect(program is not None, "speech for forging; apt-get install espeak-ng")
     return "speech for forging"

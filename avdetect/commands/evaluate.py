@@ -139,7 +139,7 @@ def run(options: Namespace) -> int:
 
 
 def _config(options: Namespace) -> EvaluateConfig:
-    """Return what is to be measured."""
+    """Return the configuration of the evaluation."""
     from pipelines.detection.session import WeightsSpec
     from pipelines.evaluation.evaluate import EvaluateConfig
     from pipelines.stress.perturb import OPERATORS

@@ -1,4 +1,4 @@
-"""`avdetect forge`: make forged clips, with exact truth, out of real ones."""
+"""`avdetect forge`: make forged clips, with exact truth, from real ones."""
 
 from __future__ import annotations
 

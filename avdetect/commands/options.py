@@ -1,4 +1,4 @@
-"""What several verbs share: options and kinds of value, exit codes, the session that judges."""
+"""Options, value types, exit codes and the session, shared by several verbs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 class UsageError(AvdetectError):
-    """The command as given cannot be run; the message is one sentence."""
+    """The command cannot be run with these options; the message is one sentence."""
 
 
 def add_address(verb: ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def add_address(verb: ArgumentParser) -> None:
 
 
 def add_model_options(verb: ArgumentParser) -> None:
-    """Add the options that say which detector judges, and where."""
+    """Add the options that choose the detector and its device."""
     verb.add_argument(
         "--weights", type=Path, metavar="FILE", help="a detector's weights (default: the starter)"
     )
@@ -52,7 +52,7 @@ def add_set(verb: ArgumentParser, example: str) -> None:
 
 
 def add_columns(verb: ArgumentParser) -> None:
-    """Add the option that maps others' names of columns; `columns_of` reads it."""
+    """Add the option that maps column names of others' tables; `columns_of` reads it."""
     verb.add_argument(
         "--columns",
         action="append",
@@ -63,10 +63,10 @@ def add_columns(verb: ArgumentParser) -> None:
 
 
 def columns_of(options: Namespace) -> dict[str, str]:
-    """Return our names of columns and the tables' own.
+    """Return the mapping of our column names to the tables' names.
 
     Raises:
-        InputError: the option is not written as `add_columns` says.
+        InputError: the option is malformed.
     """
     from pipelines.storage.tables import parse_columns
 
@@ -110,7 +110,7 @@ def count(text: str) -> int:
 
 
 def load_session(options: Namespace) -> DetectorSession:
-    """Return the session that judges as the options say."""
+    """Return the session with the options' detector and settings."""
     from pipelines.detection.session import load
 
     return load(options.weights, options.device, options.set)
@@ -129,7 +129,7 @@ def origin_of(options: Namespace, video: str | None = None) -> Origin:
 
 
 def outputs_of(options: Namespace, pages: Path | None = None) -> Outputs:
-    """Return what to write about each file, `pages` among it; its folders are made."""
+    """Return the outputs to write for each file, including `pages`, and create their folders."""
     from pipelines.report.outputs import Outputs
 
     outputs = Outputs(pages, options.burn_in, options.vtt, options.csv, options.labels)

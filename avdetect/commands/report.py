@@ -1,4 +1,4 @@
-"""`avdetect report`: write the page of a result that is there already."""
+"""`avdetect report`: write the page of an existing result."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add_arguments(verb: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Judge the video once more and write the page."""
+    """Judge the video again and write the page."""
     from avdetect.terminal.output import complain, progress, quiet_libraries
     from avdetect.terminal.tables import printable
     from extractors.media import MediaError

@@ -88,7 +88,7 @@ def add_arguments(verb: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Judge a corpus; its results are kept, its summary is printed."""
+    """Judge a corpus, keep its results, and print the summary."""
     if options.mutual:
         return _run_mutual(options)
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""`avdetect scan --mutual`: the files that have the least in common with the others."""
+"""`avdetect scan --mutual`: the files of a corpus that are least like the others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MEANING = (
 
 
 def compare_corpus(options: Namespace) -> bool:
-    """Print which files have the least in common with the others; return whether some failed.
+    """Print the files that are least like the others; return whether any file failed.
 
     Raises:
         SourceError, ResultError, PoolError, OSError, ValueError: see `scan_mutual`.
@@ -33,18 +33,19 @@ def compare_corpus(options: Namespace) -> bool:
         options.address, options.limit, columns_of(options),
     )  # fmt: skip
     with corpus_progress() as (on_begin, on_progress):
-        found = scan_mutual(options.source, options.out, config, on_begin, on_progress)
+        summary = scan_mutual(options.source, options.out, config, on_begin, on_progress)
     table = Table("file", "score", "most peculiar at", "peers")
-    for row in found.rows[:SHOWN]:
+    for row in summary.rows[:SHOWN]:
         second, peers = f"{row['second']:.2f} s", str(row["peers"])
         table.add_row(printable(row["path"]), f"{row['score']:.3f}", second, peers)
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(table)
-    console.print(f"{len(found.rows)} files compared; all of them: {printable(str(found.file))}")
+    where = printable(str(summary.file))
+    console.print(f"{len(summary.rows)} files compared; all of them: {where}")
     console.print(MEANING)
-    for cause in found.failed.values():
+    for cause in summary.failed.values():
         complain(cause)
-    warning = guard(found.common, len(found.rows))
+    warning = guard(summary.common, len(summary.rows))
     if warning:
         complain(warning)
-    return bool(found.failed)
+    return bool(summary.failed)

@@ -87,7 +87,7 @@ def _add_data(verb: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """List, train or measure parts, as options say."""
+    """List, train or measure parts."""
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True, markup=False)
@@ -127,7 +127,7 @@ def _board(options: Namespace) -> str:
 
 
 def trainer_of(path: Path) -> Callable[[Path, Path, Path, list[str]], Path]:
-    """Return what trains the part, head or map that a YAML file describes.
+    """Return the training function for the part, head or map of a YAML file.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -142,7 +142,7 @@ def trainer_of(path: Path) -> Callable[[Path, Path, Path, list[str]], Path]:
 
 
 def parts_table(folder: Path) -> Table:
-    """Return the parts of a folder, a row each."""
+    """Return a table of the parts in a folder."""
     from rich.table import Table
 
     from pipelines.zoo.parts import SHIPPED, read_parts

@@ -1,15 +1,15 @@
 """The child process that decodes one file and sends frames and sound through its standard output.
 
-A stranger's file may crash or hang the libraries that decode it; here it takes only this process
-along. ``decoder_process`` starts it, lends it memory for the frames of each chunk through the
+An untrusted file may crash or hang the libraries that decode it; then only this process is lost.
+``extractors.decoding.process`` starts it, lends it memory for the frames of each chunk through the
 socket that is its standard input, reads from it and ends it. A message is a kind, one letter,
 and a length, followed by that many bytes:
 
-- ``i``  JSON: what the file holds and what will be sent, or what it says of itself
+- ``i``  JSON: the file's properties and the plan of what will be sent, or the file's own metadata
 - ``f``  JSON: how many frames, (H, W, 3) uint8 each, lie in the memory lent for this chunk
-- ``c``  end of a chunk: its sound, (S,) float32, of no length where the file has none
+- ``c``  end of a chunk: its sound, (S,) float32, empty where the file has none
 - ``t``  nothing: still at work
-- ``e``  JSON: all was sent; warnings
+- ``e``  JSON: everything was sent; warnings
 - ``x``  JSON: the file cannot be read, and why
 """
 
@@ -36,13 +36,13 @@ from extractors.decoding.tracks import Tracks, find_tracks
 
 HEADER = struct.Struct("<cQ")
 MEMORY_LIMIT = 8 * 2**30  # bytes of address space: 8K fits, absurd headers do not fill the machine
-NICENESS = 5  # decoding is a chunk ahead: whoever works on the current one goes first
+NICENESS = 5  # decoding is a chunk ahead: work on the current chunk has priority
 TICK = 0.5  # seconds between two signs of life
 MOST = 2**40  # steps, more than any file has
 
 
 class Channel:
-    """The way to the parent; only it may write to what was the standard output."""
+    """The channel to the parent, which takes over the standard output."""
 
     def __init__(self) -> None:
         self._descriptor = os.dup(1)
@@ -53,7 +53,7 @@ class Channel:
         self.memory: queue.Queue[int] = queue.Queue()  # descriptors of files lent for frames
 
     def send(self, kind: bytes, content: Any = b"") -> None:
-        """Send one message; waits while the parent is busy."""
+        """Send one message; blocks while the parent is busy."""
         view = memoryview(content).cast("B")
         self._write(memoryview(HEADER.pack(kind, view.nbytes)))
         self._write(view)
@@ -63,7 +63,7 @@ class Channel:
         self.send(kind, json.dumps(content).encode())
 
     def tick(self) -> None:
-        """Tell the parent now and then that there is progress."""
+        """Tell the parent that there is progress, at most once in `TICK` seconds."""
         if time.monotonic() - self._last > TICK:
             self.send(b"t")
 
@@ -73,7 +73,7 @@ class Channel:
 
 
 def main(request: dict[str, Any]) -> None:
-    """Serve one request and end the process without waiting for the libraries' threads."""
+    """Answer one request and end the process without waiting for the libraries' threads."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends
     os.nice(NICENESS)
     channel = Channel()
@@ -96,7 +96,7 @@ def main(request: dict[str, Any]) -> None:
 
 
 def _receive_memory(memory: queue.Queue[int]) -> None:
-    """Take what the parent lends; end this process when it is gone and its socket closed."""
+    """Receive the memory that the parent lends; end this process when the parent is gone."""
     with socket.socket(fileno=0) as parent:
         while True:
             word, descriptors, _, _ = socket.recv_fds(parent, 1, 1)
@@ -119,7 +119,7 @@ def _limit_memory() -> None:
 
 
 def _serve(request: dict[str, Any], channel: Channel) -> None:
-    """Send the plan and then, unless it was only a probe, chunk after chunk; or only facts."""
+    """Send the plan and then, unless it was only a probe, all chunks; or only the metadata."""
     source = open_source(request["path"])
     if request["facts"]:
         channel.send_json(b"i", file_facts(source, channel.tick))
@@ -134,7 +134,7 @@ def _serve(request: dict[str, Any], channel: Channel) -> None:
 
 
 def _plan(request: dict[str, Any], tracks: Tracks) -> dict[str, Any]:
-    """What the parent must know before the first chunk."""
+    """Return what the parent must know before the first chunk: properties, sizes, warnings."""
     picture, sounds = tracks.picture, tracks.sounds
     size = None
     if picture is not None and request["sound_track"] == 0:
@@ -170,7 +170,7 @@ def _plan(request: dict[str, Any], tracks: Tracks) -> dict[str, Any]:
 
 
 class _Sender:
-    """Sends the chunks that were asked for; where the picture breaks off, the sound goes on."""
+    """Sends the requested chunks; where the picture breaks off, the sound goes on."""
 
     def __init__(
         self,
@@ -204,7 +204,7 @@ class _Sender:
             self._sound.skip(self._first * SAMPLES_PER_STEP)
 
     def send(self) -> list[str]:
-        """Send all chunks; returns what was found on the way, a sentence each."""
+        """Send all chunks and return the warnings that came up, one sentence each."""
         step = self._first
         while step < self._stop and (got := self._send_chunk(step)):
             step += got
@@ -218,7 +218,7 @@ class _Sender:
         ]
 
     def _send_chunk(self, step: int) -> int:
-        """Send the chunk that starts at ``step``; returns how many steps it has."""
+        """Send the chunk that starts at ``step`` and return its number of steps, 0 at the end."""
         wanted, got = min(self._plan["chunk_steps"], self._stop - step), 0
         memory = self._channel.memory.get() if self._plan["size"] is not None else None
         if memory is not None and step < self._seen:
@@ -242,7 +242,7 @@ class _Sender:
         return got
 
     def _store(self, memory: int, frames: Iterator[Any]) -> int:
-        """Write frames to the memory lent for them; returns how many there were."""
+        """Write frames to the memory lent for them and return their number."""
         got, place = 0, 0
         for frame in frames:
             view = memoryview(frame).cast("B")
@@ -256,7 +256,7 @@ class _Sender:
         return got
 
     def _breaks(self) -> Iterator[str]:
-        """Say which track could not be read as far as it should."""
+        """Yield a warning for each track that could not be decoded to its end."""
         picture, sound = self._tracks.picture, self._sound
         if picture is not None and self._seen < self._promised:
             second = self._seen / STEP_RATE

@@ -1,4 +1,4 @@
-"""A file in, its chunks out, with a second try where a decoder fails, crashes or hangs."""
+"""The chunks of a file, with PyAV as a second decoder where decord fails, crashes or hangs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Chunk = tuple[int, npt.NDArray[np.uint8] | None, npt.NDArray[np.float32] | None]
 
 
 def check_file(path: str) -> None:
-    """Raise DecoderError where there is no readable file with something in it."""
+    """Raise DecoderError unless `path` is a readable regular file that is not empty."""
     try:
         status = Path(path).stat()
     except (OSError, ValueError) as error:
@@ -41,7 +41,7 @@ def check_file(path: str) -> None:
 
 
 class Decoding:
-    """The chunks of one file: decord's first, PyAV's where decord fails, crashes or hangs."""
+    """The decoding of one file, by decord first, by PyAV where decord fails, crashes or hangs."""
 
     def __init__(self, request: dict[str, Any], timeout: float) -> None:
         check_file(request["path"])
@@ -58,7 +58,11 @@ class Decoding:
             self._memory = FrameMemory((self.plan["chunk_steps"], height, width, 3))
 
     def chunks(self) -> Iterator[Chunk]:
-        """Every chunk: its first step, frames (T, H, W, 3) uint8 and waveform (S,) float32."""
+        """Yield every chunk: first step, frames (T, H, W, 3) uint8 and waveform (S,) float32.
+
+        Raises:
+            DecoderError: no decoder can read on.
+        """
         step = self._request["start"]
         while self._process is not None:
             try:
@@ -79,14 +83,14 @@ class Decoding:
             step += len(frames) if frames is not None else len(waveform) // SAMPLES_PER_STEP
 
     def stop(self) -> None:
-        """Make whoever waits for a chunk fail at once."""
+        """Kill the decoder, so that a thread that waits for a chunk fails at once."""
         with self._lock:
             self.stopped = True
             if self._process is not None:
                 self._process.kill()
 
     def close(self) -> None:
-        """End and collect the child; nobody may be waiting for a chunk."""
+        """End and reap the child; no thread may be waiting for a chunk."""
         self.stop()
         if self._process is not None:
             self._process.close()
@@ -95,7 +99,7 @@ class Decoding:
             self._memory.close()
 
     def _start(self, first: int) -> dict[str, Any]:
-        """Start a child, the old one being ended, and return its plan."""
+        """Start a child in place of the old one and return its plan."""
         with self._lock:
             if self._process is not None:
                 self._process.close()
@@ -111,7 +115,7 @@ class Decoding:
             raise
 
     def _next_chunk(self, process: DecoderProcess) -> Any:
-        """The frames and the waveform of the next chunk; None at the end."""
+        """Return the frames and the waveform of the next chunk; None at the end."""
         frames, lent = None, None
         if self._memory is not None:
             lent = self._memory.lend()

@@ -1,7 +1,7 @@
-"""A media file opened by PyAV without trusting its name or its content.
+"""Media files opened by PyAV without trusting their names or content.
 
-Runs in the decoder's child process (see ``decoder_child``), since a stranger's file may crash or
-hang the libraries that read it.
+Runs in the decoder's child process (see ``extractors.decoding.child``), since an untrusted file may
+crash or hang the libraries that read it.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ MAX_SIDE = 16_384  # pixels; 8K is 7,680, and H.264 itself ends here
 MAX_PIXELS = 100_000_000  # of one frame
 SAMPLE_RATES = range(1_000, 800_000)  # Hz
 MAX_FAILURES = 16  # in a row, to find the next packet in a damaged file
-INDEXED_FORMATS = ("mov", "matroska")  # whose index is believed when only a part is to be read
+INDEXED_FORMATS = ("mov", "matroska")  # whose index is used to seek when only a part is to be read
 # seconds read before that part: decoders need a moment to settle, and the first frames after a key
-# frame may build on those before it
+# frame may refer to those before it
 RUN_UP = 2.0
 
 
@@ -38,13 +38,16 @@ FLV_HEADER = re.compile(rb"FLV\x01[\x00-\x05]\x00\x00\x00\x09\x00\x00\x00\x00") 
 
 
 class UnfitFileError(Exception):
-    """The file cannot be judged; the message is the cause, to be put after the file's name."""
+    """The file cannot be read; the message is the cause, to be put after the file's name."""
 
 
 def open_source(path: str) -> str:
-    """A name for the file at ``path`` whose ending and first letters tell FFmpeg nothing.
+    """Return a neutral name (a file descriptor's) by which FFmpeg opens the file at ``path``.
 
-    So the content decides what the file is, and no name is taken for a protocol or a pattern.
+    So the content alone decides the format, and no name is taken for a protocol or a pattern.
+
+    Raises:
+        UnfitFileError: the file cannot be opened, or is an image.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY)  # stays open as long as the child lives
@@ -58,9 +61,9 @@ def open_source(path: str) -> str:
 
 
 def _joined_flv(descriptor: int, name: str) -> str:
-    """A name for a file; of FLV files joined byte by byte, one that leaves out the inner headers.
+    """Return a name for the file; for FLV files joined byte by byte, one without inner headers.
 
-    At those FFmpeg would stop.
+    FFmpeg would stop at those.
     """
     if os.pread(descriptor, 3, 0) != b"FLV":
         return name
@@ -72,7 +75,7 @@ def _joined_flv(descriptor: int, name: str) -> str:
 
 
 def open_container(source: str) -> Any:
-    """The opened PyAV container of ``source``."""
+    """Return the opened PyAV container of ``source``; raises UnfitFileError if it is no media."""
     protocols = "concat,subfile,file" if source.startswith("concat:") else "file"
     options = {"format_whitelist": FORMATS, "protocol_whitelist": protocols}
     try:
@@ -83,7 +86,7 @@ def open_container(source: str) -> Any:
 
 
 def packets(container: Any, *streams: Any) -> Iterator[Any]:
-    """The packets of ``streams`` to the end of the file, past damage where the format allows it."""
+    """Yield the packets of ``streams``, going on past damage where the format allows it."""
     failures = 0
     while failures < MAX_FAILURES:
         try:
@@ -96,7 +99,7 @@ def packets(container: Any, *streams: Any) -> Iterator[Any]:
 
 
 def decoded(packet: Any) -> list[Any]:
-    """The frames that come out of the decoder for ``packet``; none where it is broken."""
+    """Return the frames that the decoder gives for ``packet``; none where it is broken."""
     try:
         return list(packet.decode())
     except (av.FFmpegError, ValueError, OSError):
@@ -106,11 +109,11 @@ def decoded(packet: Any) -> list[Any]:
 def frames_from(
     source: str, track: int, retiming: Retiming, near: float | None, threads: int = 0
 ) -> Iterator[Any]:
-    """Every frame of a track that can be decoded, of a part alone where that is possible.
+    """Yield every frame of a track that can be decoded, from `near` on if the file can be seeked.
 
-    retiming: what brings the packets to the file's one clock.
-    near: second on that clock shortly before which reading begins; None: at the start, as where
-    the file's index is missing or leads too far. threads: of the decoder; 0: its own.
+    retiming: maps the packets to the file's common clock.
+    near: second on that clock shortly before which reading begins; None: at the start, as also
+    where the file's index is missing or leads too far. threads: of the decoder; 0: its default.
     """
     if near is not None and not retiming.needed:
         frames = (f for f in _frames(source, track, retiming, near, threads) if f.time is not None)
@@ -139,13 +142,13 @@ def _frames(
             if retiming.needed:
                 packet = retiming.applied(packet, number)
             for frame in decoded(packet):
-                if stream.type == "video":  # this frame's, which the frame itself does not tell
+                if stream.type == "video":  # PyAV's frames do not carry their own aspect ratio
                     frame.opaque = stream.codec_context.sample_aspect_ratio
                 yield frame
 
 
 def refuse_absurd(width: int, height: int) -> None:
-    """Raise where frames are too large for memory."""
+    """Raise UnfitFileError if frames are too large for memory."""
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise UnfitFileError(
             f"has frames of {width}x{height} pixels; at most {MAX_SIDE} a side "

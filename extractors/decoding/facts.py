@@ -1,6 +1,6 @@
-"""What a file says of itself: container, tracks, tags, encoder, key frames, content credentials.
+"""A file's own metadata: container, tracks, tags, encoder, key frames, content credentials.
 
-Runs in the decoder's child process. Nothing of it is believed or judged; it is shown to people.
+Runs in the decoder's child process. The metadata are shown to people and change no score.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from extractors.decoding.container import open_container, packets
 MAX_TAGS = 40  # of the container and of each track
 MAX_TEXT = 200  # characters of a tag
 MAX_TRACKS = 16
-MAX_MANIFEST = 50_000  # characters of content credentials that are looked at
-# What encoders write into the first picture of H.264 and H.265: their name and their options.
+MAX_MANIFEST = 50_000  # characters of content credentials; longer ones are not parsed
+# x264 and x265 write their name and options into the first packet.
 SIGNATURE = re.compile(rb"(x26[45])[ -]+(?:core |\(build )?(\d+)[\x20-\x7e]*")
 CREDENTIAL_TYPES = {"mov": "video/mp4", "avi": "video/avi", "wav": "audio/wav", "mp3": "audio/mpeg"}
 
 
 def file_facts(source: str, progress: Callable[[], None]) -> dict[str, Any]:
-    """Return what the file at `source` says of itself, as plain values of bounded size."""
+    """Return the metadata of the file at `source`, as plain values of bounded size."""
     with open_container(source) as container:
         video = next(iter(container.streams.video), None)
         facts: dict[str, Any] = {
@@ -58,7 +58,7 @@ def _tags(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _picture(container: Any, stream: Any, progress: Callable[[], None]) -> dict[str, Any]:
-    """Return how the picture was encoded, as far as its packets tell."""
+    """Return how the picture was encoded, by its packets: encoder and key frames."""
     signature, frames, keys = None, 0, []
     for packet in packets(container, stream):
         if frames == 0:
@@ -79,7 +79,7 @@ def _picture(container: Any, stream: Any, progress: Callable[[], None]) -> dict[
 
 
 def _credentials(source: str, formats: list[str]) -> dict[str, Any]:
-    """Return what the file's C2PA content credentials say; looked up in the file alone."""
+    """Return the claims of the file's C2PA content credentials, without any network access."""
     import c2pa
 
     kind = next((CREDENTIAL_TYPES[name] for name in formats if name in CREDENTIAL_TYPES), None)
@@ -101,10 +101,10 @@ def _credentials(source: str, formats: list[str]) -> dict[str, Any]:
 
 
 def _summary(store: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts of a manifest store that a person asks for first.
+    """Return a summary of a manifest store: state, generator, issuer, time of signing, actions.
 
-    `state` is the library's: `Valid` means unchanged since signing, by whomever; only `Trusted`
-    means a signer on a trust list.
+    `state` is the library's: `Valid` means unchanged since it was signed by anybody; only
+    `Trusted` means a signer on a trust list.
     """
     manifest = store.get("manifests", {}).get(store.get("active_manifest"), {})
     actions = [
@@ -125,7 +125,7 @@ def _summary(store: dict[str, Any]) -> dict[str, Any]:
 
 
 def _action(action: Mapping[str, Any]) -> str:
-    """Return what was done, and what kind of source it was done to, as the manifest claims."""
+    """Return an action of the manifest, with the type of its digital source."""
     source = str(action.get("digitalSourceType", "")).rpartition("/")[2]
     words = f"{action.get('action')} ({source})" if source else str(action.get("action"))
     return words[:MAX_TEXT]

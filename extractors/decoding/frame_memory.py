@@ -1,7 +1,7 @@
-"""Memory that the decoder's process fills with frames and this one sees without a copy.
+"""Shared memory through which the decoder's process hands over frames without a copy.
 
-A picture of 720p is 70 MB a second: through a pipe, both sides copy it once more and the kernel
-zeroes new pages for every chunk.
+Frames of 720p are 70 MB a second: through a pipe, both sides would copy them once more and the
+kernel would zero new pages for every chunk.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ POPULATE = getattr(mmap, "MAP_POPULATE", 0)  # Linux: one call in place of a fau
 
 
 class FrameMemory:
-    """Nameless files in memory, one a chunk; each is used again when nobody sees its frames."""
+    """Anonymous files in memory, one per chunk; each is reused once its frames are released."""
 
     def __init__(self, shape: tuple[int, int, int, int]) -> None:
         self._shape = shape  # (T, H, W, 3) of a whole chunk
@@ -33,7 +33,7 @@ class FrameMemory:
             return _memory_file(int(np.prod(self._shape)))
 
     def frames(self, descriptor: int, count: int) -> npt.NDArray[np.uint8]:
-        """Return the first frames (count, H, W, 3) of a lent file, which is theirs as they live."""
+        """Return the first frames (count, H, W, 3) of a lent file; freeing them gives it back."""
         size = int(np.prod(self._shape))
         memory = mmap.mmap(descriptor, size, flags=mmap.MAP_SHARED | POPULATE)
         weakref.finalize(memory, self.give_back, descriptor).atexit = False
@@ -47,7 +47,7 @@ class FrameMemory:
             self._free.append(descriptor)
 
     def close(self) -> None:
-        """Let go of all memory but that of frames that somebody still sees."""
+        """Free all memory except that of frames that are still referenced."""
         self._closed = True
         while self._free:
             os.close(self._free.pop())

@@ -1,4 +1,4 @@
-"""What images are, and moving pictures that are called images, told by their bytes."""
+"""Images and animated images, recognised by their bytes so that they can be refused by name."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ MOST_SEARCHED = 256 * 2**20  # bytes of an image
 
 
 def image_kind(descriptor: int) -> str | None:
-    """Return why a file is not read, where it is an image of any kind; else None.
+    """Return why an image of any kind is not read; None: the file is no image.
 
-    JPEG images one after the other are a video (MJPEG), as cameras send it.
+    A sequence of JPEG images is a video (MJPEG), as cameras send it.
     """
     head = os.pread(descriptor, 32, 0)
     if not any(head[at : at + len(sign)] == sign for at, sign in SIGNATURES):
@@ -62,16 +62,16 @@ def _jpeg_kind(content: mmap.mmap) -> str | None:
 
 
 def _jpeg_end(content: mmap.mmap) -> tuple[int, bool]:
-    """Return where the first JPEG image ends, and whether it says that others belong to it.
+    """Return the offset at which the first JPEG image ends, and whether it is a multi-picture file.
 
-    Those are previews and gain maps of one photograph (CIPA DC-007, Multi-Picture Format).
+    The others are then previews and gain maps of one photograph (CIPA DC-007).
     """
     at, several = 2, False
     while at + 4 <= len(content) and content[at] == 0xFF:
         marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], "big")
         several |= marker == 0xE2 and content[at + 4 : at + 8] == b"MPF\0"
         at += 2 + length
-        if marker == 0xDA:  # what follows is coded; a marker in it is never 0xD9 before the end
+        if marker == 0xDA:  # entropy-coded data follow, in which 0xFFD9 occurs only at the end
             break
     end = content.find(b"\xff\xd9", at)
     return (end + 2 if end >= 0 else len(content)), several

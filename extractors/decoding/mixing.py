@@ -1,4 +1,4 @@
-"""One channel of sound made of several, in which nothing that is heard can hide."""
+"""Downmix to mono, robust against channels that cancel each other out."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ Waveform = npt.NDArray[np.float32]  # (S,) mono in [-1, 1]
 
 CENTRE, BASS = "FC", "LFE"
 MEMORY = 0.5  # seconds over which power is measured
-CANCELLED = 0.05  # the mix's power by the loudest channel's, below which channels cancel out
-RESTORED = 0.1  # the same from which on they do no longer
-LOUDER = 2.0  # times the power of the channel that is taken before another one is
+CANCELLED = 0.05  # power of the mix over the loudest channel's, below which channels cancel out
+RESTORED = 0.1  # the ratio from which on they no longer do (hysteresis)
+LOUDER = 2.0  # how much more power than the chosen channel another one needs to replace it
 
 
 class Mixer:
     """The mean of the channels, or the loudest one where they cancel each other out.
 
-    Where there is a centre channel, which has the voices of films, it counts as much as all others
-    together. The bass effects count nothing, as in what players make of them.
+    A centre channel, which carries the dialogue of films, counts as much as all others together.
+    The bass effects (LFE) are dropped, as players do.
     """
 
     def __init__(self, rate: int) -> None:
@@ -35,7 +35,7 @@ class Mixer:
     def mono(self, channels: Waveform, names: Sequence[str]) -> Waveform:
         """Return the mix (S,) of channels (C, S), which follow those of the last call.
 
-        names: of the channels, as FFmpeg's layouts have them.
+        names: of the channels, in FFmpeg's terms.
         """
         if len(channels) == 1 or not channels.size:
             return channels.mean(axis=0, dtype=np.float32)
@@ -54,7 +54,7 @@ class Mixer:
         return channels[self._loudest]
 
     def _listen(self, channels: Waveform, mix: Waveform) -> None:
-        """Find out whether the channels cancel out, and which is the loudest."""
+        """Update whether the channels cancel out, and which is the loudest."""
         now = np.square(np.vstack([channels, mix[None]]), dtype=np.float64).mean(axis=1)
         now[:-1] *= self._weights > 0
         if len(self._powers):
@@ -70,11 +70,11 @@ class Mixer:
 
 
 def _weights(names: Sequence[str]) -> Waveform:
-    """Return how much each channel counts (C,), one in sum."""
-    heard = [name for name in names if name != BASS] or list(names)
-    others = [name for name in heard if name != CENTRE]
-    if CENTRE not in heard or not others:
-        return np.array([(name in heard) / len(heard) for name in names], np.float32)
+    """Return the weights (C,) of the channels, which sum to one."""
+    mixed = [name for name in names if name != BASS] or list(names)
+    others = [name for name in mixed if name != CENTRE]
+    if CENTRE not in mixed or not others:
+        return np.array([(name in mixed) / len(mixed) for name in names], np.float32)
     share = 0.5 / len(others)
     return np.array(
         [0.5 if name == CENTRE else share * (name in others) for name in names], np.float32

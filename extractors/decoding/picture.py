@@ -1,8 +1,8 @@
 """The frame on screen at each step, read by decord or, where decord cannot, by PyAV.
 
 Runs in the decoder's child process. Both readers only go forwards, from the start of the file or,
-where a part of a long one is asked for, from one place that PyAV has sought by the file's index:
-seeking is where decoders differ and where broken files bite.
+if a part of a long one is requested, from one position that PyAV has sought by the file's index:
+seeking is where decoders differ and where broken files cause trouble.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ import numpy.typing as npt
 
 from extractors.clock import TOLERANCE, count_steps, frames_on_screen, step_middle
 from extractors.decoding.container import frames_from
-from extractors.decoding.pixels import Frame, Look, ShownFrame, believed_shape, shown_size
+from extractors.decoding.pixels import Frame, FrameShape, ShownFrame, believed_shape, shown_size
 from extractors.decoding.tracks import Picture, Tracks
 
-# decord counts packets and shows frames: use it only where one packet is one frame for sure, and
-# where its seeking to the start is sound (it is not in MPEG-TS).
+# decord counts packets but returns frames: use it only where one packet is one frame for sure, and
+# where its seeking to the start works (it does not in MPEG-TS).
 DECORD_CODECS = ("h264", "hevc", "vp9", "mpeg4", "mjpeg")
 DECORD_FORMATS = ("mov", "matroska", "avi", "flv")
 
 
 def scaled_size(picture: Picture, max_side: int) -> tuple[int, int]:
-    """Width and height of the upright frames after scaling to at most ``max_side`` a side."""
+    """Return width and height of the upright frames, scaled to at most ``max_side`` a side."""
     width, height = picture.upright
     scale = min(1.0, max_side / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def suits_decord(tracks: Tracks, size: tuple[int, int], most_bytes: int) -> bool:
-    """Whether decord is there and can be trusted with this file.
+    """Return whether decord is installed and reliable for this file.
 
-    While decord waits for a frame it hands all packets that it can read to its decoder, which then
-    decodes on, whether or not anybody takes the frames. So a picture is only for decord if all of
-    its frames fit in ``most_bytes``.
+    While decord waits for a frame it passes all packets that it can read to its decoder, which
+    decodes them whether or not the frames are taken. So decord is used only if all frames of the
+    picture fit in ``most_bytes``.
     """
     picture = tracks.picture
     if picture is None or not picture.regular or picture.codec not in DECORD_CODECS:
@@ -55,10 +55,10 @@ def suits_decord(tracks: Tracks, size: tuple[int, int], most_bytes: int) -> bool
 def decord_frames(
     source: str, picture: Picture, size: tuple[int, int], steps: range, threads: int
 ) -> Iterator[Frame]:
-    """The frames that the steps show; raises RuntimeError where decord cannot read on.
+    """Yield the frame (H, W, 3) that each step shows; raises RuntimeError if decord fails.
 
-    Frames between two steps are skipped without being converted; a frame that several steps show
-    is converted once. Each array is valid until the next one is asked for.
+    Frames between two steps are skipped without conversion; a frame that several steps show is
+    converted once. Each array is valid until the next one is requested.
     """
     import decord
 
@@ -66,7 +66,7 @@ def decord_frames(
     stored = picture.height, picture.width
     plain = size == (stored if picture.rotation % 180 else stored[::-1])
     scaled = {} if plain else {"width": width, "height": height}
-    # Two frames that decord had to make up are one too many: PyAV then shows what is there.
+    # decord repeats frames that it cannot decode: at the second one it raises, and PyAV takes over
     reader = decord.VideoReader(source, num_threads=threads, fault_tol=2, **scaled)
     _check_times(reader, picture.times)
     keys = np.asarray(reader.get_key_indices())
@@ -85,7 +85,7 @@ def decord_frames(
 
 def _pass_over(reader: Any, keys: npt.NDArray[np.int64], position: int, index: int) -> None:
     """Move from frame ``position`` to ``index`` without seeking."""
-    if np.any((position < keys) & (keys <= index)):  # there decord would seek to the key frame
+    if np.any((position < keys) & (keys <= index)):  # skipping would seek to that key frame
         for _ in range(index - position):
             reader.next()
     elif index > position:
@@ -103,7 +103,7 @@ def _check_times(reader: Any, times: npt.NDArray[np.float64]) -> None:
 
 
 def _view(frame: Any) -> Frame:
-    """A frame of decord's as an array without a copy; the array keeps the frame alive."""
+    """Return a frame of decord's as an array without a copy; the array keeps the frame alive."""
     tensor = frame.handle.contents
     address = tensor.data + tensor.byte_offset
     buffer: Any = (ctypes.c_uint8 * int(np.prod(frame.shape))).from_address(address)
@@ -113,9 +113,9 @@ def _view(frame: Any) -> Frame:
 
 
 class PyavFrames:
-    """The frames that steps show; ends early where the picture cannot be decoded further.
+    """A reader of the frames that steps show; ends early where decoding breaks off.
 
-    Frames that cannot be decoded are missing, so the one before stays on screen, as in a player.
+    In place of a frame that cannot be decoded the one before stays on screen, as in a player.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class PyavFrames:
 
     @property
     def warnings(self) -> list[str]:
-        """What was found of the frames that were decoded so far, a sentence each."""
+        """Warnings on the frames that were decoded so far, one sentence each."""
         if self._changed is None:
             return []
         second, size = self._changed
@@ -163,15 +163,15 @@ class PyavFrames:
             yield shown.pixels
             step += 1
 
-    def _look(self, frame: Any, time: float) -> Look:
-        """Return how a frame is shown; takes note of the first one of another size."""
+    def _look(self, frame: Any, time: float) -> FrameShape:
+        """Return how a frame is shown, and note the first frame of another size."""
         picture = self._picture
         shape = picture.shape * believed_shape(frame.opaque) / picture.coded_shape
         size = shown_size(frame.width, frame.height, shape)
         first = shown_size(picture.width, picture.height, picture.shape)
         if self._changed is None and size != first:
             self._changed = time, size[::-1] if picture.rotation % 180 else size
-        return Look(self._size, picture.rotation, shape, picture.transfer)
+        return FrameShape(self._size, picture.rotation, shape, picture.transfer)
 
     def _timed_frames(self, near: float | None) -> Iterator[tuple[float, Any]]:
         """Yield every frame that can be decoded, with its second since zero, never backwards."""
@@ -181,15 +181,15 @@ class PyavFrames:
         for count, frame in enumerate(frames):
             own = picture.times[min(count, len(picture.times) - 1)]
             time = own if frame.time is None else frame.time - zero
-            if time <= picture.times[-1] + TOLERANCE:  # else its time was not believed
+            if time <= picture.times[-1] + TOLERANCE:  # later ones are strays, see `TrackClock`
                 latest = max(latest, time)
                 yield latest, frame
 
 
 def decode_plainly(path: str | PathLike[str]) -> int:
-    """How many frames a file has, after decoding them all: what any use of it costs at least.
+    """Return the number of frames of a file, decoded one by one: a lower bound for benchmarks.
 
-    By decord, or by PyAV where there is none, in this process: for benchmarks, on trusted files.
+    By decord, or PyAV if decord is not installed, in this process: for trusted files only.
     """
     if find_spec("decord") is None:
         import av

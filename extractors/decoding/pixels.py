@@ -1,4 +1,4 @@
-"""A decoded frame as people see it: upright, in square pixels, of one size, in standard range."""
+"""Decoded frames as a player shows them: upright, square pixels, one size, standard range."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from extractors.decoding.tone_mapping import standard_range
 
 Frame = npt.NDArray[np.uint8]  # (H, W, 3) RGB, upright
 
-MOST_OBLONG = 4.0  # width by height of a pixel, or the other way round, that is believed
-NEARLY_SQUARE = 0.02  # off a width by height of 1
+MOST_OBLONG = 4.0  # largest plausible aspect ratio of a pixel, either way round
+NEARLY_SQUARE = 0.02  # deviation of an aspect ratio from 1 that counts as square
 TRANSFERS = {16: "PQ", 18: "HLG"}  # of ITU-T H.273: SMPTE ST 2084, ARIB STD-B67
 
 
 def believed_shape(ratio: Any) -> float:
-    """Return the width by height of a pixel that a file claims; 1 where it says nothing or errs.
+    """Return a file's pixel aspect ratio (width by height); 1 if it is absent or implausible.
 
-    It is 1 as well where it is nearly so, as in pictures that were scaled to whole pixels.
+    It is also 1 where it is nearly so, as in pictures that were scaled to whole pixels.
     """
     shape = float(ratio or 1)
     if abs(shape - 1) < NEARLY_SQUARE or not 1 / MOST_OBLONG <= shape <= MOST_OBLONG:
@@ -31,7 +31,7 @@ def believed_shape(ratio: Any) -> float:
 
 
 def shown_size(width: int, height: int, shape: float) -> tuple[int, int]:
-    """Return width and height in square pixels of a picture whose pixels have a shape.
+    """Return width and height in square pixels of a picture of pixels of aspect ratio `shape`.
 
     >>> shown_size(720, 576, 64 / 45)
     (1024, 576)
@@ -40,7 +40,7 @@ def shown_size(width: int, height: int, shape: float) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class Look:
+class FrameShape:
     """How a picture's frames are to be shown."""
 
     size: tuple[int, int]  # width and height, upright
@@ -50,17 +50,17 @@ class Look:
 
 
 class ShownFrame:
-    """A decoded frame whose pixels are made once, and only if a step shows it.
+    """A decoded frame whose pixels are converted once, and only if a step shows it.
 
-    A frame of another shape than the first one's is fitted in between black bars.
+    A frame of another aspect ratio than the first one's is fitted in between black bars.
     """
 
-    def __init__(self, frame: Any, look: Look, threads: int) -> None:
+    def __init__(self, frame: Any, look: FrameShape, threads: int) -> None:
         self._frame, self._look, self._threads = frame, look, threads
 
     @cached_property
     def fitted(self) -> tuple[int, int]:
-        """Width and height, upright, that the frame takes of the picture."""
+        """Width and height of the upright frame inside the picture, without bars."""
         stored = shown_size(self._frame.width, self._frame.height, self._look.shape)
         width, height = stored[::-1] if self._look.rotation % 180 else stored
         most_wide, most_high = self._look.size

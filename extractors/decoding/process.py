@@ -1,8 +1,8 @@
 """A decoder in a process of its own, with a time limit.
 
-Nothing here can hang: whoever waits for the child waits at most ``timeout`` seconds for its next
-sign of life. Nothing is left behind: the child is killed and collected when reading ends, fails or
-is given up, and ends by itself when this process is gone.
+Reading cannot hang: it waits at most ``timeout`` seconds for the child's next sign of life. No
+process is left behind: the child is killed and reaped when reading ends, fails or is abandoned,
+and ends by itself when this process is gone.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HEADER_BYTES = 9  # of a message: see ``decoder_child``
-# decord counts how often it looks in vain for the last frames, however fast it looks: on a busy
-# machine its usual 10,240 looks are over before the decoder has got round to anything.
+HEADER_BYTES = 9  # of a message: see ``extractors.decoding.child``
+# decord gives up after a number of polls for the last frames, however fast they follow: on a busy
+# machine its default of 10,240 is used up before the decoder has done anything.
 DECORD_PATIENCE = {"DECORD_EOF_RETRY_MAX": "1000000"}
-# glibc would give every picture's memory back to the system, which zeroes it for the next one.
+# By default glibc returns every picture's memory to the system, which zeroes it for the next one.
 KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**28), "MALLOC_TRIM_THRESHOLD_": str(2**29)}
 ROOT = str(Path(__file__).resolve().parents[2])
 
 
 class DecoderError(Exception):
-    """The child gave up, crashed or hung. ``final``: it found the file unfit, no use to retry."""
+    """The child failed, crashed or hung. ``final``: the file is unfit, and retrying is no use."""
 
     def __init__(self, cause: str, final: bool = False) -> None:
         super().__init__(cause)
@@ -69,12 +69,16 @@ class DecoderProcess:
         self._poll.register(self._pipe, select.POLLIN)
 
     def lend(self, descriptor: int) -> None:
-        """Let the child write the frames of a chunk to a file."""
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # reading tells why
+        """Lend the child the file that it writes a chunk's frames to."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the next read tells why
             socket.send_fds(self._lender, [b"f"], [descriptor])
 
     def receive(self) -> tuple[bytes, int]:
-        """The next message's kind and the length of its content, which must be read next."""
+        """Return the next message's kind and the length of its content, which must be read next.
+
+        Raises:
+            DecoderError: the child cannot read the file, has ended, or makes no progress.
+        """
         while True:
             header = memoryview(bytearray(HEADER_BYTES))
             self.read_into(header)
@@ -86,13 +90,13 @@ class DecoderProcess:
                 return kind, length
 
     def read_json(self, length: int) -> dict[str, Any]:
-        """The content of a message as a dict."""
+        """Return the content of a message as a dict."""
         content = bytearray(length)
         self.read_into(memoryview(content))
         return dict(json.loads(content))
 
     def read_into(self, view: memoryview) -> None:
-        """Fill ``view`` with what comes next."""
+        """Fill ``view`` with the child's next bytes."""
         while view:
             if not self._poll.poll(self._timeout * 1000):
                 raise DecoderError(f"made no progress in decoding for {self._timeout:g} s")
@@ -102,12 +106,12 @@ class DecoderProcess:
             view = view[count:]
 
     def kill(self) -> None:
-        """End the child, whatever it does; reading from it then fails."""
+        """Kill the child; reading from it then fails."""
         if os.getpid() == self._owner:  # a fork of the owner must leave the child alone
             self._process.kill()
 
     def close(self) -> None:
-        """End and collect the child; nobody may be reading from it."""
+        """End and reap the child; no thread may be reading from it."""
         self.kill()
         if os.getpid() == self._owner:
             self._process.wait()

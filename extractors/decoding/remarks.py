@@ -1,4 +1,4 @@
-"""What people are told of a file's tracks: what is not judged, and what the file has got wrong."""
+"""Warnings on a file's tracks: what is not judged, and what is damaged or inconsistent."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ SIGNS = (
 )  # with which files begin
 HEADED_FORMATS = ("mov", "matroska", "avi", "flv", "asf", "wav", "flac")  # say how long they are
 UNTIMED_FORMATS = ("mjpeg", "jpeg_pipe", "mpjpeg")
-SHORTFALL = 0.5  # seconds less than the header says before there is a warning
-MOST_NAMED = 5  # places where the times jump
-APART = 0.5  # seconds between the ends of picture and sound before that is said
-HOLE = 2.0  # seconds without a frame before that is said
+SHORTFALL = 0.5  # seconds less than the header declares, from which on there is a warning
+MOST_NAMED = 5  # places at which the times jump that a warning names
+APART = 0.5  # seconds between the ends of picture and sound, beyond which there is a warning
+HOLE = 2.0  # seconds without a frame, beyond which there is a warning
 
 
 def remarks(
@@ -41,15 +41,15 @@ def remarks(
     shifts: Sequence[float],
     zero: float,
 ) -> list[str]:
-    """Return a sentence for each thing that people should know of a file that was scanned.
+    """Return the warnings on a scanned file, one sentence each.
 
     Args:
-        container: that was read.
+        container: the open file.
         clock: of its packets.
         scans: all of its tracks.
-        picture: the one that is judged.
-        sounds: those that are judged.
-        shifts: seconds by which they were moved, to begin with the picture.
+        picture: the picture track that is judged.
+        sounds: the sound tracks that are judged.
+        shifts: seconds by which each sound was moved, to begin with the picture.
         zero: second on the clock at which the file begins.
     """
     judged = [*([] if picture is None else [picture]), *sounds]
@@ -68,9 +68,9 @@ def remarks(
 def _unread(
     scans: Sequence[TrackScan], picture: TrackScan | None, sounds: Sequence[TrackScan]
 ) -> Iterator[str]:
-    for kind, found in (("picture", picture is not None), ("sound", bool(sounds))):
+    for kind, decodable in (("picture", picture is not None), ("sound", bool(sounds))):
         lost = [scan for scan in scans if scan.kind == kind and not scan.found]
-        if lost and not found:
+        if lost and not decodable:
             yield f"the {kind} cannot be decoded"
         else:
             yield from (f"{kind} track {scan.name} cannot be decoded" for scan in lost)
@@ -115,7 +115,7 @@ def _jumps(
 
 
 def _followed(container: Any, scans: Iterable[TrackScan]) -> Iterator[str]:
-    """Say where another file of the same kind follows, at which FFmpeg stops."""
+    """Yield a warning if another file of the same kind follows, at which FFmpeg stops."""
     if container.name.startswith("concat:"):
         return
     with Path(container.name).open("rb") as file:
@@ -161,28 +161,31 @@ def _apart(
 ) -> Iterator[str]:
     if picture is None or not sounds:
         return
-    seen, heard = picture.end(), sounds[0].end() + shifts[0]
-    begin = min(picture.start(), sounds[0].start() + shifts[0])
-    if abs(seen - heard) > APART:
+    picture_end, sound_end = picture.end(), sounds[0].end() + shifts[0]
+    zero = min(picture.start(), sounds[0].start() + shifts[0])
+    if abs(picture_end - sound_end) > APART:
         yield (
-            f"the picture ends at {seen - begin:.2f} s, the sound at {heard - begin:.2f} s: each "
+            f"the picture ends at {picture_end - zero:.2f} s, the sound at "
+            f"{sound_end - zero:.2f} s: each "
             "is judged as long as it is"
         )
 
 
 def _cut_short(container: Any, clock: FileClock, judged: Sequence[TrackScan]) -> Iterator[str]:
-    """Say where the header promises clearly more than the file holds."""
+    """Yield a warning for each track that is clearly shorter than the header declares."""
     if not set(HEADED_FORMATS) & set(container.format.name.split(",")):
         return
     for scan in judged:
-        found = scan.end() - scan.start()
+        actual = scan.end() - scan.start()
         if scan.stream.duration is not None and not scan.hidden:
             declared = float(scan.stream.duration * scan.stream.time_base)
-            short = declared - found
+            short = declared - actual
         elif scan is judged[0]:  # the header speaks of the longest of the tracks
             declared = (container.duration or 0) / av.time_base
             short = declared - max(section.end for section in clock.sections)
         else:
             continue
         if short >= SHORTFALL:
-            yield f"the {scan.kind} ends at {found:.1f} s although the header says {declared:.1f} s"
+            yield (
+                f"the {scan.kind} ends at {actual:.1f} s although the header says {declared:.1f} s"
+            )

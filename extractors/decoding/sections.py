@@ -1,8 +1,8 @@
-"""The sections of a file whose clock starts anew, and the times of its packets on one clock.
+"""The sections of a file whose timestamps restart, and the times of its packets on one clock.
 
-Segments of a stream that were joined byte by byte (MPEG-TS, MPEG-PS, FLV, Matroska, Ogg) have the
-same times twice. As FFmpeg's command does, every section is given an offset, so that it begins
-where the one before has ended.
+Segments of a stream that were joined byte by byte (MPEG-TS, MPEG-PS, FLV, Matroska, Ogg) repeat the
+same timestamps. As in the ffmpeg command, every section gets an offset, so that it begins where the
+previous one ended.
 """
 
 from __future__ import annotations
@@ -19,54 +19,54 @@ import numpy.typing as npt
 
 Times = npt.NDArray[np.float64]
 
-MAX_GAP = 60.0  # seconds of a file without any packet that are believed
-BROADCAST_GAP = 10.0  # the same where clocks may start anew, as FFmpeg's command has it
+MAX_GAP = 60.0  # seconds without any packet that are plausible
+BROADCAST_GAP = 10.0  # the same where clocks may restart, as in the ffmpeg command
 BROADCASTS = ("mpegts", "mpeg", "flv", "ogg")
-MAX_FALL = 0.1  # seconds that times of decoding, which rise, may fall without meaning anything
-GUESSED_FALL = 0.5  # the same of Matroska, which has none: FFmpeg guesses them
+MAX_FALL = 0.1  # seconds that decoding times, which should ascend, may fall within a section
+GUESSED_FALL = 0.5  # the same for Matroska, which has none: FFmpeg guesses them
 NEAR = 1.0  # seconds from a section within which a packet may belong to it
 RECENT = 8  # sections that a packet may belong to: bounds the time that a broken file takes
 
 
 @dataclass(eq=False)
 class Section:
-    """A stretch of the file in which the clock runs on. Seconds on that clock, of all tracks."""
+    """A part of the file with a continuous clock: the range of all tracks' times, in seconds."""
 
     start: float = np.inf
     end: float = -np.inf
-    latest: float = -np.inf  # time of decoding
+    latest: float = -np.inf  # decoding time
 
     def continues_at(self, time: float) -> bool:
-        """Return whether a time of decoding follows those in the section."""
+        """Return whether a decoding time continues the section."""
         return -MAX_FALL < time - self.latest < NEAR
 
     def holds(self, time: float) -> bool:
-        """Return whether a time of decoding lies in the section, or shortly before or after."""
+        """Return whether a decoding time lies in the section, or shortly before or after."""
         return self.start - NEAR < time < self.latest + NEAR
 
 
 @dataclass(frozen=True)
 class Retiming:
-    """What is to be added to the times of a track's packets, by their number in the file."""
+    """Offsets of the timestamps of a track's packets, by the packets' number in the track."""
 
-    first: tuple[int, ...] = (0,)  # packets from which on the offsets hold
-    offsets: tuple[float | None, ...] = (0.0,)  # seconds; None: the time is not to be believed
+    first: tuple[int, ...] = (0,)  # packet from which on each offset holds
+    offsets: tuple[float | None, ...] = (0.0,)  # seconds; None: the time is a stray, and dropped
 
     @property
     def needed(self) -> bool:
-        """Whether any packet has another time than it says."""
+        """Whether any packet's timestamp changes."""
         return self.offsets != (0.0,)
 
     def shifted(self, seconds: float) -> Retiming:
-        """Return the same, so many seconds later."""
+        """Return the retiming with `seconds` added to every offset."""
         offsets = (None if offset is None else offset + seconds for offset in self.offsets)
         return Retiming(self.first, tuple(offsets))
 
     def applied(self, packet: Any, number: int) -> Any:
-        """Return a packet with its time on the one clock, to be shown even if it says not to."""
+        """Return a packet with its time on the common clock, without a wrong discard flag."""
         place = bisect(self.first, number) - 1
         offset = self.offsets[place]
-        if packet.is_discard and place > 0:  # a fragment that starts anew, see `TrackClock.add`
+        if packet.is_discard and place > 0:  # a fragment that restarts, see `TrackClock.add`
             plain = av.Packet(bytes(packet))
             plain.stream, plain.time_base = packet.stream, packet.time_base
             plain.pts, plain.dts = packet.pts, packet.dts
@@ -79,7 +79,7 @@ class Retiming:
 
 @dataclass(eq=False)
 class FileClock:
-    """The sections of a file, found while its packets pass."""
+    """The sections of a file, detected while its packets are read."""
 
     formats: tuple[str, ...]  # FFmpeg's names of the container
     sections: list[Section] = field(default_factory=lambda: [Section()])
@@ -89,7 +89,7 @@ class FileClock:
         self.fall = GUESSED_FALL if "matroska" in self.formats else MAX_FALL
 
     def offsets(self) -> list[float]:
-        """Return the seconds that are to be added to the times of each section."""
+        """Return the offset in seconds of each section on the common clock."""
         offsets, end = [0.0], 0.0
         for old, new in pairwise(self.sections):
             end = old.end + offsets[-1] if old.end > -np.inf else end
@@ -97,7 +97,7 @@ class FileClock:
         return offsets
 
     def joints(self) -> list[float]:
-        """Return the seconds, on the one clock, at which a section follows another."""
+        """Return the times, in seconds on the common clock, at which a section follows another."""
         pairs = zip(self.sections[1:], self.offsets()[1:], strict=True)
         return [section.start + offset for section, offset in pairs if section.start < np.inf]
 
@@ -105,7 +105,7 @@ class FileClock:
 @dataclass(frozen=True)
 class _Stamp:
     number: int  # of the packet in its track
-    decoded: float | None  # second at which it is to be decoded, where the file says so
+    decoded: float | None  # decoding time in seconds, if the file has one
     shown: float
     duration: float
     hidden: bool
@@ -114,12 +114,12 @@ class _Stamp:
 class TrackClock:
     """The times of one track's packets, by the section in which they lie.
 
-    A single packet whose time is off, with the next one where it should be, is a stray, which is
-    not believed. Two that agree begin a section.
+    A single packet with an implausible time, followed by a plausible one, is a stray and dropped.
+    Two that agree begin a section.
     """
 
     def __init__(self, clock: FileClock, usual: float = 0.0) -> None:
-        """Begin a track; usual: seconds of a packet that says nothing."""
+        """Begin a track; usual: seconds of a packet without a duration."""
         self._clock, self._usual = clock, usual
         self._section = 0
         self._latest: float | None = None  # time of decoding, in this section
@@ -134,9 +134,9 @@ class TrackClock:
     def add(
         self, number: int, decoded: float | None, shown: float, duration: float, hidden: bool
     ) -> None:
-        """Take in the times of one packet, which follows those given before.
+        """Take in the times of the next packet.
 
-        hidden: an edit list cuts it. Of fragments that start anew FFmpeg says so too, wrongly.
+        hidden: an edit list cuts it. FFmpeg also marks fragments that restart so, wrongly.
         """
         stamp = _Stamp(number, decoded, shown, duration, hidden)
         if decoded is not None and abs(shown - decoded) > MAX_GAP:
@@ -157,19 +157,19 @@ class TrackClock:
             self._suspect = stamp
 
     def finish(self) -> None:
-        """See that no more packets come."""
+        """Settle the last packet: no more follow."""
         if self._suspect is not None:
             self._drop(self._suspect)
             self._suspect = None
 
     def times(self) -> Times:
-        """Return when each packet is shown, in seconds on the one clock, ascending."""
+        """Return the packets' presentation times in seconds on the common clock, ascending."""
         offsets = self._clock.offsets()
         parts = [np.array(times) + offsets[section] for section, times in self._times.items()]
         return np.sort(np.concatenate(parts)) if parts else np.zeros(0)
 
     def retiming(self) -> Retiming:
-        """Return what brings the track's packets to the one clock."""
+        """Return the offsets that map the track's packets to the common clock."""
         offsets = self._clock.offsets()
         return Retiming(
             tuple(number for number, _ in self._moves),
@@ -177,7 +177,7 @@ class TrackClock:
         )
 
     def _fits(self, stamp: _Stamp) -> bool:
-        """Return whether a packet goes on from those before."""
+        """Return whether a packet continues the previous ones."""
         if stamp.decoded is None:
             return True
         if self._latest is not None and stamp.decoded < self._latest - self._clock.fall:
@@ -198,9 +198,9 @@ class TrackClock:
     def _move(self, stamp: _Stamp) -> None:
         """Go to the section in which other tracks have the packet's time, or begin one."""
         time, sections = stamp.decoded or 0.0, self._clock.sections
-        known = range(max(0, len(sections) - RECENT), len(sections))
-        newer = [s for s in known if s > self._section and sections[s].holds(time)]
-        older = [s for s in known if s < self._section and sections[s].continues_at(time)]
+        recent = range(max(0, len(sections) - RECENT), len(sections))
+        newer = [s for s in recent if s > self._section and sections[s].holds(time)]
+        older = [s for s in recent if s < self._section and sections[s].continues_at(time)]
         if newer or older:
             self._section = newer[0] if newer else older[-1]
         else:

@@ -13,16 +13,16 @@ from extractors.decoding.container import SAMPLE_RATES, frames_from
 from extractors.decoding.mixing import Mixer, Waveform
 from extractors.decoding.tracks import Sound
 
-MAX_DRIFT = 0.02  # seconds by which a frame may be off before its time is believed
+MAX_DRIFT = 0.02  # seconds between a frame's time and the running clock, beyond which it is a jump
 SHORTFALL = 0.1  # seconds that may be missing at the end
-MAX_REWIND = 1.0  # seconds; times that jump back further start anew and mean nothing
+MAX_REWIND = 1.0  # seconds; times that jump back further are a restart and are ignored
 
 
 class SoundReader:
     """Reads the sound from the common zero on, piece by piece.
 
-    Sample i belongs to second i / 16,000: holes in the track and a late start are filled with
-    zeros, what lies before the common zero or overlaps is dropped. Channels are mixed to one.
+    Sample i belongs to second i / 16,000: gaps in the track and a late start are filled with
+    zeros; samples before the common zero and overlaps are dropped. Channels are mixed to mono.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class SoundReader:
 
     @property
     def warnings(self) -> list[str]:
-        """What was found of the sound that was read so far, a sentence each."""
+        """Warnings on the sound that was read so far, one sentence each."""
         seconds = self._mixer.replaced / SAMPLE_RATE
         if not seconds:
             return []
@@ -59,7 +59,7 @@ class SoundReader:
 
     @property
     def lost_after(self) -> float | None:
-        """The second at which the sound ended too early, once it has; None if it did not."""
+        """The second at which the sound ended too early; None: it has not."""
         if self.end is None or self.end / SAMPLE_RATE > self.promised - SHORTFALL:
             return None
         return self.end / SAMPLE_RATE
@@ -70,7 +70,7 @@ class SoundReader:
             self.read(min(SAMPLE_RATE, samples - start))
 
     def read(self, samples: int) -> Waveform:
-        """The next ``samples`` samples (S,); zeros where the track has none or has ended."""
+        """Return the next ``samples`` samples (S,); zeros where the track has none or has ended."""
         waveform = np.zeros(samples, dtype=np.float32)
         start, stop = self._position, self._position + samples
         while True:
@@ -94,7 +94,7 @@ class SoundReader:
 def _placed(
     frames: Iterator[Any], zero: float, mixer: Mixer, progress: Callable[[], None]
 ) -> Iterator[tuple[int, Waveform]]:
-    """Pieces of the resampled sound with the position of their first sample, never overlapping."""
+    """Yield non-overlapping pieces of resampled sound with the position of their first sample."""
     resampler: Any = None
     kind: tuple[Any, ...] = ()
     clock = 0.0  # second at which the next frame is expected
@@ -123,7 +123,7 @@ def _placed(
 
 
 def _frames(source: str, sound: Sound, near: float | None) -> Iterator[Any]:
-    """Every frame of sound that can be decoded, see ``frames_from``."""
+    """Yield every frame of sound that can be decoded, see ``frames_from``."""
     for frame in frames_from(source, sound.index, sound.retiming, near):
         if frame.samples and frame.sample_rate in SAMPLE_RATES:
             yield frame
@@ -134,14 +134,14 @@ def _kind(frame: Any) -> tuple[Any, ...]:
 
 
 def _resampled(resampler: Any, frame: Any, mixer: Mixer) -> Iterator[Waveform]:
-    """The mono samples that come out of the resampler for ``frame`` (None: what is left in it)."""
+    """Yield the resampler's mono samples for ``frame`` (None: the rest that it holds)."""
     if resampler is None:
         return
     if frame is not None:
         frame.pts = None  # times are kept here; the resampler only counts
     try:
         resampled = resampler.resample(frame)
-    except (av.FFmpegError, ValueError):  # channels or a format that nobody knows: a hole
+    except (av.FFmpegError, ValueError):  # unknown channels or format: a gap
         return
     for out in resampled:
         mono = mixer.mono(out.to_ndarray(), [channel.name for channel in out.layout.channels])

@@ -1,4 +1,4 @@
-"""Pictures with a high dynamic range, mapped to the standard range that everything else expects.
+"""Tone mapping: pictures of high dynamic range converted to the standard range.
 
 The signal is turned into light (PQ: SMPTE ST 2084; HLG: ARIB STD-B67 and the display of Rec. ITU-R
 BT.2100 at 1,000 cd/m2), its colours from BT.2020 to BT.709; light above a knee is compressed by the
@@ -23,7 +23,7 @@ TO_BT709 = np.array(
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]
 )
 BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593])
-BITS = 7  # of a channel that are looked at: a table of 2 million colours
+BITS = 7  # per channel: a table of 2 million colours
 
 
 def standard_range(pixels: Pixels, transfer: str) -> Pixels:
@@ -35,13 +35,13 @@ def standard_range(pixels: Pixels, transfer: str) -> Pixels:
     """
     red, green, blue = (pixels[..., channel] >> 8 - BITS for channel in range(3))
     place = red.astype(np.int32) << 2 * BITS | green.astype(np.int32) << BITS | blue
-    found = np.take(_table(transfer), place)  # (H, W), four bytes each
-    return found.view(np.uint8).reshape(*place.shape, 4)[..., :3]
+    mapped = np.take(_table(transfer), place)  # (H, W), four bytes each
+    return mapped.view(np.uint8).reshape(*place.shape, 4)[..., :3]
 
 
 @cache
 def _table(transfer: str) -> npt.NDArray[np.uint32]:
-    """Return what becomes of each colour of `BITS` bits a channel: R, G, B and nothing in bytes."""
+    """Return the lookup table of all colours of `BITS` bits a channel: bytes R, G, B, unused."""
     codes = ((np.arange(2**BITS) + 0.5) * 256 / 2**BITS - 0.5) / 255
     plane = np.stack(np.meshgrid(codes, codes, indexing="ij"), -1).reshape(-1, 2)
     table = np.zeros((len(codes), len(plane), 4), np.uint8)

@@ -1,4 +1,4 @@
-"""What the packets of one track tell: when each frame comes on, and what the first one is."""
+"""The scan of one track's packets: the time of each frame, and the first frame itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STILL = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.st
 
 
 class TrackScan:
-    """One track of a file, told of its packets; decodes only until there is a first frame."""
+    """The packets of one track, counted and timed; decodes only until there is a first frame."""
 
     def __init__(self, stream: Any, clock: FileClock, ordinal: int) -> None:
         self.stream = stream
@@ -29,19 +29,19 @@ class TrackScan:
         self.number = 0  # of the next packet
         self.timed = 0  # packets with a time
         self.untimed = 0  # packets without
-        self.late = 0  # those among them that are shown before any with a time
+        self.late = 0  # packets without a time that are shown before any with one
         self.reach = 0  # byte of the file after the last one that was read
         self.bytes = 0
         self._latest = 0.0
 
     @property
     def kind(self) -> str:
-        """What a player does with the track."""
+        """`picture` or `sound`."""
         return "picture" if self.stream.type == "video" else "sound"
 
     @property
     def name(self) -> str:
-        """What people are told of the track."""
+        """The track's name in messages: number, codec, size and title."""
         facts = [self.stream.codec_context.name] if self.stream.codec_context else []
         if self.kind == "picture" and facts:
             facts.append(f"{self.stream.codec_context.width}x{self.stream.codec_context.height}")
@@ -51,7 +51,7 @@ class TrackScan:
 
     @property
     def is_default(self) -> bool:
-        """Whether players play it unless told otherwise."""
+        """Whether players choose the track by default."""
         return bool(self.stream.disposition & Disposition.default)
 
     def add(self, packet: Any) -> None:
@@ -82,24 +82,24 @@ class TrackScan:
             self.coded_shape = self.stream.codec_context.sample_aspect_ratio
 
     def finish(self) -> None:
-        """See that the file has ended."""
+        """Settle the times: the file has ended."""
         self._clock.finish()
 
     @property
     def rate(self) -> float:
-        """Frames a second, as the header has it."""
+        """Frames a second, by the header."""
         return float(getattr(self.stream, "average_rate", 0) or USUAL_RATE)
 
     @property
     def found(self) -> bool:
-        """Whether there is anything to show or to hear."""
+        """Whether a frame of the track could be decoded."""
         if self.first is None or not (len(self._clock.times()) or self.late):
             return False
         return self.stream.type == "video" or self.first.sample_rate in SAMPLE_RATES
 
     @property
     def regular(self) -> bool:
-        """Whether every packet is one frame that is shown at the time that it says."""
+        """Whether every packet is one frame that is shown at its own timestamp."""
         return not (self.strays or self.hidden or self.untimed or self.retiming().needed)
 
     @property
@@ -109,7 +109,7 @@ class TrackScan:
 
     @property
     def strays(self) -> int:
-        """How many packets have a time that is not believed."""
+        """How many packets were dropped for an implausible time."""
         return self._clock.strays
 
     @property
@@ -118,26 +118,26 @@ class TrackScan:
         return self._clock.hidden
 
     def retiming(self) -> Retiming:
-        """Return what brings the packets to the file's one clock."""
+        """Return the offsets that map the packets to the file's common clock."""
         return self._clock.retiming()
 
     def times(self) -> Times:
-        """Return when each frame comes on, in seconds on the file's one clock, ascending."""
+        """Return the frames' presentation times, in seconds on the common clock, ascending."""
         times = self._clock.times()
         first = times[0] if len(times) else self.late / self.rate
         return np.concatenate([first - np.arange(self.late, 0, -1) / self.rate, times])
 
     def end(self) -> float:
-        """Return the second at which the last packet's time is over."""
+        """Return the second at which the last packet ends."""
         times = self.times()
         if 0 < self._clock.last_duration < MAX_GAP:
             return float(times[-1]) + self._clock.last_duration
         return float(times[-1]) + float(np.median(np.diff(times)) if len(times) > 1 else 0.04)
 
     def start(self) -> float:
-        """Return when the first frame that is meant to be seen or heard comes on.
+        """Return the second at which the first frame is presented.
 
-        Of sound, that is after the run-in of its codec, which decoding has cut.
+        For sound that is after the codec's priming samples, which decoding has cut.
         """
         first = float(self.times()[0])
         if self.stream.type == "video" or self.first.time is None:

@@ -1,6 +1,6 @@
-"""What a media file holds: its picture and sound tracks on one clock, and when each frame comes on.
+"""The picture and sound tracks of a media file on one clock, with the time of each frame.
 
-Runs in the decoder's child process. Packets are believed, headers are not.
+Runs in the decoder's child process. Everything is measured on packets; headers are not trusted.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ class Sound:
 
 @dataclass(frozen=True, eq=False)
 class Tracks:
-    """What was found in a file.
+    """The tracks of a file that can be decoded.
 
     The common zero is the start of the picture, or that of the sound where the sound starts
-    clearly earlier. (Sound that starts a little early is the run-in that AAC and MP3 need: MP4
+    clearly earlier. (Sound that starts a little early is the priming that AAC and MP3 need: MP4
     cuts it, MPEG-TS and Matroska may keep it, and here it is cut.)
     """
 
@@ -79,16 +79,19 @@ class Tracks:
     warnings: list[str] = field(default_factory=list)
 
     def span(self, start: float, end: float) -> list[float]:
-        """Return from which to which second a track lasts; close to the file's ends is there."""
+        """Return start and end of a track in seconds, snapped to the file's ends if close."""
         begin = 0.0 if start <= RUN_IN else start
         last = self.duration if end >= self.duration - RUN_OUT else end
         return [float(begin), float(last)]
 
 
 def find_tracks(source: str, progress: Callable[[], None], video_track: int | None) -> Tracks:
-    """The tracks of the file; raises UnfitFileError where there is neither picture nor sound.
+    """Return the tracks of a file.
 
     video_track: the picture that is judged, counted from 1; None: the one that players show.
+
+    Raises:
+        UnfitFileError: there is neither picture nor sound, or no such picture track.
     """
     with open_container(source) as container:
         clock = FileClock(tuple(container.format.name.split(",")))
@@ -134,7 +137,7 @@ def _scan(container: Any, clock: FileClock, progress: Callable[[], None]) -> lis
 
 
 def _players_order(scans: Sequence[TrackScan]) -> list[TrackScan]:
-    """Return tracks with the one that players take first: the first that is on by default."""
+    """Return tracks with the one that players choose first: the first that is on by default."""
     first = next((scan for scan in scans if scan.is_default), None)
     return sorted(scans, key=lambda scan: scan is not first)
 
@@ -145,8 +148,8 @@ def _picture(scans: Sequence[TrackScan], wanted: int | None) -> TrackScan | None
         raise UnfitFileError(f"has no picture track {wanted}; it has {len(scans)}")
     if wanted is not None and not scans[wanted - 1].found:
         raise UnfitFileError(f"holds a picture track {wanted} that cannot be decoded")
-    found = scans if wanted is None else scans[wanted - 1 : wanted]
-    return next(iter(_players_order([scan for scan in found if scan.found])), None)
+    candidates = scans if wanted is None else scans[wanted - 1 : wanted]
+    return next(iter(_players_order([scan for scan in candidates if scan.found])), None)
 
 
 def _common_zero(
@@ -169,12 +172,12 @@ def _common_zero(
 def _duration(
     picture: TrackScan | None, sounds: Sequence[TrackScan], zero: float, shifts: Sequence[float]
 ) -> float:
-    """Return the seconds of the longest track; what fills up a last frame of sound is no sound."""
-    heard = max((s.end() + by - zero for s, by in zip(sounds, shifts, strict=True)), default=0.0)
+    """Return the seconds of the longest track, not counting a sound codec's padding at the end."""
+    sound = max((s.end() + by - zero for s, by in zip(sounds, shifts, strict=True)), default=0.0)
     if picture is None:
-        return max(0.0, heard)
-    seen = max(0.0, picture.end() - zero)
-    return heard if heard > seen + RUN_OUT else seen
+        return max(0.0, sound)
+    shown = max(0.0, picture.end() - zero)
+    return sound if sound > shown + RUN_OUT else shown
 
 
 def _describe_picture(scan: TrackScan, zero: float, best: Any) -> Picture:

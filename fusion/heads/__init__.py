@@ -1,1 +1,1 @@
-"""Heads on the experts' tokens that name generators and types."""
+"""Heads on the experts' tokens that attribute a clip to generators and types of forgery."""

@@ -1,6 +1,7 @@
-"""What the experts say of a whole clip in, what kind of forgery it is out: small heads.
+"""Closed-set attribution heads: the type and family of a forgery from one vector per clip.
 
-A clip is one vector: how each expert's tokens lie and how they vary, and how loud its opinion is.
+The vector holds mean and standard deviation of each expert's tokens, and mean and peak of its
+opinions.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SHARPNESS = 32.0  # alpha of the proxy-anchor loss
-MARGIN = 0.1  # delta: how much nearer or farther than a right angle is enough
-EXTREME = 5.0  # deviations; no single number decides alone
-PEAK = 25  # steps: an expert's loudest second
+MARGIN = 0.1  # delta of the proxy-anchor loss: a cosine
+EXTREME = 5.0  # standard deviations at which features are clipped: none decides alone
+PEAK = 25  # steps: an expert's highest second
 
 
 def clip_vector(tokens: Tensor, opinions: Tensor) -> Tensor:
     """Return one vector (2 * S * D + 2 * K,) of a clip's tokens (T, S, D) and opinions (T, K).
 
-    Means and deviations of the tokens over time, then means and peaks of the opinions. What an
-    expert had nothing to judge for (NaN) is zero.
+    Means and standard deviations of the tokens over time, then means and peaks of the opinions. An
+    expert without input (NaN) gives zeros.
     """
     steps = len(tokens)
     peaks = opinions.nan_to_num(-1e4).topk(min(PEAK, steps), dim=0).values.mean(dim=0)
@@ -34,9 +35,9 @@ def clip_vector(tokens: Tensor, opinions: Tensor) -> Tensor:
 
 
 class TypeHead(nn.Module):
-    """Logits of several labels that may hold at once."""
+    """A multi-label classifier of clip vectors."""
 
-    thresholds: Tensor  # (C,) logits from which on a label is said
+    thresholds: Tensor  # (C,) logits from which on a label is assigned
 
     def __init__(self, width: int, labels: int, hidden: int = 64) -> None:
         super().__init__()
@@ -52,28 +53,28 @@ class TypeHead(nn.Module):
         return logits
 
     def loss(self, vectors: Tensor, targets: Tensor) -> Tensor:
-        """Return the cross-entropy of labels (B, C) that are 1 or 0, each by itself."""
+        """Return the mean binary cross-entropy () of labels (B, C), 1 or 0."""
         return functional.binary_cross_entropy_with_logits(self(vectors), targets)
 
     @torch.no_grad()
     def settle(self, vectors: Tensor, targets: Tensor) -> None:
-        """Set each label's threshold to the logit of best F1 on clips that taught nothing."""
+        """Set each label's threshold to the logit of best F1 on held-out clips."""
         for label, (logits, truth) in enumerate(zip(self(vectors).T, targets.T, strict=True)):
             if truth.any():
                 self.thresholds[label] = best_of_f1(logits, truth)
 
 
 class FamilyHead(nn.Module):
-    """A direction of its own for each family; a clip of none of them points elsewhere.
+    """A proxy (unit vector) for each family; a clip far from all proxies belongs to none.
 
-    Generators that are registered later are compared in what is there before any family was
-    learned: what tells families apart loses what tells newcomers apart.
+    Generators that are registered later are compared by the features before the projection
+    (`describe`): the projection separates families and loses what separates new generators.
 
     Source: Kim et al., Proxy Anchor Loss, CVPR 2020; semantic proxies of visual prompts (VPTSP), of
-    which a newcomer's proxy here is the mean of a few clips.
+    which a registered generator's proxy here is the mean of a few clips.
     """
 
-    threshold: Tensor  # () cosine below which a clip belongs to no known family
+    threshold: Tensor  # () cosine below which a clip belongs to no trained family
     newcomer: Tensor  # () cosine below which it belongs to no registered generator
 
     def __init__(self, width: int, labels: int, dim: int = 64) -> None:
@@ -85,30 +86,30 @@ class FamilyHead(nn.Module):
         self.register_buffer("newcomer", torch.tensor(0.5))
 
     def describe(self, vectors: Tensor) -> Tensor:
-        """Return unit vectors (B, W) of clip vectors (B, W), each number at its usual scale."""
+        """Return unit vectors (B, W) of clip vectors (B, W), each feature standardised."""
         return functional.normalize(self.normal(vectors).clamp(-EXTREME, EXTREME), dim=-1)
 
     def embed(self, vectors: Tensor) -> Tensor:
-        """Return unit vectors (B, E) of clip vectors (B, W)."""
+        """Return the embeddings (B, E), unit vectors, of clip vectors (B, W)."""
         return functional.normalize(self.project(self.normal(vectors)), dim=-1)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Return the cosine (B, C) of clip vectors (B, W) with each family's proxy."""
+        """Return the cosines (B, C) of the embeddings of clip vectors (B, W) with the proxies."""
         return self.embed(vectors) @ functional.normalize(self.proxies, dim=-1).T
 
     def loss(self, vectors: Tensor, targets: Tensor) -> Tensor:
-        """Return the proxy-anchor loss of families (B, C) that are 1 or 0.
+        """Return the proxy-anchor loss () of families (B, C), 1 or 0.
 
-        Genuine clips are of no family: they only push.
+        Real clips belong to no family: they are negatives of every proxy.
         """
         return proxy_anchor(self(vectors), targets)
 
     @torch.no_grad()
     def settle(self, vectors: Tensor, targets: Tensor) -> None:
-        """Set the threshold that best tells clips of their nearest family from all others.
+        """Set the threshold that best separates clips of their nearest family from all others.
 
-        Best is the most of the former above it less the share of the latter (Youden), on clips
-        that taught nothing; the others are genuine, or nearer to a family that is not theirs.
+        It maximises Youden's J on held-out clips; the others are real, or nearer to a family that
+        is not theirs.
         """
         nearest, which = self(vectors).max(dim=1)
         own = targets.gather(1, which[:, None])[:, 0] > 0
@@ -116,16 +117,16 @@ class FamilyHead(nn.Module):
 
 
 class LaunderingHead(nn.Module):
-    """Two questions: was it passed through a generator, and if so, is the content generated too?
+    """Two stages: did a generator render the clip, and if so, is its content synthetic too?
 
-    Genuine content that was only re-rendered by a generator (laundered) counts as forged in the
-    first stage; the second is asked of those alone.
+    Real content that a generator only re-rendered (laundered) counts as forged in the first stage;
+    the second stage applies to forged clips alone.
 
     Source: the two-stage verdict on laundered images of polimi-ispl/synthetic-image-detection, on
     clip vectors in place of patches.
     """
 
-    thresholds: Tensor  # (2,) logits from which on each question is answered yes
+    thresholds: Tensor  # (2,) logits from which on each stage is positive
 
     def __init__(self, width: int, labels: int, hidden: int = 32) -> None:
         super().__init__()
@@ -140,32 +141,36 @@ class LaunderingHead(nn.Module):
         return logits
 
     def loss(self, vectors: Tensor, targets: Tensor) -> Tensor:
-        """Return the cross-entropy of both stages; targets (B, 2): laundered, synthetic, or none.
+        """Return the cross-entropy () of both stages for targets (B, 2).
 
-        The second stage learns from forged clips alone.
+        The targets are laundered and synthetic, at most one of which is 1. The second stage learns
+        from forged clips alone.
         """
         first, second = self(vectors).T
         forged = targets.amax(dim=1)
         each = functional.binary_cross_entropy_with_logits
-        told = each(second, targets[:, 1], weight=forged, reduction="sum") / forged.sum().clamp(1)
-        return each(first, forged) + told
+        summed = each(second, targets[:, 1], weight=forged, reduction="sum")
+        return each(first, forged) + summed / forged.sum().clamp(1)
 
     @torch.no_grad()
     def settle(self, vectors: Tensor, targets: Tensor) -> None:
-        """Set both thresholds where they tell best (Youden) on clips that taught nothing."""
+        """Set both thresholds to maximise Youden's J on held-out clips."""
         first, second = self(vectors).T
         forged = targets.amax(dim=1) > 0
         self.thresholds[0] = best_threshold(first, forged)
         self.thresholds[1] = best_threshold(second[forged], targets[forged, 1] > 0)
 
     def classes(self, vectors: Tensor) -> Tensor:
-        """Return 0 real, 1 laundered or 2 synthetic (B,); stage two counts only after stage one."""
+        """Return classes (B,): 0 real, 1 laundered, 2 synthetic.
+
+        Clips that are negative in the first stage are real whatever the second says.
+        """
         first, second = (self(vectors) >= self.thresholds).T
         return first.long() * (1 + second.long())
 
 
 def best_of_f1(scores: Tensor, truth: Tensor) -> Tensor:
-    """Return the score () from which on to say yes gives the best F1 of truth (N,), 1 or 0."""
+    """Return the threshold () on scores (N,) with the best F1 for truth (N,), 1 or 0."""
     order = scores.argsort(descending=True)
     hits = truth[order].cumsum(dim=0)
     f1 = 2 * hits / (torch.arange(1, len(order) + 1) + truth.sum())
@@ -173,19 +178,18 @@ def best_of_f1(scores: Tensor, truth: Tensor) -> Tensor:
 
 
 def best_threshold(cosines: Tensor, own: Tensor) -> Tensor:
-    """Return the cosine () above which most of one's own (N,) and least of the others lie."""
+    """Return the threshold () on cosines (N,) of highest Youden's J; own (N,) marks positives."""
     order = cosines.argsort(descending=True)
-    mine = own[order]
-    gain = mine / mine.sum().clamp(min=1) - ~mine / (~mine).sum().clamp(min=1)
+    positive = own[order]
+    gain = positive / positive.sum().clamp(min=1) - ~positive / (~positive).sum().clamp(min=1)
     return cosines[order[gain.cumsum(dim=0).argmax()]]
 
 
 def proxy_anchor(cosines: Tensor, targets: Tensor) -> Tensor:
-    """Return the proxy-anchor loss of cosines (B, C) with proxies; targets (B, C): 1 or 0.
+    """Return the proxy-anchor loss () of cosines (B, C) with proxies; targets (B, C): 1 or 0.
 
-    The mean over proxies that are drawn of log(1 + sum of exp(-32 (s - 0.1))) over their own
-    clips, and over all proxies of log(1 + sum of exp(32 (s + 0.1))) over the others; never
-    negative.
+    The mean over proxies with positives of log(1 + Σ exp(-32 (s - 0.1))) over the positives, plus
+    the mean over all proxies of log(1 + Σ exp(32 (s + 0.1))) over the negatives; never negative.
 
     Source: Kim et al., CVPR 2020, equation 4.
     """
@@ -203,5 +207,5 @@ def _log_one_plus(exponents: Tensor) -> Tensor:
 
 
 def mean_proxy(embeddings: Tensor) -> Tensor:
-    """Return the unit vector (E,) in the middle of unit vectors (N, E) of one generator."""
+    """Return the proxy (E,) of a generator: the normalised mean of its embeddings (N, E)."""
     return functional.normalize(embeddings.mean(dim=0), dim=0)

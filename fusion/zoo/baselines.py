@@ -1,6 +1,6 @@
-"""What several experts say in, one logit a step out: the plain rules that fusion must beat.
+"""Late-fusion baselines: plain rules on the experts' logits, which learned fusion must beat.
 
-Opinions are step logits (B, L, K), NaN where an expert has nothing to judge.
+Opinions are step logits (B, L, K), NaN where an expert has no input.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 
 class MeanOfExperts(nn.Module):
-    """The mean of the experts that have something to judge; 0 where none has."""
+    """The mean logit of the experts that have an input; 0 where none has."""
 
     def __init__(self, places: Sequence[int] | None = None) -> None:
-        """Take the experts in these places; None: all."""
+        """Use the experts at these indices of K; None: all."""
         super().__init__()
         self.places = places
 
@@ -25,26 +25,26 @@ class MeanOfExperts(nn.Module):
 
 
 class MaximumOfExperts(nn.Module):
-    """The most suspicious expert; 0 where none has anything to judge."""
+    """The highest logit of all experts; 0 where none has an input."""
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
         """Return step logits (B, L) of opinions (B, L, K)."""
-        given = streams["opinions"]
-        worst = given.masked_fill(given.isnan(), -torch.inf).amax(dim=-1)
+        opinions = streams["opinions"]
+        worst = opinions.masked_fill(opinions.isnan(), -torch.inf).amax(dim=-1)
         return worst.masked_fill(worst.isinf(), 0.0)
 
 
 class EnsembleOfExperts(nn.Module):
-    """Each expert at a temperature of its own, weighed by shares that add up to one.
+    """The weighted mean of the experts' logits, each scaled by a temperature of its own.
 
-    Where experts have nothing to judge, the others take over their shares. Temperatures and shares
-    are learned together.
+    The weights sum to one; where experts have no input, the others take over their weights.
+    Temperatures and weights are learned together.
 
     Source: Chang et al. 2024 (appearance, motion and geometry); the rule itself is not published.
     """
 
     def __init__(self, experts: int, places: Sequence[int] | None = None) -> None:
-        """Weigh so many experts: those in these places; None: all that there are."""
+        """Weigh `experts` experts: those at these indices of K; None: all."""
         super().__init__()
         self.places = places
         self.sharpness = nn.Parameter(torch.zeros(experts))  # log of 1 / temperature
@@ -53,11 +53,11 @@ class EnsembleOfExperts(nn.Module):
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
         """Return step logits (B, L) of opinions (B, L, K)."""
-        given = _taken(streams["opinions"], self.places)
-        missing = given.isnan()
+        opinions = _taken(streams["opinions"], self.places)
+        missing = opinions.isnan()
         shares = self.shares.softmax(dim=0) * ~missing
         shares = shares / shares.sum(dim=-1, keepdim=True).clamp(min=1e-9)
-        scaled = given.masked_fill(missing, 0.0) * self.sharpness.exp()
+        scaled = opinions.masked_fill(missing, 0.0) * self.sharpness.exp()
         return (shares * scaled).sum(dim=-1) + self.bias
 
 

@@ -1,8 +1,8 @@
-"""Tokens of picture and sound in, step logits out: a transformer that learns by HAMMER's losses.
+"""The fusion transformer trained with HAMMER's losses.
 
-Source: Shao et al., DGM4, CVPR 2023, with picture and sound in place of image and text. Heads that
-follow slowly stand in place of whole slow networks, since the tokens stay as they are, and the
-other clips of the batch in place of a queue. There is no head for intervals: steps are judged.
+Source: Shao et al., DGM4, CVPR 2023, with picture and sound in place of image and text. Since the
+tokens are fixed, only the heads have momentum copies, not whole networks; the other clips of the
+batch stand in for the queue. Steps are classified, so there is no head for intervals.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from torch.nn import functional
 
 from fusion.transformer import CrossModalTransformer, FusionConfig
 
-SLOWNESS = 0.995  # of the heads that follow, an update
-LEAST_MOVE = 5  # steps: sound that is moved by less may still fit
-TINY = 1e-4  # keeps the vectors of silence from being divided by zero
+SLOWNESS = 0.995  # momentum of the slow heads per update
+LEAST_MOVE = 5  # steps: sound that is shifted by less may still be in sync
+TINY = 1e-4  # keeps the zero vectors of silence from a division by zero
 
 
 class GroundedFusion(nn.Module):
-    """The fusion transformer with a logit a step, and up to three further losses while it learns.
+    """The fusion transformer with one logit per step, and up to three auxiliary losses in training.
 
-    - contrast: picture and sound are to fit where the clip is pristine and synchronous, alone.
-    - matching: the fused clip tells whether it is such a pair; pristine pairs come once more with
-      the sound moved.
-    - grounding: every step tells whether picture, sound or their agreement is forged in it.
+    - contrast: picture and sound of a clip are similar only if it is pristine and in sync.
+    - matching: the fused clip is classified as such a pair or not; pristine pairs are repeated with
+      the sound shifted.
+    - grounding: every step is classified as forged or not in picture, sound and synchrony.
 
-    With all three at 0 it is the plain transformer.
+    With all three weights at 0 it is the plain transformer.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class GroundedFusion(nn.Module):
         soft: float = 0.4,
         layers: int = 1,
     ) -> None:
-        """Build it for tokens in these places; soft: share of the slow heads' word in contrast."""
+        """Make it for tokens at these indices of S; soft: weight of the slow heads' targets."""
         super().__init__()
         self.visual, self.audio = list(visual), list(audio)
         self.contrast, self.matching, self.grounding = contrast, matching, grounding
@@ -64,19 +64,19 @@ class GroundedFusion(nn.Module):
         return logits
 
     def fused(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Return fused tokens (B, L, D); a stream that is not there at any step is missing."""
-        there = ~tokens.isnan().any(dim=3).any(dim=1)  # (B, S)
-        made = tokens.new_zeros(*mask.shape, tokens.shape[-1])
-        for kind in torch.unique(there, dim=0):
-            rows = (there == kind).all(dim=1)
-            given = {n: tokens[rows][:, :, int(n)] for n in self.names if kind[int(n)]}
-            made[rows] = self.transformer(given, mask[rows]).to(made.dtype)
-        return made
+        """Return fused tokens (B, L, D); a stream with NaN at any step counts as missing."""
+        present = ~tokens.isnan().any(dim=3).any(dim=1)  # (B, S)
+        fused = tokens.new_zeros(*mask.shape, tokens.shape[-1])
+        for kind in torch.unique(present, dim=0):
+            rows = (present == kind).all(dim=1)
+            inputs = {n: tokens[rows][:, :, int(n)] for n in self.names if kind[int(n)]}
+            fused[rows] = self.transformer(inputs, mask[rows]).to(fused.dtype)
+        return fused
 
     def learn(
         self, streams: Mapping[str, Tensor], targets: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return step logits (B, L), and the sum of the further losses that have a weight."""
+        """Return step logits (B, L), and the weighted sum () of the auxiliary losses."""
         tokens = streams["tokens"]
         fused = self.fused(tokens, mask)
         both = ~tokens[:, :, self.visual + self.audio].isnan().any(dim=3).any(dim=2).any(dim=1)
@@ -125,32 +125,32 @@ class GroundedFusion(nn.Module):
 
 
 def pristine(targets: Tensor) -> Tensor:
-    """Return whether clips (B,) of targets (B, L, 3) are genuine and known to be in sync."""
+    """Return whether clips (B,) of targets (B, L, 3) are real and labelled as in sync."""
     return (targets != 1).all(dim=2).all(dim=1) & (targets == 0).any(dim=1).all(dim=1)
 
 
 def with_sound_shifted(tokens: Tensor, audio: Sequence[int]) -> Tensor:
-    """Return tokens (B, L, S, D) whose sound comes from other steps: what runs out, begins anew."""
+    """Return tokens (B, L, S, D) whose sound is rotated in time by a random number of steps."""
     length = tokens.shape[1]
-    made = tokens.clone()
-    for clip in made:
+    shifted = tokens.clone()
+    for clip in shifted:
         move = int(torch.randint(LEAST_MOVE, length - LEAST_MOVE + 1, ()))
         clip[:, audio] = clip[:, audio].roll(move, dims=0)
-    return made
+    return shifted
 
 
 def contrastive(
     query: Tensor, keys: Tensor, slow: Tensor, truth: Tensor, temperature: float, soft: float
 ) -> Tensor:
-    """Return the cross-entropy of picking the true keys among all, in nats, the mean over rows.
+    """Return the contrastive loss () in nats: the mean cross-entropy of each query's true keys.
 
     Args:
         query: (B, D) unit vectors.
         keys: (M, D) unit vectors.
-        slow: (B, D) what the slow head makes of the queries; its pick is a share of the truth.
-        truth: (B, M); a row of zeros has no true key and counts by its soft share alone.
+        slow: (B, D) the slow head's embeddings of the queries, which give the soft targets.
+        truth: (B, M); a row of zeros has no true key and counts by its soft targets alone.
         temperature: of the softmax.
-        soft: the share, from 0 to 1.
+        soft: weight of the soft targets, from 0 to 1.
     """
     with torch.no_grad():
         goal = soft * (slow @ keys.T / temperature).softmax(dim=1) + (1 - soft) * truth
@@ -159,18 +159,18 @@ def contrastive(
 
 @torch.no_grad()
 def follow(slow: nn.Module, fast: nn.Module, keep: float = SLOWNESS) -> None:
-    """Move the weights of one module a little towards those of another."""
+    """Update the slow weights as an exponential moving average of the fast ones, in place."""
     for old, new in zip(slow.parameters(), fast.parameters(), strict=True):
         old.lerp_(new, 1 - keep)
 
 
 def known_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean binary cross-entropy where targets are known (not -1), 0 if none is."""
-    known = (targets >= 0).float() * mask
+    """Return the mean binary cross-entropy () over labelled targets (not -1); 0 without any."""
+    labelled = (targets >= 0).float() * mask
     loss = functional.binary_cross_entropy_with_logits(
         logits.float(), targets.float().clamp(min=0), reduction="none"
     )
-    return (known * loss).sum() / known.sum().clamp(min=1)
+    return (labelled * loss).sum() / labelled.sum().clamp(min=1)
 
 
 def _mean(x: Tensor, mask: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Tokens of picture and sound in, step logits out: fusion gated by how well the two fit.
+"""Fusion of picture and sound gated by their similarity.
 
 Source: Zhou et al., FND-CLIP, ICME 2023, with picture and sound in place of image and text.
 """
@@ -15,17 +15,17 @@ BRANCHES = 3  # picture, sound, both
 
 
 class SimilarityGate(nn.Module):
-    """Picture, sound and both as vectors; the last counts as far as lips and voice are alike.
+    """A classifier of picture, sound and both; the last is gated by the lip-voice similarity.
 
-    Attention over the three weighs them, and a small network judges their sum. Layer norms stand
-    in place of batch norms: a clip's steps are not independent.
+    Attention weighs the three vectors, and a small network classifies their sum. Layer norms
+    replace the paper's batch norms: a clip's steps are not independent.
     """
 
     def __init__(
         self, visual: Sequence[int], audio: Sequence[int], both: Sequence[int], dim: int = 64
     ) -> None:
         super().__init__()
-        self.inputs = tuple(tuple(branch) for branch in (visual, audio, both))  # places of tokens
+        self.inputs = tuple(tuple(branch) for branch in (visual, audio, both))  # indices of S
         self.branches = nn.ModuleList(_branch(len(places) * dim) for places in self.inputs)
         self.scale = nn.Parameter(torch.ones(()))
         self.shift = nn.Parameter(torch.zeros(()))
@@ -42,17 +42,17 @@ class SimilarityGate(nn.Module):
 
     def vectors(self, tokens: Tensor, lag: Tensor) -> Tensor:
         """Return the vectors (B, L, 3, 64) of picture, sound and both; missing ones are zero."""
-        made = []
+        vectors = []
         for places, branch in zip(self.inputs, self.branches, strict=True):
-            given = tokens[..., places, :].flatten(-2)
-            there = ~given.isnan().any(dim=-1, keepdim=True)
-            made.append(branch(given.nan_to_num(0.0)) * there)
+            inputs = tokens[..., places, :].flatten(-2)
+            present = ~inputs.isnan().any(dim=-1, keepdim=True)
+            vectors.append(branch(inputs.nan_to_num(0.0)) * present)
         similarity = lag[..., lag.shape[-1] // 2].nan_to_num(0.0)  # cosine at lag 0
-        made[-1] = made[-1] * (self.scale * similarity + self.shift)[..., None]
-        return torch.stack(made, dim=-2)
+        vectors[-1] = vectors[-1] * (self.scale * similarity + self.shift)[..., None]
+        return torch.stack(vectors, dim=-2)
 
     def gates(self, vectors: Tensor) -> Tensor:
-        """Return how far each of the vectors (B, L, 3, 64) counts, (B, L, 3) from 0 to 1."""
+        """Return the attention weights (B, L, 3) in [0, 1] of vectors (B, L, 3, 64)."""
         squeezed = self.attention(vectors.mean(dim=-1)) + self.attention(vectors.amax(dim=-1))
         return squeezed.sigmoid()
 

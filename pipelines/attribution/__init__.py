@@ -1,1 +1,1 @@
-"""Which generator a clip is like."""
+"""Attribution of a clip to generators."""

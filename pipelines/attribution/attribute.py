@@ -1,7 +1,7 @@
-"""Files in, the families and registered generators that their faces and voices are like out.
+"""Attribution of faces and voices to families of generators and to registered generators.
 
-Generators that a user registers are unit vectors in one safetensors file, with a JSON header that
-says which weights made them: vectors of other weights lie elsewhere.
+Registered generators are unit vectors in one safetensors file, with the digests of the weights that
+made them: vectors of other weights cannot be compared.
 """
 
 from __future__ import annotations
@@ -44,29 +44,29 @@ HeadKind = TypeVar("HeadKind", TypeHead, FamilyHead, LaunderingHead)
 
 
 class RegisterError(AvdetectError, ValueError):
-    """The file of registered generators cannot be used, or a name is not fit for it."""
+    """The file of registered generators cannot be used, or a name cannot be registered."""
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """What one track of a file is most like."""
+    """The nearest family or registered generator of one track of a file."""
 
     track: str  # visual or audio
     nearest: str  # family or registered generator
-    cosine: float  # -1 to 1; of an open head half the difference of two
-    near: bool  # whether that is near enough; otherwise nobody known made it, or nobody at all
+    cosine: float  # -1 to 1; for an open head half the difference of two cosines
+    near: bool  # whether it is above the threshold; else the generator is unknown, or there is none
 
 
 @dataclass(frozen=True)
 class Attributed:
-    """What the heads say of a file."""
+    """The attribution of a file."""
 
-    likenesses: list[Likeness]  # one a track
-    types: list[str]  # kinds of forgery that the clip looks like, the clearest first
-    origin: str | None  # of the picture: real, laundered or synthetic; None: there is none
+    likenesses: list[Likeness]  # one per track
+    types: list[str]  # types of forgery above their thresholds, the highest margin first
+    origin: str | None  # of the picture: real, laundered or synthetic; None: there is no picture
 
     def to_dict(self, path: str | os.PathLike[str]) -> dict[str, Any]:
-        """Return what was said of a file as plain values, ready for JSON."""
+        """Return the attribution of a file as plain values, ready for JSON."""
         made_by = {
             row.track: {
                 "name": row.nearest if row.near else None, "nearest": row.nearest,
@@ -81,7 +81,7 @@ class Attributed:
 
 
 class Attribution:
-    """The heads, and what was registered: loaded once, asked about many files."""
+    """The attribution heads and the registered generators, loaded once for many files."""
 
     def __init__(self, register: Path) -> None:
         self.register = register
@@ -95,7 +95,7 @@ class Attribution:
         self.own = read_register(register, self.weights)
 
     def said(self, path: Path) -> dict[str, Tensor]:
-        """Return what the experts say of a file's first three seconds.
+        """Return the experts' outputs for a file's first three seconds.
 
         Raises:
             MediaError: the file cannot be decoded, or there is neither a face nor sound.
@@ -107,39 +107,39 @@ class Attribution:
 
     @torch.inference_mode()
     def attribute(self, path: Path) -> Attributed:
-        """Return what the heads say of a file.
+        """Return the attribution of a file.
 
         Raises:
             MediaError: see `said`.
         """
-        said, origin = self.said(path), None
-        if judged(self.laundering_config, said):
-            vector = vector_of(self.laundering_config, said)[None]
+        outputs, origin = self.said(path), None
+        if judged(self.laundering_config, outputs):
+            vector = vector_of(self.laundering_config, outputs)[None]
             origin = ORIGINS[int(self.laundering.classes(vector)[0])]
-        above = self.types(vector_of(self.types_config, said)[None])[0] - self.types.thresholds
+        above = self.types(vector_of(self.types_config, outputs)[None])[0] - self.types.thresholds
         labels = list(self.types_config.labels)
         types = [labels[i] for i in above.argsort(descending=True).tolist() if above[i] >= 0]
-        return Attributed(self.likenesses(said), types, origin)
+        return Attributed(self.likenesses(outputs), types, origin)
 
     @torch.inference_mode()
     def likenesses(self, said: Mapping[str, Tensor]) -> list[Likeness]:
-        """Return what each track is most like; a registered generator goes before any family."""
-        found = []
+        """Return the likeness of each track; registered generators go before families."""
+        likenesses = []
         for track, described in self.describe(said).items():
             own = {n: float(p[track] @ described) for n, p in self.own.items() if track in p}
             newest = max(own, key=lambda name: own[name], default="")
             head, config = self.families[track]
             if own and own[newest] >= head.newcomer:
-                found.append(Likeness(track, newest, own[newest], near=True))
+                likenesses.append(Likeness(track, newest, own[newest], near=True))
                 continue
             cosine, place = head(vector_of(config, said)[None])[0].max(dim=0)
             near = bool(cosine >= head.threshold)
-            found.append(Likeness(track, list(config.labels)[int(place)], float(cosine), near))
-        return found
+            likenesses.append(Likeness(track, list(config.labels)[int(place)], float(cosine), near))
+        return likenesses
 
     @torch.inference_mode()
     def describe(self, said: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return a unit vector (W,) of each track, by which newcomers are registered."""
+        """Return a unit vector (W,) of each track, by which generators are registered."""
         return {
             track: head.describe(vector_of(config, said)[None])[0]
             for track, (head, config) in self.families.items()
@@ -147,9 +147,9 @@ class Attribution:
         }
 
     def add(self, name: str, paths: Sequence[Path], on_step: OnStep) -> dict[Path, str]:
-        """Register a generator by some of its clips; return which could not be used, and why.
+        """Register a generator by some of its clips; return the causes of failure by path.
 
-        What the others are and how near a clip is to them stays as it is.
+        Other generators, and the cosines of clips with them, do not change.
 
         Raises:
             RegisterError: the name is taken by a family, or no clip can be used.
@@ -183,40 +183,40 @@ def _shipped(name: str, kind: type[HeadKind]) -> tuple[HeadKind, HeadConfig]:
 
 
 def default_register() -> Path:
-    """Return where a user's registered generators are kept."""
+    """Return the default file of a user's registered generators."""
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(data) / "avdetect" / "generators.safetensors"
 
 
 def read_register(path: Path, weights: dict[str, str]) -> dict[str, dict[str, Tensor]]:
-    """Return the proxies (W,) of registered generators by name and track; none without a file.
+    """Return the proxies (W,) of registered generators by name and track; empty without a file.
 
-    weights: the digests of the heads that the proxies must have been made with.
+    weights: the digests of the heads that must have made the proxies.
 
     Raises:
         WeightsError: the file is no register.
-        RegisterError: it is one of other weights.
+        RegisterError: it was made with other weights, or is damaged.
     """
     if not path.exists():
         return {}
     proxies, facts = load_weights(path, FORMAT)
     try:
         made_with, names = json.loads(facts["weights"]), json.loads(facts["names"])
-        found: dict[str, dict[str, Tensor]] = {name: {} for name in names}
+        register: dict[str, dict[str, Tensor]] = {name: {} for name in names}
         for key, proxy in proxies.items():
             track, _, place = key.partition(" ")
-            found[names[int(place)]][track] = proxy
+            register[names[int(place)]][track] = proxy
     except (KeyError, ValueError, IndexError, TypeError) as error:
         raise RegisterError(f"{path}: cannot be read: {error}") from error
     if made_with != weights:
         raise RegisterError(
             f"{path}: made with other weights; remove it and add the generators again"
         )
-    return found
+    return register
 
 
 def write_register(path: Path, own: dict[str, dict[str, Tensor]], weights: dict[str, str]) -> None:
-    """Write the proxies of registered generators, and which weights made them, to one file."""
+    """Write the proxies of registered generators, with their weights' digests, to one file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     names = list(own)
     metadata = {"names": json.dumps(names), "weights": json.dumps(weights)}

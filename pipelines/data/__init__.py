@@ -1,1 +1,1 @@
-"""Data sets, manifests, samples, and streams on disk."""
+"""Data: data sets, manifests, samples, labels, and the cache of streams."""

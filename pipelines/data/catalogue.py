@@ -1,4 +1,4 @@
-"""The data sets that avdetect can read: name in, reader and what to know of it out."""
+"""The table of data sets that avdetect can read."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ TERMS = "its makers' terms, on request"
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set whose layout is known."""
+    """A data set that avdetect has a reader for."""
 
     title: str
     read: Callable[[Path], Iterator[Record]]
-    tracks: str  # what can be judged of it
+    tracks: str  # the tracks that it has labels for
     licence: str
     note: str = ""
 
@@ -66,7 +66,7 @@ DATASETS = {
 
 
 def records_of(name: str, root: Path) -> Iterator[Record]:
-    """Yield the records of a data set in a folder, with its name and licence in each.
+    """Yield the records of a data set in a folder, each with the set's name and licence.
 
     Raises:
         InputError: the name is unknown, or the folder has another layout.

@@ -1,4 +1,4 @@
-"""A data set's records and its folder in, what is missing, unreadable or contradictory out."""
+"""Integrity checks of a data set: missing, unreadable and inconsistent files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.data.layouts.reading import media_below
 from pipelines.data.manifest import WHOLE, Record
 from pipelines.progress import OnStep
 
-EXAMPLES = 5  # of each kind of trouble are named
+EXAMPLES = 5  # named for each kind of trouble
 ROUNDING = 0.1  # seconds that a segment may end after its clip
 
 
@@ -25,17 +25,17 @@ def check_records(
     workers: int = 2,
     on_step: OnStep = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Return how many files are there, missing, unreadable and inconsistent, with examples.
+    """Return how many files are present, missing, unreadable and inconsistent, with examples.
 
-    Inconsistent are records whose own annotations contradict each other, that come twice, or
-    whose segments end after the file does; `unlisted` are media files that no record names.
+    Inconsistent are records whose annotations contradict each other, duplicates, and records whose
+    segments end after the file does; `unlisted` are media files that no record names.
 
     Args:
         records: whose paths are relative to `root`.
         root: of the data set.
-        opened: open every file; without, only look whether it is there.
-        workers: how many files are opened at once.
-        on_step: told how many records are done, and of how many.
+        opened: open every file; if False, only check that it exists.
+        workers: number of files opened at once.
+        on_step: called with the number of records done and the total.
     """
     everyone = list(records)
     troubles: dict[str, list[str]] = {k: [] for k in ("missing", "unreadable", "inconsistent")}
@@ -57,18 +57,18 @@ def check_records(
     return {
         "records": len(everyone),
         "present": len(everyone) - len(troubles["missing"]),
-        **{kind: len(found) for kind, found in troubles.items()},
+        **{kind: len(examples) for kind, examples in troubles.items()},
         "unlisted": sum(path not in named for path in media_below(root)),
         "real": sum(not record.fake for record in everyone),
         "fake": sum(record.fake for record in everyone),
         "splits": dict(Counter(record.split or "none" for record in everyone)),
         "methods": dict(Counter(record.method for record in everyone)),
-        "examples": {kind: found[:EXAMPLES] for kind, found in troubles.items() if found},
+        "examples": {kind: examples[:EXAMPLES] for kind, examples in troubles.items() if examples},
     }
 
 
 def _look(path: Path, record: Record, opens: Callable[[Path], Any] | None) -> tuple[str, str]:
-    """Return what is wrong with a record, and why; two empty words where nothing is."""
+    """Return a record's kind of trouble and its cause; two empty strings if there is none."""
     if not path.exists():
         return "missing", "no such file"
     if record.doubt:

@@ -1,8 +1,8 @@
-"""Records of data sets: one file and its truth, in words that all data sets share, as CSV.
+"""Manifests of data sets: one record per file with its labels, in one vocabulary, as CSV.
 
-The manifest has a column `path`, so that `avdetect scan` takes it as it is, and what
-`avdetect evaluate --truth` needs. Segments are JSON, `[[1.0, 2.5]]` in seconds; `[]` is genuine,
-`whole` forged from end to end, and an empty cell means that nobody says.
+A manifest has a column `path`, so that `avdetect scan` accepts it, and the columns that
+`avdetect evaluate --truth` needs. Segments are JSON, `[[1.0, 2.5]]` in seconds; `[]` means genuine,
+`whole` forged from end to end, and an empty cell unknown.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pipelines.storage.tables import OUR_NAMES, Columns, open_table
 
 Spans = tuple[tuple[float, float], ...]  # seconds
 WHOLE: Spans = ((0.0, float("inf")),)
-# what results are looked at apart by; the last is the compression or codec, not a person's
+# attributes by which results are grouped; the last is the compression or codec, not a person's
 GROUPS = ("age", "gender", "skin_type", "race", "lighting", "language", "quality")
-MARK = "visual_segments"  # the column that tells this kind of manifest from others
+MARK = "visual_segments"  # the column that identifies this kind of manifest
 COLUMNS = (
     "path", "label", MARK, "audio_segments", "sync_segments", "method", "forgery_type", "domain",
     "split", "persons", *GROUPS, "fps", "source", "licence", "doubt",
@@ -38,23 +38,23 @@ SPLITS = {
 
 @dataclass(frozen=True)
 class Record:
-    """One file of a data set and what its own annotations say of it."""
+    """One file of a data set with its annotations."""
 
     path: str  # relative to the data set's root until a manifest is written
     fake: bool
-    visual: Spans | None  # forged seconds; (): genuine; None: nobody says
+    visual: Spans | None  # forged seconds; (): genuine; None: unknown
     audio: Spans | None
     sync: Spans | None
     method: str = "real"  # generator or manipulation; "real" for genuine files
     forgery_type: str = ""  # family of the method, such as face-swap
-    domain: str = ""  # collection that the genuine material came from
+    domain: str = ""  # collection that the genuine material comes from
     split: str = ""  # train, val, test or hidden; empty: the data set has none
     persons: tuple[str, ...] = ()  # everyone who is seen or heard; a swap has two
-    groups: dict[str, str] = field(default_factory=dict)  # by a name of GROUPS
+    groups: dict[str, str] = field(default_factory=dict)  # attributes by a name of GROUPS
     fps: float | None = None
     source: str = ""  # the data set
     licence: str = ""
-    doubt: str = ""  # where the annotations contradict each other: how
+    doubt: str = ""  # how the annotations contradict each other, if they do
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.groups if name not in GROUPS]
@@ -68,15 +68,15 @@ class Record:
 
 
 def split_word(word: str) -> str:
-    """Return a data set's word for a split as train, val, test or hidden.
+    """Return train, val, test or hidden for a data set's own name of a split.
 
     Raises:
         InputError: the word is unknown.
     """
-    known = SPLITS.get(word.strip().lower())
-    if known is None:
+    split = SPLITS.get(word.strip().lower())
+    if split is None:
         raise InputError(f"unknown split {word!r}; known: {', '.join(filter(None, SPLITS))}")
-    return known
+    return split
 
 
 def write_records(path: Path, records: Iterable[Record], root: Path) -> int:
@@ -85,7 +85,7 @@ def write_records(path: Path, records: Iterable[Record], root: Path) -> int:
     Args:
         path: of the manifest (.csv).
         records: whose paths are relative to `root`.
-        root: of the data set; paths are written relative to the manifest where it lies above.
+        root: of the data set; paths are relative to the manifest if it lies above the root.
     """
     count = 0
     place = os.path.relpath(root.absolute(), path.absolute().parent)
@@ -100,14 +100,14 @@ def write_records(path: Path, records: Iterable[Record], root: Path) -> int:
 
 
 def read_records(path: Path, columns: Columns = OUR_NAMES) -> Iterator[Record]:
-    """Yield the records of a manifest, whose paths begin at its folder.
+    """Yield the records of a manifest; their paths are relative to its folder.
 
     Args:
         path: of the manifest.
-        columns: what it calls our columns.
+        columns: the manifest's names of our columns.
 
     Raises:
-        InputError: it lacks a column, or a cell has another form.
+        InputError: it lacks a column, or a cell cannot be parsed.
     """
     table = open_table(path, columns)
     table.need(*COLUMNS[:3])
@@ -122,22 +122,22 @@ def record_of(row: Mapping[str, Any]) -> Record:
     """Return the record of a row of a manifest.
 
     Raises:
-        ValueError: a cell has another form.
+        ValueError: a cell cannot be parsed.
     """
     return _record({name: text_of(row, name) for name in COLUMNS})
 
 
 def text_of(row: Mapping[str, Any], column: str) -> str:
-    """Return a cell as text; one that is not there is empty."""
+    """Return a cell as text; a missing one is empty."""
     cell = row.get(column)
     return "" if cell is None else str(cell)
 
 
 def as_fake(label: str) -> bool:
-    """Return whether a label says fake: `fake` or 1, `real` or 0.
+    """Return True for the labels `fake` and 1, False for `real` and 0.
 
     Raises:
-        InputError: it is another word.
+        InputError: any other label.
     """
     if label.strip().lower() not in LABELS:
         raise InputError(f"expected fake or real, got {label!r} (1 or 0 will do)")
@@ -189,7 +189,7 @@ def as_spans(rows: Sequence[Sequence[float]]) -> Spans:
     """Return rows (start, end) as spans.
 
     Raises:
-        InputError: a row has another length or something else than numbers.
+        InputError: a row has another length or holds anything but numbers.
     """
     try:
         return tuple((float(start), float(end)) for start, end in rows)

@@ -1,4 +1,4 @@
-"""Samples, the clips of a manifest: which file, which split, and which seconds are forged."""
+"""Samples: the clips of a manifest with their splits and labels."""
 
 from __future__ import annotations
 
@@ -25,25 +25,26 @@ from pipelines.data.manifest import (
 from pipelines.storage.tables import OUR_NAMES, Columns, open_table
 from temporal.segment import MODALITIES
 
-GENERATED = ("none", "video", "audio", "both")  # words of the column `modality`
-OWN_SPLITS = {"test": "dev", "": "train"}  # of data sets, in the words of Sample.split
+GENERATED = ("none", "video", "audio", "both")  # values of the column `modality`
+OWN_SPLITS = {"test": "dev", "": "train"}  # a data set's split -> Sample.split
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One file and its truth. Spans of a modality: forged seconds; (): genuine; None: unknown."""
+    """One file and its labels. Spans of a modality: forged seconds; (): genuine; None: unknown."""
 
     path: Path
     split: str  # train, val (early stopping), calibration or dev
     method: str  # generator or manipulation; "real" for genuine clips
-    source: str  # repository or collection that the file came from
+    source: str  # repository or collection that the file comes from
     person: str
     visual: Spans | None
     audio: Spans | None
     sync: Spans | None
-    label: bool | None = None  # fake or not, where that is known but not the track
-    untold: Spans | None = None  # forged seconds, where nobody says of which track
+    label: bool | None = None  # whether it is fake, if that is known but not the track
+    untold: Spans | None = None  # forged seconds of an unknown track
     groups: tuple[tuple[str, str], ...] = ()  # such as ("gender", "female")
+    pair: Path | None = None  # the genuine clip that a fake was made from
 
     @property
     def fake(self) -> bool:
@@ -52,15 +53,15 @@ class Sample:
 
     @property
     def any(self) -> Spans | None:
-        """Forged seconds of any modality, as they are listed; None: nothing is known of any."""
+        """Forged seconds of all modalities, concatenated; None if all are unknown."""
         tracks = (*(getattr(self, m) for m in MODALITIES), self.untold)
         known = [spans for spans in tracks if spans is not None]
         return sum(known, ()) if known else None
 
     def targets(self, start: int, steps: int) -> Tensor:
-        """Return step labels (T, 3): 1 forged, 0 genuine, -1 unknown, of steps from start on.
+        """Return step labels (T, 3) from step `start` on: 1 forged, 0 genuine, -1 unknown.
 
-        A step counts as forged where at least half of it lies in a span.
+        A step counts as forged if its middle lies in a span.
         """
         labels = torch.full((steps, len(MODALITIES)), -1.0)
         middles = (torch.arange(start, start + steps) + 0.5) / STEP_RATE
@@ -76,7 +77,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Splits:
-    """Who goes where: every source (and, where a source spans splits, method and person)."""
+    """The splits of the sources; a source in none of them keeps its default."""
 
     val: tuple[str, ...] = ()  # sources for early stopping
     calibration: tuple[str, ...] = ()
@@ -102,21 +103,21 @@ def read_splits(path: Path) -> Splits:
 
 
 def read_manifest(path: Path, splits: Splits, columns: Columns = OUR_NAMES) -> list[Sample]:
-    """Return the samples of a manifest; its columns tell of which kind it is.
+    """Return the samples of a manifest, whose columns identify its kind.
 
-    - What `avdetect datasets` wrote has `visual_segments`, and tells all.
-    - The project's first manifests of clips have `modality`, which tells what was generated; those
-      of speech have `speaker`.
-    - Any other needs `path` and `label`: fakes have no known track. `method`, `source`, `person`
-      and `split` are taken where it has them.
+    - One written by `avdetect datasets` has `visual_segments` and all other labels.
+    - The project's first manifests of clips have `modality`, the generated tracks; those of speech
+      have `speaker`.
+    - Any other needs `path` and `label`; the forged track of its fakes is unknown. `method`,
+      `source`, `person` and `split` are optional.
 
     Args:
-        path: a CSV, TSV, JSON lines or Parquet file; its paths begin at its folder.
-        splits: who goes where.
-        columns: what the file calls our columns.
+        path: a CSV, TSV, JSON lines or Parquet file; its paths are relative to its folder.
+        splits: the splits of the sources.
+        columns: the file's names of our columns.
 
     Raises:
-        InputError: a column is missing, or a cell has another form.
+        InputError: a column is missing, or a cell cannot be parsed.
         OSError: the file cannot be opened.
     """
     table = open_table(path, columns)
@@ -131,14 +132,15 @@ def read_manifest(path: Path, splits: Splits, columns: Columns = OUR_NAMES) -> l
             sample = sample_of(row, splits)
         except ValueError as error:
             raise InputError(f"{place}: {error}") from error
-        samples.append(replace(sample, path=path.parent / sample.path))
+        pair = None if sample.pair is None else path.parent / sample.pair
+        samples.append(replace(sample, path=path.parent / sample.path, pair=pair))
     return samples
 
 
 def _dataset_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
-    """Return a sample of what `avdetect datasets` wrote.
+    """Return the sample of a row written by `avdetect datasets`.
 
-    Its own test split is dev here. Where `splits` names the data set, that goes before.
+    Its own test split is dev here; a split of the data set in `splits` takes precedence.
     """
     record = record_of(row)
     return Sample(
@@ -147,17 +149,19 @@ def _dataset_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
         method=record.method,
         source=record.source,
         person=";".join(record.persons),
-        **record.spans,
+        visual=record.spans.get("visual"),
+        audio=record.spans.get("audio"),
+        sync=record.spans.get("sync"),
         label=record.fake,
         groups=tuple(record.groups.items()),
     )
 
 
 def _video_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
-    """Return a sample of a manifest of clips with the columns of `video/manifest.csv`.
+    """Return the sample of a row with the columns of `video/manifest.csv`.
 
-    Where the picture or the sound is synthetic, whether both still fit is unknown; where the
-    picture is genuine but silent, there is no sound to judge.
+    If picture or sound is synthetic, whether the two are in sync is unknown; a silent clip has no
+    sound to judge.
     """
     modality, source = text_of(row, "modality"), text_of(row, "repo")
     if modality not in GENERATED:
@@ -173,11 +177,12 @@ def _video_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
         visual=WHOLE if modality in ("video", "both") else (),
         audio=None if not sounds else WHOLE if modality in ("audio", "both") else (),
         sync=() if not fake and sounds and not doubtful else None,
+        pair=Path(pair) if (pair := text_of(row, "pair")) else None,
     )
 
 
 def _speech_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
-    """Return a sample of a manifest of speech with the columns of `audio/manifest.csv`."""
+    """Return the sample of a row with the columns of `audio/manifest.csv`, a clip of speech."""
     fake, source = as_fake(text_of(row, "label")), text_of(row, "repo")
     return Sample(
         path=Path(text_of(row, "path")),
@@ -192,7 +197,7 @@ def _speech_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
 
 
 def _labelled_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
-    """Return a sample of which little more than its label is known."""
+    """Return the sample of a row with a label and few other columns."""
     fake = as_fake(text_of(row, "label"))
     source, split = text_of(row, "source"), split_word(text_of(row, "split"))
     return Sample(
@@ -211,7 +216,7 @@ def _labelled_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
 def genuine_clips(
     path: Path, splits: Path | None, split: str, columns: Columns = OUR_NAMES
 ) -> dict[Path, str]:
-    """Return the genuine clips of a manifest's split, and who is seen or heard in each.
+    """Return the genuine clips of a manifest's split, each with its person.
 
     Raises:
         InputError: there are none.
@@ -225,7 +230,7 @@ def genuine_clips(
 
 
 def truths() -> dict[str, Callable[[Sample], bool | None]]:
-    """Return for each score what tells its truth of a sample; None: nobody knows."""
+    """Return for each score a function sample -> label, which gives None if it is unknown."""
 
     def of(modality: str) -> Callable[[Sample], bool | None]:
         def truth(sample: Sample) -> bool | None:

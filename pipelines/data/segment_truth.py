@@ -14,7 +14,7 @@ from pipelines.data.layouts.reading import json_of, lines_of
 
 
 def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Doubles], dict[str, float]]:
-    """Return the forged seconds (start, end) by video, and the videos' durations where told.
+    """Return the forged seconds (start, end) by video, and the durations of those that have one.
 
     - a list of `{"file", "fake_periods" or "fake_segments", "duration"}`: LAV-DF,
       AV-Deepfake1M and our own forgings;
@@ -23,10 +23,10 @@ def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Doubles], di
 
     Args:
         path: the file.
-        fps: ForgeryNet's labels are in frames, and its list does not tell their rate.
+        fps: frame rate of ForgeryNet's labels, which are in frames; its list has no rate.
 
     Raises:
-        InputError: the file has none of these forms.
+        InputError: the file has none of these formats.
     """
     if path.suffix == ".txt":
         return dict(_forgerynet_lines(path, fps)), {}
@@ -52,7 +52,7 @@ def read_segments(path: Path, fps: float = 25.0) -> tuple[dict[str, Doubles], di
 
 
 def _truth(data: Any) -> Iterator[tuple[str, Any, float | None]]:
-    """Yield each video's name, its forged spans and its duration, if told."""
+    """Yield each video's name, its forged spans, and its duration or None."""
     if isinstance(data, list):
         for entry in data:
             key = "fake_segments" if "fake_segments" in entry else "fake_periods"

@@ -1,4 +1,4 @@
-"""Records in, records with splits out that no person crosses, and DF40's four protocols."""
+"""Splits of a data set: person-disjoint ones, and DF40's four protocols."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ def split_by_person(
     shares: tuple[float, float, float] = (0.7, 0.1, 0.2),
     seed: int = 0,
 ) -> tuple[list[Record], int]:
-    """Return the records with splits that no person crosses, and how many were left out.
+    """Return the records with person-disjoint splits, and how many records were left out.
 
-    People who meet in a swap go the same way together. Where that ties so many clips together
-    that they would not fit into the train split (in Celeb-DF everyone is swapped with everyone),
-    each of them goes alone, and the clips that two splits would share are left out. A record
-    without persons goes alone.
+    Persons of one swap go to the same split. Where that connects more clips than the train split
+    can hold (in Celeb-DF everyone is swapped with everyone), the persons are assigned one by one,
+    and clips with persons of two splits are left out. A record without persons is assigned alone.
 
     Args:
-        records: their own splits are not looked at.
+        records: their own splits are ignored.
         shares: of clips in train, val and test, which add up to 1.
         seed: same seed, same splits.
 
@@ -58,7 +57,7 @@ def _persons(record: Record) -> tuple[str, ...]:
 
 
 def _components(records: Sequence[Record]) -> dict[str, str]:
-    """Return for each person the first of all those whom shared clips tie together."""
+    """Return for each person a representative of its connected component (union-find)."""
     parent: dict[str, str] = {}
 
     def first(who: str) -> str:
@@ -79,7 +78,7 @@ def _components(records: Sequence[Record]) -> dict[str, str]:
 def _placed(
     units: Sequence[tuple[str, int]], shares: tuple[float, float, float], seed: int
 ) -> dict[str, str]:
-    """Return a split for each unit: in random order, each goes where most is lacking."""
+    """Return a split for each unit: in random order, each goes to the split that lacks most."""
     total = sum(size for _, size in units) or 1
     filled = dict.fromkeys(SPLIT_NAMES, 0)
     place = {}
@@ -98,14 +97,15 @@ def protocol_records(
 ) -> list[Record]:
     """Return the train and test records of one of DF40's protocols (its sections 4.1 to 4.3).
 
-    Training sees the fakes of `methods` and the genuine clips, all of `domain`. The test has:
+    Training has the fakes of `methods` and the genuine clips of `domain`. The test has:
 
     - "within": the same methods in the same domain;
     - "cross-forgery": other methods in the same domain;
     - "cross-domain": the same methods in other domains;
     - "both": other methods in other domains.
 
-    The records' own splits keep training and test apart; with none, split by person first.
+    The records' own splits separate training from test; records without splits need
+    `split_by_person` first.
 
     Raises:
         InputError: the protocol is unknown, or it leaves training or test without both classes.
@@ -119,10 +119,10 @@ def protocol_records(
     )  # fmt: skip
     chosen: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        known, home = record.method in methods, record.domain == domain
-        if record.split in ("train", "val") and home and (known or not record.fake):
+        listed, home = record.method in methods, record.domain == domain
+        if record.split in ("train", "val") and home and (listed or not record.fake):
             chosen[record.split].append(record)
-        wanted = not record.fake or known == same_method
+        wanted = not record.fake or listed == same_method
         if record.split == "test" and home == same_domain and wanted:
             chosen["test"].append(record)
     for split in ("train", "test"):

@@ -1,4 +1,4 @@
-"""Media files in, their streams out: extracted once, then kept in files named by content."""
+"""A cache of extracted streams, in files named by content."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from pipelines.storage.files import write_by
 
 @dataclass(frozen=True, eq=False)
 class Extract:
-    """What the cache holds of a file: its streams, and the waveform for sound augmentation."""
+    """A file's cached streams, and its waveform for sound augmentation."""
 
     blocks: list[Streams]
     waveform: Tensor | None  # (T * 640,) int16
 
 
 class StreamCache:
-    """Streams on disk, a file for each content and configuration, made when first asked for."""
+    """Streams on disk, one entry per content and configuration, extracted on first use."""
 
     def __init__(
         self, folder: Path, streams: StreamConfig | None = None, faces: FaceConfig | None = None
@@ -44,7 +44,7 @@ class StreamCache:
         folder.mkdir(parents=True, exist_ok=True)
 
     def get(self, path: Path, on_step: OnStep = lambda done, total: None) -> Extract:
-        """Return the extract of a media file; while it is made, on_step is told of progress.
+        """Return the extract of a media file, making it if needed; `on_step` reports progress.
 
         Raises:
             MediaError: the file cannot be decoded.
@@ -64,7 +64,7 @@ class StreamCache:
         return Extract(load_streams(streams), heard)
 
     def has(self, path: Path) -> bool:
-        """Return whether the extract of a media file is there.
+        """Return whether the extract of a media file is cached.
 
         Raises:
             MediaError: the file cannot be read.
@@ -72,7 +72,7 @@ class StreamCache:
         return self._files(path)[0].exists()
 
     def _files(self, path: Path) -> tuple[Path, Path]:
-        """Return where the streams and the sound of a file are kept."""
+        """Return the cache paths of a file's streams and its sound."""
         name = hashlib.sha256((file_sha256(path) + self._key).encode()).hexdigest()[:32]
         return self.folder / f"{name}.streams", self.folder / f"{name}.sound"
 

@@ -1,4 +1,4 @@
-"""The truth of an evaluation, from a manifest or from the metadata of a forging or a data set."""
+"""Ground truth for evaluation, from a manifest or the metadata of a forging or a data set."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def read_truth(
     columns: Columns = OUR_NAMES,
     fps: float = 25.0,
 ) -> list[Sample]:
-    """Return the samples that a file of truth names, whoever wrote it.
+    """Return the samples in a file of ground truth, in any of the known formats.
 
     Args:
         path: a manifest (.csv, .tsv, .jsonl, .parquet), or the metadata (.json, .txt) of a forging,
             LAV-DF, AV-Deepfake1M, ActivityNet or ForgeryNet.
-        splits: a list of sources, as training reads it: only a manifest's clips of dev are taken.
-        columns: what a manifest calls our columns.
-        fps: ForgeryNet's labels are in frames, and its list does not tell their rate.
+        splits: a list of sources, as for training: only a manifest's clips of dev are taken.
+        columns: the manifest's names of our columns.
+        fps: frame rate of ForgeryNet's labels, which are in frames; its list has no rate.
 
     Raises:
-        InputError: the file has none of these forms, or names no clip.
+        InputError: the file has none of these formats, or names no clip.
         OSError: it cannot be opened.
     """
     samples = _samples(path, splits, columns, fps)
@@ -60,7 +60,7 @@ def _samples(path: Path, splits: Path | None, columns: Columns, fps: float) -> l
 
 
 def _is_forged(entry: Any) -> bool:
-    """Return whether an entry is one of our own forging, which names the person."""
+    """Return whether an entry is of our own forging, which alone has a person."""
     return isinstance(entry, dict) and "person" in entry
 
 
@@ -99,12 +99,12 @@ def read_forged(path: Path, origins: Mapping[str, Sample] | None = None) -> list
 
     Args:
         path: the file.
-        origins: the genuine samples by file name: a forged clip is in its origin's split, and
-            where the origin may not be in sync, nobody knows of its forgeries; without, all are
-            in dev and in sync.
+        origins: the genuine samples by file name: a forged clip is in its origin's split, and its
+            sync label is unknown if the origin's is. None: all clips are in dev, and their origins
+            in sync.
 
     Raises:
-        InputError: it is no such file, or a clip's origin is unknown.
+        InputError: the file has another format, or a clip's origin is unknown.
     """
     rows, samples = json_of(path), []
     for number, row in enumerate(rows if isinstance(rows, list) else [rows]):

@@ -1,1 +1,1 @@
-"""One file to its verdict."""
+"""The detection of manipulations in one file."""

@@ -1,6 +1,6 @@
-"""Segments of three tracks in, one ranking of the stretches where anything was manipulated out.
+"""Candidate segments: one ranking of the segments of all modalities.
 
-For metrics that rank proposals across videos; what a person is told are the segments themselves.
+For metrics that rank proposals across videos; reports show the segments themselves.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from extractors.media import STEP_RATE
 from temporal.proposals import soft_nms
 from temporal.segment import MODALITIES, Segment
 
-CANDIDATES = 100  # as many as AR@100 looks at
-CONSIDERED = 10 * CANDIDATES  # of the segments, the best: bounds the time that a long video takes
-LEAST = 1e-3  # score
-CERTAIN = 1e-4  # step scores are taken to be at least so far from 0 and 1
+CANDIDATES = 100  # as many as AR@100 considers
+CONSIDERED = 10 * CANDIDATES  # best segments that are ranked: bounds the time for a long video
+LEAST = 1e-3  # candidates of lower score are dropped
+CERTAIN = 1e-4  # step scores are clipped to this distance from 0 and 1
 
 
 def best_candidates(
     segments: Sequence[Segment], timeline: npt.NDArray[np.float32], sigma: float
 ) -> list[Segment]:
-    """Return at most `CANDIDATES` stretches, best first; two tracks' claims to one count once.
+    """Return at most `CANDIDATES` segments, best first, without duplicates across modalities.
 
-    A segment's score is multiplied by how likely it is that it differs from the rest of its own
-    track: the sigmoid of the mean step logit inside less that outside. One half where there is no
-    outside. Then the tracks' segments suppress each other (soft-NMS).
+    A segment's score is multiplied by the probability that it differs from the rest of its own
+    modality: the sigmoid of the mean step logit inside minus that outside, or one half where there
+    is no outside. Then segments of all modalities suppress each other (soft-NMS).
 
     Args:
-        segments: of all tracks, best first.
-        timeline: (T, 3) step scores, NaN where a track was not judged.
+        segments: of all modalities, best first.
+        timeline: (T, 3) step scores, NaN where a modality was not judged.
         sigma: of soft-NMS.
     """
     some = segments[:CONSIDERED]
@@ -47,7 +47,7 @@ def best_candidates(
 
 
 class _Area:
-    """The area under a track's step logits, to average over any stretch of it."""
+    """The cumulative sum of a modality's step logits, for the mean over any segment."""
 
     def __init__(self, curve: npt.NDArray[np.float32]) -> None:
         judged = ~np.isnan(curve)
@@ -56,7 +56,7 @@ class _Area:
         self.steps = np.append(0.0, np.cumsum(judged))
 
     def differs(self, start: float, end: float) -> float:
-        """Return from 0 to 1 how likely it is that a stretch in seconds differs from the rest."""
+        """Return the probability that a segment, in seconds, differs from the rest."""
         grid = np.arange(len(self.steps))
         edges = np.array([start, end]) * STEP_RATE
         inside, steps = (

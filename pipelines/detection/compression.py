@@ -1,7 +1,7 @@
-"""How far the sharpness of a face can be believed at a picture's bit rate.
+"""The weight of opinions on fine detail, by a picture's bit rate.
 
-A codec that has few bits to spend leaves out fine detail first, in genuine faces as well: what it
-took away says nothing of a generator.
+At low bit rates a codec removes fine detail first, from real faces too: its absence is then no
+evidence of a generator.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pipelines.detection.opinions import Opinion
 from pipelines.detection.timelines import Timeline
 
 CELLS = 112  # a side of the face: as many as the appearance crop has pixels
-# How many bits of H.264 one of theirs is worth at the same quality: De Cock et al. 2016 (A
-# large-scale video codec comparison), rounded; others are counted as they are.
+# Bits of H.264 per bit of a codec at the same quality: De Cock et al. 2016 (A large-scale video
+# codec comparison), rounded; 1 for other codecs.
 WORTH = {"hevc": 1.7, "vp9": 1.5, "av1": 2.0}
 
 
 def bits_a_pixel(info: MediaInfo) -> float | None:
-    """Return what a pixel of one frame takes of the file, in bits of H.264; None: not known."""
+    """Return the bits per pixel of a frame, in bits of H.264; None: unknown."""
     if not (info.video_bit_rate and info.fps and info.width and info.height):
         return None
     bits = info.video_bit_rate / (info.fps * info.width * info.height)
@@ -29,13 +29,13 @@ def bits_a_pixel(info: MediaInfo) -> float | None:
 
 
 def believed(bits: float | None, face_size: float, limits: tuple[float, float]) -> float:
-    """Return from 0 to 1 how far the sharpness of a face counts.
+    """Return the weight in [0, 1] of opinions on the fine detail of a face.
 
     Args:
-        bits: a pixel; None: not known, then it counts.
+        bits: per pixel; None: unknown, and the weight is 1.
         face_size: pixels.
-        limits: bits that the file spends on a 112th by a 112th of the face, up to which sharpness
-            counts nothing and from which on it counts in full; between them by their logarithm.
+        limits: bits per cell (a 112th by a 112th of the face) at which the weight is 0 and 1;
+            between them it is linear in the logarithm of the bits.
     """
     if bits is None:
         return 1.0
@@ -45,9 +45,9 @@ def believed(bits: float | None, face_size: float, limits: tuple[float, float]) 
 
 
 def faded(timeline: Timeline, rows: Sequence[Opinion], share: float) -> Timeline:
-    """Return the timeline of a face with so much of what opinions on fine detail say.
+    """Return a face's timeline with opinions on fine detail multiplied by `share`, 0 to 1.
 
-    rows: the rows of the timeline's opinions (T, J).
+    rows: the table rows of the timeline's opinions (T, J), in the order of its columns.
     """
     opinions = timeline.opinions.clone()
     for index, opinion in enumerate(rows):

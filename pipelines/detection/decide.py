@@ -1,4 +1,4 @@
-"""Timelines in, a judgement out: which scores there are, what they say, and what they rest on."""
+"""The judgement on a file's timelines: its scores, its verdict, and the warnings on both."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ VISUAL, AUDIO, SYNC = range(len(MODALITIES))
 
 @dataclass(frozen=True)
 class JudgeConfig:
-    """What is enough to judge, and when a score is a verdict."""
+    """The least that can be judged, and the thresholds of verdicts and segments."""
 
-    # Scores between are inconclusive. From the upper one on, fewer than one in ten of the genuine
-    # clips with picture and sound that calibrated the starter weights are called fake.
+    # Scores between are inconclusive. At the upper threshold the false positive rate is below 0.1
+    # on the real clips with picture and sound that calibrated the starter weights.
     uncertain: tuple[float, float] = (0.35, 0.64)
-    apart: float = 0.9  # sync scores above forbid the verdict real
+    apart: float = 0.9  # a sync score from here on rules out the verdict real
     # Scores of visual, audio and sync segments below which they are not reported: none of the 313
-    # genuine clips (16 minutes) that taught no expert has one above.
+    # held-out real clips (16 minutes) has a segment above.
     segment_thresholds: tuple[float, float, float] = (0.8, 0.95, 0.9995)
     min_steps: int = 10  # of a face or the sound: 0.4 s
     min_speech: int = 25  # steps of speech with a face, to judge whether lips and sound fit
     min_face: float = 32.0  # pixels; smaller faces are not judged
     small_face: float = 64.0  # pixels; smaller faces are judged with a warning
     profile: float = 50.0  # degrees of yaw; faces turned farther are judged with a warning
-    # Bits that the file spends on a 112th by a 112th of a face: up to the first its sharpness says
-    # nothing, from the second on all it has to say. Of H.264 at CRF 23 one clip in ten has less
-    # than the second; at CRF 35 and half size nearly all have less than the first.
+    # Bits per cell (a 112th by a 112th of a face) at which fine detail has no weight and full
+    # weight. In H.264 at CRF 23 one clip in ten has less than the second; at CRF 35 and half size
+    # nearly all have less than the first.
     detail: tuple[float, float] = (0.03, 0.06)
 
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """The scores of a file and what they were drawn from."""
+    """The scores of a file, its verdict, and the curves that segments are decoded from."""
 
     verdict: Decision
     scores: dict[str, float | None]  # score, visual_score, audio_score, sync_score
     timeline: npt.NDArray[np.float32]  # (T, 3), NaN: not judged
-    curves: tuple[Tensor, Tensor, Tensor]  # (T, 3), (T, K, 3), (T, K, 3, 2): for the decoding
+    curves: tuple[Tensor, Tensor, Tensor]  # (T, 3), (T, K, 3), (T, K, 3, 2): for `decode_segments`
     streams: frozenset[str]
     faces: list[Face]
     warnings: list[str]
@@ -65,8 +65,9 @@ def decide(
 ) -> Judgement:
     """Return the judgement on a file's timelines.
 
-    The picture is as suspect as its worst face, the sound as its worst track. Whether both fit is
-    judged on the speaker: the face whose lips fit the first sound best.
+    The visual score is that of the most suspicious face, the audio score that of the most
+    suspicious sound track. The sync score is the speaker's: the face whose lips fit the first sound
+    track best.
     """
     warnings: list[str] = []
     timelines = of_own_length(timelines, info)
@@ -130,7 +131,7 @@ def _believed(
     config: JudgeConfig,
     warnings: list[str],
 ) -> list[Timeline]:
-    """Return the pictures, opinions on fine detail faded as far as the file's bits ask."""
+    """Return the pictures with opinions on fine detail weighted by the file's bit rate."""
     bits = bits_a_pixel(info)
     shares = [
         1.0 if t.face_size is None else believed(bits, t.face_size, config.detail) for t in pictures
@@ -144,7 +145,7 @@ def _believed(
 
 
 def _looked_at(pictures: list[Timeline], detector: Detector, warnings: list[str]) -> list[Timeline]:
-    """Return the pictures on which an opinion that counts has something to say."""
+    """Return the pictures on which at least one visual opinion of non-zero weight applies."""
     visual = MODALITIES[VISUAL]
     looked_at = [t for t in pictures if detector.speaks(visual, t.streams)]
     if pictures and not looked_at:
@@ -162,15 +163,15 @@ def _speaker(
     """Return the face whose lips fit the sound best, and its sync logit."""
     if speech is None:
         return None, 0.0
-    heard = [(t, speech[t.start : t.stop]) for t in pictures if "mouth" in t.streams]
-    enough = [(t, s) for t, s in heard if int(s.sum()) >= config.min_speech]
-    if not enough:
-        if heard:
+    candidates = [(t, speech[t.start : t.stop]) for t in pictures if "mouth" in t.streams]
+    speakers = [(t, s) for t, s in candidates if int(s.sum()) >= config.min_speech]
+    if not speakers:
+        if candidates:
             warnings.append("too little speech with a face to judge whether lips and sound fit")
         return None, 0.0
-    fits = [(clip_logit(t, SYNC, detector, s), i) for i, (t, s) in enumerate(enough)]
-    best, index = min(fits)
-    return enough[index][0], best
+    logits = [(clip_logit(t, SYNC, detector, s), i) for i, (t, s) in enumerate(speakers)]
+    best, index = min(logits)
+    return speakers[index][0], best
 
 
 def _curves(
@@ -182,7 +183,7 @@ def _curves(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the file's step scores (T, 3; NaN: not judged), proposals and reach.
 
-    Where several faces are seen, or sounds are heard, a step takes the most suspect one.
+    Where there are several faces or sound tracks, a step takes the most suspicious one.
     """
     steps = max((t.stop for t in timelines), default=0)
     scales = len(detector.config.localization.dilations)
@@ -193,10 +194,10 @@ def _curves(
     judged += [(sound, AUDIO) for sound in sounds]
     judged += [(speaker, SYNC)] if speaker is not None else []
     for timeline, m in judged:
-        mine = step_probabilities(timeline, detector)[:, m]
+        own = step_probabilities(timeline, detector)[:, m]
         span = slice(timeline.start, timeline.stop)
-        take = ~(probs[span, m] >= mine)  # also where nothing was judged yet: NaN
-        probs[span, m] = torch.where(take, mine, probs[span, m])
+        take = ~(probs[span, m] >= own)  # negated, so that NaN (not judged yet) is replaced too
+        probs[span, m] = torch.where(take, own, probs[span, m])
         proposals[span, :, m] = torch.where(
             take[:, None], timeline.proposals[..., m], proposals[span, :, m]
         )

@@ -28,9 +28,9 @@ FORMAT = "avdetect detector 7"
 
 @dataclass(frozen=True, eq=False)
 class DetectorOutputs:
-    """What the detector says of each step of a window."""
+    """The detector's outputs for each step of a window."""
 
-    opinions: Tensor  # (N, L, J) step logits of each opinion; 0 of those with nothing to judge
+    opinions: Tensor  # (N, L, J) step logits of each opinion; 0 where its input is missing
     proposal_logits: Tensor  # (N, L, K, 3): see `StepOutputs`
     reach: Tensor  # (N, L, K, 3, 2)
 
@@ -39,15 +39,15 @@ class DetectorOutputs:
 
 
 class Detector(nn.Module):
-    """Opinions and segment proposals from any subset of the streams, and what they add up to."""
+    """Opinions and segment proposals from any subset of the streams, and their weighted sum."""
 
-    # Weights and biases of the opinions, fitted afterwards on clips that taught none of them.
+    # Weights and biases of the opinions, fitted after training on held-out clips.
     clip_weights: Tensor  # (J, 2) of an opinion's mean over the clip, and of its peak above it
-    step_weights: Tensor  # (J, 2) of its mean over the clip, and of a step's departure from it
+    step_weights: Tensor  # (J, 2) of its mean over the clip, and of a step's deviation from it
     biases: Tensor  # (2, 3) of the clip's and the steps' logits
-    # (scale, shift) of each modality's clip logit, fitted at last
+    # (scale, shift) of each modality's clip logit, fitted last
     calibration: Tensor  # (3, 2)
-    belongs: Tensor  # (J, 3) 1 where an opinion speaks of a modality
+    belongs: Tensor  # (J, 3) 1 where an opinion is about a modality, else 0
 
     def __init__(self, config: DetectorConfig) -> None:
         """Make an untrained detector.
@@ -69,8 +69,8 @@ class Detector(nn.Module):
                 self.get_submodule(parent).add_module(name, opinion.network(config))
         self.head = LocalizationHead(dim, config.localization)
         for parameter in self.head.steps[-1].parameters():
-            nn.init.zeros_(parameter)  # fusion begins at what the experts say by themselves
-        # at first a modality's experts share, and fusion corrects
+            nn.init.zeros_(parameter)  # fusion starts as no correction of the experts' opinions
+        # initially a modality's experts are averaged, and fusion is added as a correction
         experts = {o.name: o.modality for o in self.opinions if o.fit == "with its expert"}
         counts = Counter(experts.values())
         shares = torch.tensor(
@@ -89,15 +89,15 @@ class Detector(nn.Module):
         return self.get_submodule(row.at or row.name)
 
     def expert_tokens(self, name: str, streams: Mapping[str, Tensor]) -> Tensor:
-        """Return the tokens (N, L, D) of one expert, of which all streams (N, L, ...) are there."""
+        """Return the tokens (N, L, D) of one expert, all of whose streams (N, L, ...) are given."""
         tokens: Tensor = self.experts[name](*(normalise(s, streams[s]) for s in EXPERTS[name]))
         return tokens
 
     def tokens(self, streams: Mapping[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
-        """Return tokens (N, L, D) of every expert whose streams (N, L, ...) are there.
+        """Return, by name, the tokens (N, L, D) of every expert whose streams (N, L, ...) exist.
 
-        Where lips and voice are, `lag` holds their similarity (N, L, 2 * reach + 1) as well. Every
-        opinion that reads streams has its step logits (N, L) there, under its name.
+        With lips and voice, `lag` is their similarity (N, L, 2 * reach + 1) at each lag. Every
+        opinion that reads streams adds its step logits (N, L) under its name.
         """
         tokens = {
             name: self.expert_tokens(name, streams)
@@ -118,11 +118,11 @@ class Detector(nn.Module):
         return logits if logits.dim() == 2 else logits[:, None].expand(mask.shape)
 
     def fuse(self, tokens: Mapping[str, Tensor], mask: Tensor) -> DetectorOutputs:
-        """Return every opinion on tokens (N, L, D), and the segments that are proposed."""
-        given = dict(tokens)
-        if "lag" in given:
-            given["lag"] = self.lag_token(given["lag"])
-        out = self.head(self.fusion(given, mask), mask)
+        """Return every opinion on tokens (N, L, D), and the segment proposals."""
+        inputs = dict(tokens)
+        if "lag" in inputs:
+            inputs["lag"] = self.lag_token(inputs["lag"])
+        out = self.head(self.fusion(inputs, mask), mask)
         logits = []
         for opinion in self.opinions:
             if opinion.source == "fusion":
@@ -136,11 +136,11 @@ class Detector(nn.Module):
         return DetectorOutputs(torch.stack(logits, dim=-1), out.proposal_logits, out.reach)
 
     def forward(self, streams: Mapping[str, Tensor], mask: Tensor) -> DetectorOutputs:
-        """Return what is said of streams (N, L, ...); mask (N, L) of valid steps."""
+        """Return the outputs for streams (N, L, ...); mask (N, L): the valid steps."""
         return self.fuse(self.tokens(streams, mask), mask)
 
     def speaks(self, modality: str, streams: Collection[str]) -> bool:
-        """Return whether an opinion that counts in a modality's clip logit reads these streams."""
+        """Return whether an opinion of non-zero clip weight in a modality reads these streams."""
         return any(
             opinion.modality == modality
             and bool(weights.any())
@@ -151,17 +151,17 @@ class Detector(nn.Module):
     def step_logits(self, opinions: Tensor, mask: Tensor) -> Tensor:
         """Return step logits (N, T, 3) of opinions (N, T, J) on a clip, its steps in mask (N, T).
 
-        How suspect a clip is as a whole and how a step stands out in it are different evidence:
-        some opinions know the one, some the other.
+        The clip's mean and a step's deviation from it are weighted separately: some opinions are
+        evidence of the one, some of the other.
         """
         mean = clip_means(opinions, mask)[:, None]
         whole, local = self.step_weights.T
         return (mean * whole + (opinions - mean) * local) @ self.belongs + self.biases[1]
 
     def clip_logits(self, opinions: Tensor, mask: Tensor) -> Tensor:
-        """Return clip logits (N, 3) of opinions (N, T, J), judged where mask (N, T) is True.
+        """Return clip logits (N, 3) of opinions (N, T, J) over the steps in mask (N, T).
 
-        A clip forged throughout shows in the mean, a short forgery in the peak.
+        A clip forged throughout raises the mean, a short forgery the peak.
         """
         mean = clip_means(opinions, mask)
         whole, local = self.clip_weights.T
@@ -169,12 +169,13 @@ class Detector(nn.Module):
         return (mean * whole + (peak - mean) * local) @ self.belongs + self.biases[0]
 
     def calibrated(self, clip_logits: Tensor) -> Tensor:
-        """Return probabilities (4,): visual, audio, sync, any. NaN logits (3,) were not judged.
+        """Return P(fake) (4,) for visual, audio, sync and any; NaN clip logits (3,): not judged.
 
-        A clip is genuine if picture and sound are (a noisy-or). By itself each of them begins at
-        even odds, and so does a sound file. A video with both does too: each then begins at
-        `two_tracks`, and one without sound begins lower, since nothing else can be forged. Sync has
-        no part in it: where lips and sound hardly fit, so they do in many a genuine clip.
+        A clip is real if its picture and its sound are (noisy-or). The prior of each modality's
+        own score is even odds, as is that of a whole file with picture and sound, or of sound
+        alone. So the log odds of picture and sound in a video are each lowered to `two_tracks`,
+        also where the sound is missing, since then only one track can be forged. Sync takes no
+        part: lips and sound fit badly in many real clips too.
         """
         own = self.calibration[:, 0] * clip_logits + self.calibration[:, 1]
         visual, audio, _ = own
@@ -185,23 +186,23 @@ class Detector(nn.Module):
 
 
 def clip_means(opinions: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean (N, J) of opinions (N, T, J) over the steps in mask (N, T); 0 of none."""
+    """Return the mean (N, J) of opinions (N, T, J) over the steps in mask (N, T); 0 if none."""
     weight = mask[..., None].to(opinions.dtype)
     return (opinions * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
 
 def clip_peaks(opinions: Tensor, mask: Tensor, steps: int) -> Tensor:
-    """Return the mean (N, J) of the highest so many steps of opinions (N, T, J), in a mask."""
+    """Return the mean (N, J) of the `steps` highest values of opinions (N, T, J) in mask (N, T)."""
     count = min(steps, opinions.shape[1])
     ranked = opinions.masked_fill(~mask[..., None], -1e4).topk(count, dim=1).values  # (N, k, J)
-    there = (ranked > -1e3).to(opinions.dtype)
-    return (ranked * there).sum(dim=1) / there.sum(dim=1).clamp(min=1)
+    valid = (ranked > -1e3).to(opinions.dtype)
+    return (ranked * valid).sum(dim=1) / valid.sum(dim=1).clamp(min=1)
 
 
 def any_logit(logits: Tensor) -> Tensor:
-    """Return logits (N,) that any of independent events (N, K) happens; NaN events are left out.
+    """Return the logit (N,) that any of K independent events happens, by their logits (N, K).
 
-    All of a row NaN give NaN.
+    NaN events are left out; a row of NaN gives NaN.
     """
     none = -functional.softplus(logits).nan_to_num(0.0).sum(dim=1)  # log-probability
     some = torch.log(-torch.expm1(none).clamp(max=-1e-7))
@@ -209,19 +210,19 @@ def any_logit(logits: Tensor) -> Tensor:
 
 
 def save_detector(path: Path, detector: Detector, facts: Mapping[str, object]) -> None:
-    """Write weights, config and facts (how it was trained, what it reaches) to one file."""
+    """Write weights, config and facts (on training and accuracy) to one file."""
     metadata = {
         "config": json.dumps(to_dict(detector.config)),
         "facts": json.dumps(dict(facts)),
     }
     state = detector.state_dict()
-    # as they are published
+    # Whisper's layers are published in half precision
     state |= {name: state[name].half() for name in state if name.startswith("whisper.stem.")}
     save_weights(path, state, FORMAT, metadata)
 
 
 def load_detector(path: Path, device: str = "cpu") -> Detector:
-    """Return the detector that a file holds, ready to detect.
+    """Return the detector of a weights file, in evaluation mode.
 
     Raises:
         WeightsError: there is no such file, or it is no detector of this format.

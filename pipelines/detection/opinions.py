@@ -1,20 +1,20 @@
 """The table of opinions: the sources of evidence that a detector weighs.
 
-An opinion is a logit for every step (or one for a window, which counts for all its steps), above 0
-for a forgery of its modality. The detector asks every opinion of its `DetectorConfig.opinions`,
-calibration fits how much each counts, and training fits their networks: all three run over this
-table and name no opinion.
+An opinion is a logit for every step (or one for a window, which holds for all its steps), above 0
+for a forgery of its modality. The detector runs every opinion of its `DetectorConfig.opinions`,
+calibration fits their weights, and training fits their networks: all three iterate over this table
+and name no opinion.
 
 To add one:
 
 1. Write its network in a file of its own, such as `temporal/opinions/speech.py`. `forward` takes
-   what `reads` names, then the mask (N, L) of the steps that count, and returns logits (N, L) or
-   (N,). One that is fitted in closed form is a `ClosedFormOpinion`; one that holds layers of a
-   published network takes them over in `borrow`.
+   what `reads` names, then the mask (N, L) of valid steps, and returns logits (N, L) or (N,). One
+   that is fitted in closed form is a `ClosedFormOpinion`; one that holds layers of a published
+   network loads them in `borrow`.
 2. Add its row below.
 
-A recipe then has it by its name in `detector.opinions`, and teaches it in the stage of its name.
-Weights that were trained without it stay as they are: their config does not name it.
+A recipe then lists it by its name in `detector.opinions`, and trains it in the stage of its name.
+Weights that were trained without it stay valid: their config does not name it.
 """
 
 from __future__ import annotations
@@ -46,25 +46,26 @@ class Opinion:
     """One source of evidence."""
 
     name: str
-    modality: str  # visual, audio or sync: what it speaks of
-    # Whether it tells forged steps from genuine ones of the same clip (`step`), or is evidence on
-    # the clip as a whole (`clip`), which calibration weighs by itself.
+    modality: str  # visual, audio or sync: what it is about
+    # Whether it separates forged from real steps of the same clip (`step`), or is evidence on the
+    # clip as a whole (`clip`), which calibration weighs separately.
     level: Level
-    source: Source  # what it reads: streams as extracted, tokens of experts, or what fusion says
+    source: Source  # its input: streams as extracted, tokens of experts, or fusion's output
     reads: tuple[str, ...] = ()  # names of streams (and `size`) or of tokens (and `lag`)
-    alone: bool = False  # has an opinion only where nothing else is there to be read
-    fades: bool = False  # rests on fine detail, which hard compression takes away
+    alone: bool = False  # applies only where no other streams are present
+    fades: bool = False  # relies on fine detail, which strong compression removes
+    calibrated: bool = False  # its logit is calibrated by its fit, on left-out sources
     network: Callable[[DetectorConfig], nn.Module] | None = None
-    fit: Fit | None = None  # None: it has nothing to learn, or learns with fusion
-    at: str = ""  # where the weights file has its network; empty: under its name
+    fit: Fit | None = None  # None: it has no parameters, or is trained with fusion
+    at: str = ""  # prefix of its network in the weights file; empty: its name
 
     def applies(self, names: Collection[str]) -> bool:
-        """Return whether it has an opinion where there are streams or tokens of these names."""
+        """Return whether it can be formed from streams or tokens of these names."""
         return set(self.reads) == set(names) if self.alone else set(self.reads) <= set(names)
 
 
 def _probe(expert: str, modality: str) -> Opinion:
-    """Return what an expert says by itself."""
+    """Return the opinion of one expert alone: a linear probe on its tokens."""
     return Opinion(
         expert, modality, "step", "tokens", (expert,), fit="with its expert",
         network=lambda config: StepProbe(config.experts.dim), at=f"probes.{expert}",
@@ -72,7 +73,7 @@ def _probe(expert: str, modality: str) -> Opinion:
 
 
 def _fusion(modality: str) -> Opinion:
-    """Return what fusion says of all tokens together."""
+    """Return the opinion of fusion, which reads all tokens together."""
     return Opinion(f"fusion of {modality}", modality, "step", "fusion")
 
 
@@ -86,12 +87,12 @@ OPINIONS: dict[str, Opinion] = {
         # whether lips and voice fit
         Opinion("lag", "sync", "step", "tokens", ("lag",), at="lag_probe",
                 network=lambda config: LagProbe(config.lag_near, config.lag_far)),
-        # whether the face is as sharp as its size promises
+        # whether the face is as sharp as its size lets expect
         Opinion("sharpness", "visual", "clip", "streams", ("appearance", "size"), fades=True,
                 network=lambda config: SharpnessOpinion(config.sharpness_reach),
                 fit="in closed form"),
-        # what a picture encoder sees of generated faces
-        Opinion("portrait", "visual", "clip", "streams", ("portrait",), fades=True,
+        # whether a picture encoder's features are of a generated face
+        Opinion("portrait", "visual", "clip", "streams", ("portrait",), fades=True, calibrated=True,
                 network=lambda c: PortraitOpinion(len(c.portrait), c.portrait_width),
                 fit="in closed form"),
         # whether it moves as steadily as faces do
@@ -123,7 +124,7 @@ def opinions_of(config: DetectorConfig) -> tuple[Opinion, ...]:
 
 
 def streams_behind(token: str) -> frozenset[str]:
-    """Return the streams that a token of `Detector.tokens` is made of."""
+    """Return the streams from which a token of `Detector.tokens` is computed."""
     if token in OPINIONS and OPINIONS[token].source == "streams":
         return frozenset(OPINIONS[token].reads) - {"size"}
     experts = ("lips", "voice") if token == "lag" else (token,)

@@ -20,7 +20,7 @@ Curve = list[float | None]  # a score every 40 ms; null: not judged
 
 
 class PlainSegment(TypedDict):
-    """A manipulated stretch in seconds."""
+    """A manipulated segment, in seconds."""
 
     start: float
     end: float
@@ -47,7 +47,7 @@ class PlainTimeline(TypedDict):
 
 
 class PlainMedia(TypedDict):
-    """What the file holds; null: the track is missing or cannot be decoded."""
+    """The properties of the file; null: the track is missing or cannot be decoded."""
 
     duration: float  # seconds
     width: int | None  # pixels
@@ -58,12 +58,12 @@ class PlainMedia(TypedDict):
     sample_rate: int | None
     video_bit_rate: int | None  # a second
     video_span: list[float] | None  # seconds: start and end of the picture
-    audio_tracks: list[str]  # what the sound tracks are called, the one that players play first
+    audio_tracks: list[str]  # names of the sound tracks, players' default first
     audio_spans: list[list[float]]  # seconds: start and end of each
 
 
 class ModelInfo(TypedDict):
-    """The weights that judged."""
+    """The weights that gave the result."""
 
     name: str
     version: str
@@ -71,7 +71,7 @@ class ModelInfo(TypedDict):
 
 
 class Result(TypedDict):
-    """What avdetect says of a clip: schema 1. Scores are probabilities; null: not judged."""
+    """The result of a clip: schema 1. Scores are probabilities of fake; null: not judged."""
 
     schema: Literal[1]
     path: str
@@ -83,11 +83,11 @@ class Result(TypedDict):
     visual_score: float | None
     audio_score: float | None
     sync_score: float | None
-    uncertain: list[float]  # two scores: what lies between them is inconclusive
+    uncertain: list[float]  # two thresholds, between which a score is inconclusive
     segments: list[PlainSegment]  # best first
     candidates: list[PlainSegment]  # the best hundred, reported or not
     timeline: PlainTimeline
-    streams: dict[str, bool]  # whether there was any to be judged
+    streams: dict[str, bool]  # whether each stream was present
     faces: list[Face]
     media: PlainMedia
     warnings: list[str]
@@ -103,7 +103,7 @@ class Cause(TypedDict):
 
 
 class Failure(TypedDict):
-    """What avdetect says of a clip that it cannot judge: schema 1."""
+    """The result of a clip that cannot be judged: schema 1."""
 
     schema: Literal[1]
     path: str

@@ -1,4 +1,4 @@
-"""One file to its verdict: `DetectorSession.detect` is the whole walk."""
+"""The detector session: `DetectorSession.detect` goes all the way from a file to its verdict."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from pipelines.detection.shards import (
     plan_shards,
     with_context,
 )
-from pipelines.detection.starter import ENCODER, STARTER
+from pipelines.detection.starter import STARTER, with_portrait
 from pipelines.detection.timelines import Observer, Timeline, judge_blocks
 from pipelines.detection.verdict import Verdict
 from pipelines.progress import OnStep, Stopwatch, added, reported
@@ -39,7 +39,7 @@ from temporal.localization import LocalizationConfig, decode_segments
 from temporal.segment import MODALITIES
 from temporal.windows import WindowConfig, Windows
 
-Change = Callable[[Iterable[Clip]], Iterable[Clip]]  # what is read -> what is judged
+Change = Callable[[Iterable[Clip]], Iterable[Clip]]  # chunks as read -> chunks to be judged
 MOST_SOUNDS = 8  # tracks of a file that are judged
 
 
@@ -53,8 +53,8 @@ class DetectConfig:
     windows: WindowConfig = field(default_factory=WindowConfig)
     localization: LocalizationConfig = field(default_factory=LocalizationConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
-    precision: str = "auto"  # of the networks: bfloat16, float32, or what the processor is fast in
-    fast: bool = False  # whether portraits are left out: then no picture has a score
+    precision: str = "auto"  # of the networks: bfloat16, float32, or auto, see `precision_of`
+    fast: bool = False  # whether portraits are left out, and with them the visual score
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -62,38 +62,38 @@ class DetectConfig:
 
 
 class Witness(Protocol):
-    """Is shown what passes through a detection, to explain it afterwards."""
+    """An observer of a detection's intermediate results, for explaining the verdict afterwards."""
 
     def begin(self, info: MediaInfo) -> None:
-        """See what the file holds, before anything else."""
+        """Receive the file's properties, before anything else."""
 
     def chunk(self, clip: Clip) -> None:
-        """See frames and sound as they were decoded."""
+        """Receive frames and sound as they were decoded."""
 
     def face(self, track: int, first: int, squares: Array, landmarks: Array) -> None:
-        """See where a face is: squares (T, 4) and landmarks (T, 478, 3) in pixels."""
+        """Receive a face's squares (T, 4) and landmarks (T, 478, 3) in pixels, from a step on."""
 
     def block(
         self, block: Streams, windows: Windows, tokens: dict[str, torch.Tensor], said: Timeline
     ) -> None:
-        """See a block of streams, the experts' tokens of it, and what the detector says of it."""
+        """Receive a block of streams, its windows, the experts' tokens, and the timeline."""
 
     def other_sound(self, timelines: list[Timeline]) -> None:
-        """See what the detector says of a sound track beside the first one."""
+        """Receive the timelines of a further sound track."""
 
 
 class ForkError(AvdetectError):
-    """The session was loaded before this process was forked off, which its libraries do not bear.
+    """The session was loaded before this process was forked, which its libraries do not support.
 
-    MediaPipe would abort or wait for ever. `multiprocessing.get_context("spawn")` begins processes
-    that each load a session of their own.
+    MediaPipe would abort or hang. With `multiprocessing.get_context("spawn")` each process loads a
+    session of its own.
     """
 
 
 class DetectorSession:
     """A detector and its extractors, loaded once by `avdetect.load`, for one file after the other.
 
-    `detect`, `device` and `model` are what programs rely on; the rest serves `pipelines` and may
+    `detect`, `device` and `model` are the stable interface; the rest serves `pipelines` and may
     change. A session is for one thread at a time and for the process that loaded it.
 
     Attributes:
@@ -108,7 +108,7 @@ class DetectorSession:
 
     @property
     def device(self) -> torch.device:
-        """The device that the networks run on; files are decoded and faces found on the CPU."""
+        """The device of the networks; decoding and face detection run on the CPU."""
         return self.detector.calibration.device
 
     def detect(
@@ -122,9 +122,9 @@ class DetectorSession:
 
         Args:
             path: any video or sound file.
-            on_step: is told the steps read so far and their expected number.
-            change: the file's chunks -> those that are judged (see `pipelines.stress.perturb`).
-            witness: is shown what the verdict rests on; its time counts as the detection's.
+            on_step: called with the number of steps read so far and their expected total.
+            change: maps the file's chunks to those that are judged (`pipelines.stress.perturb`).
+            witness: receives the intermediate results; its time counts as the detection's.
 
         Raises:
             MediaError: the file cannot be read.
@@ -152,12 +152,12 @@ class DetectorSession:
         Args:
             path, on_step, change, witness: see `detect`.
             span: the steps that the piece decides; None: all.
-            shard: steps of which a piece may have half as many more; None: any number.
-            stage: turns blocks into timelines in the session's stead.
+            shard: steps; a file of 1.5 times as many raises LongVideoError; None: no limit.
+            stage: turns blocks into timelines in place of the session.
 
         Raises:
             MediaError: the file cannot be read.
-            LongVideoError: it has more steps than a piece may have.
+            LongVideoError: the file is to be judged in shards.
         """
         config, clock = self.config, Stopwatch()
         with open_media(path, config.media, None if span is None else with_context(span)) as reader:
@@ -194,7 +194,7 @@ class DetectorSession:
         clock: Stopwatch,
         warnings: list[str],
     ) -> list[Timeline]:
-        """Return the timelines of a sound track that players do not play unless they are told."""
+        """Return the timelines of a sound track that is not players' default."""
         timelines: list[Timeline] = []
         try:
             near = with_context(span)
@@ -213,7 +213,7 @@ class DetectorSession:
         return [t for b in blocks for t in judge_blocks([b], *judging, observe=observe)]
 
     def conclude(self, path: str | PathLike[str], pieces: Iterable[Piece]) -> Verdict:
-        """Return the verdict on a file of which these are all pieces."""
+        """Return the verdict on a file from all of its pieces."""
         config, clock = self.config, Stopwatch()
         whole = join_pieces(pieces)
         judgement = decide(whole.timelines, self.detector, config.judge, whole.info)
@@ -252,12 +252,8 @@ def load(
     config = DetectConfig(localization=detector.config.localization)
     config = with_overrides(config, overrides)
     streams = replace(config.streams, device=device, precision=config.precision)
-    if "portrait" in detector.config.opinions and not config.fast:
-        own = detector.config
-        streams = replace(
-            streams, encoder=streams.encoder or str(ENCODER), portrait=own.portrait,
-            portrait_every=own.portrait_every,
-        )  # fmt: skip
+    if not config.fast:
+        streams = with_portrait(streams, detector.config)
     config = replace(config, streams=streams)
     model: ModelInfo = {
         "name": detector.config.name,
@@ -268,7 +264,7 @@ def load(
 
 
 def watched(chunks: Iterable[Clip], info: MediaInfo, witness: Witness) -> Iterator[Clip]:
-    """Yield the chunks and show them to the witness."""
+    """Yield the chunks, each after the witness has received it."""
     witness.begin(info)
     for clip in chunks:
         witness.chunk(clip)
@@ -282,10 +278,10 @@ class WeightsSpec:
     weights: Path | None = None  # None: the starter
     device: str = "cpu"
     overrides: tuple[str, ...] = ()
-    shard: float = 540.0  # seconds; videos that are longer by half are judged in parts
+    shard: float = 540.0  # seconds; longer videos are judged in shards of about this length
 
     def load(self) -> DetectorSession:
-        """Return a session whose decoder has one thread: workers fill the cores, not threads."""
+        """Return a session whose decoder has one thread, since workers already fill the cores."""
         session = load(self.weights, self.device, self.overrides)
         media = replace(session.config.media, threads=1)
         session.config = replace(session.config, media=media)

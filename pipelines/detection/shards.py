@@ -1,8 +1,8 @@
-"""How a long video is cut into shards, and how what was judged of them is joined.
+"""The shards of a long video: how it is cut, and how their timelines are joined.
 
-Shards are judged by themselves, with some context on either side that their neighbours decide. So
-several workers can take one film, and the joined timelines are those of the film judged at once,
-save for what differs where MediaPipe begins to look.
+Shards are judged separately, with some context on either side that their neighbours decide. So
+several workers can share one film, and the joined timelines equal those of the film judged at once,
+except for differences where MediaPipe's tracking starts.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from extractors.media import MediaInfo
 from pipelines.detection.timelines import Timeline, join_timelines
 from pipelines.progress import Elapsed, added
 
-NEAR = 0.5  # face sizes between two places of what is taken for one face at the same step
+NEAR = 0.5  # face sizes; faces of two shards that are nearer at the same step are one face
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """What was judged of a shard, or of a whole file."""
+    """The timelines of a shard, or of a whole file."""
 
-    span: range  # steps of the file that it should decide
+    span: range  # steps of the file that it decides
     reached: int  # step up to which the file could be read, context included
     info: MediaInfo
     sha256: str | None  # of the file's bytes; the first shard alone has it
@@ -37,9 +37,9 @@ class Piece:
 
 
 def join_pieces(pieces: Iterable[Piece]) -> Piece:
-    """Return the whole file of the pieces of its shards, in order.
+    """Return the whole file's piece from those of its shards, in order.
 
-    It ends where reading broke off, as it does when the file is read at once.
+    It ends where reading broke off, as when the file is read at once.
     """
     used: list[Piece] = []
     for piece in pieces:
@@ -59,9 +59,9 @@ def join_pieces(pieces: Iterable[Piece]) -> Piece:
 
 
 def _one_number_a_face(pieces: Iterable[Piece]) -> Iterator[Timeline]:
-    """Yield all timelines; a face that goes on in the next piece keeps its number there."""
+    """Yield all timelines with faces numbered across pieces."""
     count = 0
-    leaving: list[Timeline] = []  # faces, by their number in the file, that the next piece sees too
+    leaving: list[Timeline] = []  # timelines, renumbered, of faces that the next piece has too
     for piece in pieces:
         numbers = _same_faces(leaving, piece.timelines)
         leaving = []
@@ -77,9 +77,9 @@ def _one_number_a_face(pieces: Iterable[Piece]) -> Iterator[Timeline]:
 
 
 def _same_faces(leaving: Sequence[Timeline], timelines: Sequence[Timeline]) -> dict[int, int]:
-    """Return the number of faces that were there before, by their number in the next piece.
+    """Return the numbers of faces that continue from the piece before, by their next number.
 
-    Both pieces saw the step between them, where a face is at the same place in either.
+    Both pieces contain the step between them, at which a face is at the same place in both.
     """
     pairs = sorted(
         (dist(old.exit[:2], new.entry[:2]) / max(old.exit[2], new.entry[2]), i, j)
@@ -98,7 +98,7 @@ def _same_faces(leaving: Sequence[Timeline], timelines: Sequence[Timeline]) -> d
 
 
 def pack(piece: Piece) -> bytes:
-    """Return a piece as safetensors, the facts among them as JSON."""
+    """Return a piece as safetensors, with all but the tensors as JSON."""
     tensors: dict[str, Tensor] = {}
     facts = asdict(replace(piece, timelines=[]))
     facts["span"] = [piece.span.start, piece.span.stop]
@@ -125,7 +125,7 @@ def unpack(content: bytes) -> Piece:
     return Piece(span=span, info=info, timelines=timelines, **facts)
 
 
-CONTEXT = 128  # steps read beyond a shard: faces are found by then, windows have their margins
+CONTEXT = 128  # steps read beyond a shard: enough for face tracking to settle and for margins
 
 
 class LongVideoError(Exception):
@@ -137,7 +137,7 @@ class LongVideoError(Exception):
 
 
 def plan_shards(steps: int, length: int) -> list[range]:
-    """Return the shards of a video: of `length` steps each, save the last, of 0.5 to 1.5 of it."""
+    """Return the shards of a video, `length` steps each; the last has 0.5 to 1.5 times as many."""
     count = max(1, round(steps / length))
     starts = [length * index for index in range(count)]
     return [range(a, b) for a, b in zip(starts, [*starts[1:], steps], strict=True)]

@@ -1,4 +1,4 @@
-"""The sound tracks of a file: which of them are judged, over which seconds, and how suspect."""
+"""The sound tracks of a file: which of them are judged, over which seconds, and their logits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AUDIO = MODALITIES.index("audio")
 
 
 def of_own_length(timelines: list[Timeline], info: MediaInfo) -> list[Timeline]:
-    """Return the timelines, each no longer than its track: a still picture or silence fills up."""
+    """Return the timelines cut to their tracks' length, without the padding of a shorter track."""
     cut = []
     for timeline in timelines:
         if timeline.streams == {"mel"}:
@@ -33,7 +33,7 @@ def of_own_length(timelines: list[Timeline], info: MediaInfo) -> list[Timeline]:
 def judged_sounds(
     timelines: list[Timeline], min_steps: int, info: MediaInfo, warnings: list[str]
 ) -> list[Timeline]:
-    """Return the timelines of the sound tracks that hold enough to be heard."""
+    """Return the timelines of the sound tracks that are long and loud enough to be judged."""
     judged = []
     for timeline in timelines:
         if timeline.streams != {"mel"} or timeline.loudness is None:
@@ -65,7 +65,7 @@ def sound_logits(
 
 
 def first_speech(timelines: list[Timeline]) -> Tensor | None:
-    """Return which steps (T,) of the file hold speech in its first sound, None without sound."""
+    """Return a mask (T,) of speech in the file's first sound track; None: there is no sound."""
     for timeline in timelines:
         if timeline.streams == {"mel"} and timeline.loudness is not None and timeline.sound == 0:
             speech = torch.zeros(max(t.stop for t in timelines), dtype=torch.bool)

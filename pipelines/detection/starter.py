@@ -1,25 +1,29 @@
-"""The detector's weights that the package carries, and what learned from their experts."""
+"""The weights in the package, and the check that heads and maps belong to their experts."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors import safe_open
 
+from extractors.media import file_sha256
+from extractors.streams import StreamConfig
+from pipelines.detection.detector_config import DetectorConfig
 from pipelines.storage.weights import WeightsError
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "avdetect" / "weights"
 STARTER = WEIGHTS / "starter.safetensors"
-ENCODER = WEIGHTS / "encoder.safetensors"  # what portraits are seen by
+ENCODER = WEIGHTS / "encoder.safetensors"  # the picture encoder of portraits
 
 
 def check_experts(weights: Path, facts: Mapping[str, str]) -> None:
-    """Check that a head or map learned from the experts of the package's own detector.
+    """Check that a head or map was trained on the experts of the package's own detector.
 
     Raises:
-        WeightsError: it did not.
+        WeightsError: it was trained on others.
     """
     if facts.get("experts") != experts_sha256(STARTER):
         raise WeightsError(
@@ -31,7 +35,7 @@ def check_experts(weights: Path, facts: Mapping[str, str]) -> None:
 def experts_sha256(path: Path) -> str:
     """Return the digest of the experts' weights in a detector's file.
 
-    Fusion and calibration may change: what others learned from the experts stays right.
+    Fusion and calibration are left out: heads and maps do not depend on them.
     """
     digest = hashlib.sha256()
     with safe_open(path, framework="pt") as file:
@@ -39,3 +43,20 @@ def experts_sha256(path: Path) -> str:
             if name.startswith(("experts.", "probes.", "lag.", "lag_probe.")):
                 digest.update(name.encode() + file.get_tensor(name).numpy().tobytes())
     return digest.hexdigest()
+
+
+def with_portrait(streams: StreamConfig, detector: DetectorConfig) -> StreamConfig:
+    """Return the settings of the extractors with the portrait that a detector has an opinion on.
+
+    Raises:
+        WeightsError: the encoder is not the one that the opinion was fitted on.
+        MediaError: the encoder's file cannot be read.
+    """
+    if "portrait" not in detector.opinions:
+        return streams
+    encoder = streams.encoder or str(ENCODER)
+    if detector.portrait_encoder not in ("", file_sha256(encoder)):
+        raise WeightsError(f"{encoder}: the detector's opinion on portraits is of another encoder")
+    return replace(
+        streams, encoder=encoder, portrait=detector.portrait, portrait_every=detector.portrait_every
+    )

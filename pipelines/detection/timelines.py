@@ -1,4 +1,4 @@
-"""Timelines of every face, scene and the sound, and the logits that they add up to."""
+"""Timelines of every face, scene and the sound, and the logits of their opinions together."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def clip_logit(timeline: Timeline, modality: int, detector: Detector, mask: Tens
 
 
 def step_probabilities(timeline: Timeline, detector: Detector) -> Tensor:
-    """Return what all opinions together say of a timeline's steps (T, 3)."""
+    """Return P(fake) (T, 3) of a timeline's steps by all opinions together."""
     with torch.inference_mode():
         opinions = timeline.opinions[None].to(detector.calibration.device)
         every = torch.ones(opinions.shape[:2], dtype=torch.bool, device=opinions.device)
@@ -38,21 +38,21 @@ BATCH = 2  # windows that the networks take at once: bounds memory
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """What the detector says of one face, scene or the sound, step by step."""
+    """The detector's outputs for one face, scene or the sound, step by step."""
 
     track: int | None  # identity of the face
     scene: bool
     start: int  # step of the file at which it begins
-    streams: frozenset[str]  # which it was judged by
+    streams: frozenset[str]  # that were present
     face_size: float | None  # pixels
     yaw: float | None  # degrees
     opinions: Tensor  # (T, J) step logits of each opinion
     proposals: Tensor  # (T, K, 3) probabilities
     reach: Tensor  # (T, K, 3, 2) steps
     loudness: Tensor | None  # (T,) of the sound, nepers
-    entry: list[float] | None = None  # where the face was first and last, see `Streams`
+    entry: list[float] | None = None  # the face's first and last place, see `Streams`
     exit: list[float] | None = None
-    sound: int = 0  # place of the sound's track in `MediaInfo.audio_tracks`
+    sound: int = 0  # index of the sound's track in `MediaInfo.audio_tracks`
 
     def __post_init__(self) -> None:
         check_arrays(self, opinions="T J", proposals="T K 3", reach="T K 3 2", loudness="T")
@@ -78,7 +78,7 @@ def within(timeline: Timeline, begin: int, end: int) -> Timeline:
     )
 
 
-# Is told of a block, its windows, the experts' tokens (N, L, D) in them, and what came of it.
+# Called with a block, its windows, the experts' tokens (N, L, D) in them, and its timeline.
 Observer = Callable[[Streams, Windows, dict[str, Tensor], Timeline], None]
 
 
@@ -91,10 +91,10 @@ def judge_blocks(
     batch: int = BATCH,
     observe: Observer | None = None,
 ) -> list[Timeline]:
-    """Return the timeline of each block, without the steps that its neighbours hold as well.
+    """Return the timeline of each block, without the steps that its neighbours decide.
 
-    The experts run in the given precision, what is made of their tokens in float32. Windows of
-    equal length and streams, of whichever block, are judged together, `batch` at a time.
+    The experts run in the given precision, everything after them in float32. Windows of equal
+    length and streams, of any block, are batched, `batch` at a time.
     """
     cut = [cut_windows(block.given(), config, block.lead, block.trail) for block in blocks]
     alike: defaultdict[tuple[object, ...], list[tuple[int, int]]] = defaultdict(list)
@@ -102,8 +102,8 @@ def judge_blocks(
         for n in range(len(windows.starts)):
             alike[windows.length, *windows.streams].append((i, n))
     device = next(detector.parameters()).device
-    said: list[list[tuple[Tensor, ...]]] = [[] for _ in blocks]  # of each block, a window each
-    heard: list[list[dict[str, Tensor]]] = [[] for _ in blocks]  # tokens, where they are observed
+    outputs: list[list[tuple[Tensor, ...]]] = [[] for _ in blocks]  # curves of each block's windows
+    observed: list[list[dict[str, Tensor]]] = [[] for _ in blocks]  # their tokens, for `observe`
     for places in alike.values():
         for begin in range(0, len(places), batch):
             some = places[begin : begin + batch]
@@ -118,16 +118,16 @@ def judge_blocks(
             out = detector.fuse(tokens, mask)
             curves = (out.opinions, out.proposal_logits.sigmoid(), out.reach)
             for place, window in enumerate(some):
-                said[window[0]].append(tuple(curve[place] for curve in curves))
+                outputs[window[0]].append(tuple(curve[place] for curve in curves))
                 if observe is not None:
-                    heard[window[0]].append({name: t[place] for name, t in tokens.items()})
+                    observed[window[0]].append({name: t[place] for name, t in tokens.items()})
     timelines = [
-        _timeline(block, windows, *map(torch.stack, zip(*mine, strict=True)))
-        for block, windows, mine in zip(blocks, cut, said, strict=True)
+        _timeline(block, windows, *map(torch.stack, zip(*own, strict=True)))
+        for block, windows, own in zip(blocks, cut, outputs, strict=True)
     ]
     if observe is not None:
-        for block, windows, mine, timeline in zip(blocks, cut, heard, timelines, strict=True):
-            joined = {name: torch.stack([tokens[name] for tokens in mine]) for name in mine[0]}
+        for block, windows, own, timeline in zip(blocks, cut, observed, timelines, strict=True):
+            joined = {name: torch.stack([tokens[name] for tokens in own]) for name in own[0]}
             observe(block, windows, joined, timeline)
     return timelines
 
@@ -153,7 +153,7 @@ def _timeline(
 
 
 def join_timelines(pieces: Iterable[Timeline]) -> list[Timeline]:
-    """Return one timeline a face and one a sound track, end to end; scenes stay in pieces."""
+    """Return one timeline per face and per sound track, end to end; scenes stay in pieces."""
     groups: dict[tuple[int | None, int | None, int], list[Timeline]] = defaultdict(list)
     for piece in pieces:
         groups[(piece.track, piece.start if piece.scene else None, piece.sound)].append(piece)

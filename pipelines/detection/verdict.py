@@ -1,4 +1,4 @@
-"""The verdict on one file: its scores, its segments, and what they rest on."""
+"""The verdict on one file: its scores, its segments, and the facts that go with them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from temporal.segment import Segment
 class Verdict:
     """The verdict on one file. It holds values alone, so it can be pickled and kept.
 
-    Scores are calibrated probabilities from 0 to 1 that something is manipulated; None where there
-    was too little to judge, and `warnings` say why.
+    Scores are calibrated probabilities of a manipulation, from 0 to 1; None where there was too
+    little to judge, and `warnings` say why.
 
     Attributes:
         path: the file as it was named.
@@ -42,16 +42,16 @@ class Verdict:
         audio_score: that the sound by itself is.
         sync_score: that lips and sound do not belong together; no part of `score`.
         uncertain: the two scores between which the verdict is inconclusive.
-        segments: stretches that look manipulated, best first.
-        candidates: the best hundred stretches of all tracks in one ranking, reported or not, for
+        segments: that look manipulated, best first.
+        candidates: the best hundred segments of all modalities in one ranking, reported or not, for
             metrics that rank them (see `best_candidates`).
-        timeline: (T, 3) float32, the scores of picture, sound and their agreement every 40 ms,
-            0 to 1; NaN where a track was not judged.
-        streams: each kind of evidence, and whether there was any to be judged.
+        timeline: (T, 3) float32, the visual, audio and sync scores every 40 ms, 0 to 1; NaN where a
+            modality was not judged.
+        streams: each stream, and whether it was present.
         faces: of each face that was judged its `track` number, `start` and `end` in seconds, and
             `score`.
         media: length, size, rates and codecs of the file.
-        warnings: sentences on what could not be judged, or is to be taken with care.
+        warnings: sentences on what could not be judged, or is less reliable.
         model: `name`, `version` and `sha256` of the weights.
         elapsed: seconds of `decode`, `extract`, `judge`, and their `total`.
     """
@@ -103,7 +103,7 @@ def _curve(scores: npt.NDArray[np.float32]) -> Curve:
 
 
 def _plain(segment: Segment, digits: int | None = None) -> PlainSegment:
-    """Return a segment as plain values, of so many digits after the point."""
+    """Return a segment as plain values, rounded to `digits` after the point."""
     start, end, score = (
         value if digits is None else round(value, digits)
         for value in (segment.start, segment.end, segment.score)

@@ -1,1 +1,1 @@
-"""Results and truth to metrics, tables and plots."""
+"""Evaluation: metrics, tables and plots of results against their truth."""

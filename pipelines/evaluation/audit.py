@@ -1,7 +1,7 @@
-"""Clips and labels in, how far one gets without looking at faces or hearing voices out.
+"""Shortcut audit: how well container and level statistics alone tell fake from real.
 
-A plain logistic regression on container and level statistics. Where it tells fake from real,
-a detector may have done it the same way, and its AUC on these clips proves little.
+A plain logistic regression, blind to faces and voices. Where it tells fake from real, a detector
+may have used the same shortcut, and its AUC on these clips proves little.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipelines.metrics.classification import auc, bootstrap_interval
 from pipelines.progress import OnStep
 
 Statistics = Mapping[str, float | str]
-SUSPICIOUS = 0.6  # the audit's AUC from which on a result is to be read with care
+SUSPICIOUS = 0.6  # the audit's AUC above which a result is to be read with care
 SILENCE = 0.01  # of full scale (-40 dB): what lies below counts as silence
 RATE = 16000  # of the waveforms of `extractors.media`
 FOLDS = 5
@@ -34,7 +34,7 @@ def audit(
     read: Callable[[Path], Statistics] | None = None,
     on_step: OnStep = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Return the AUC of statistics alone, beside the model's, and what it means in words.
+    """Return the AUC of the statistics alone, beside the model's, and a sentence on its meaning.
 
     Args:
         samples: the clips that the model was measured on; the audit is cross-validated on them,
@@ -42,7 +42,7 @@ def audit(
         train: clips to fit on; with them the audit is also fitted there and measured on `samples`.
         model_auc: of the model on `samples`.
         read: clip -> statistics. Default: `clip_statistics`.
-        on_step: told how many clips are read, and of how many.
+        on_step: called with the number of clips read and the total.
 
     Raises:
         InputError: fewer than ten readable clips of a class.
@@ -50,7 +50,7 @@ def audit(
     table: dict[Path, Statistics] = {}
     everyone = [*samples, *train]
     for done, sample in enumerate(everyone, 1):
-        with suppress(MediaError):  # the difference of `given` and `read` tells how many
+        with suppress(MediaError):  # counted: the report has both `given` and `read`
             table[sample.path] = (read or clip_statistics)(sample.path)
         on_step(done, len(everyone))
     judged = [sample for sample in samples if sample.path in table]
@@ -59,20 +59,20 @@ def audit(
         raise InputError(f"the audit needs {2 * FOLDS} readable clips of each class")
     rows = [table[sample.path] for sample in judged]
     groups = [sample.person or str(sample.path) for sample in judged]
-    found: dict[str, Any] = {"given": len(samples), "read": len(judged)}
-    found |= _rated("auc", labels, _cross_validated(rows, labels, groups))
-    found["strongest"] = _strongest(rows, labels)
+    report: dict[str, Any] = {"given": len(samples), "read": len(judged)}
+    report |= _rated("auc", labels, _cross_validated(rows, labels, groups))
+    report["strongest"] = _strongest(rows, labels)
     fitted = [sample for sample in train if sample.path in table]
     if len({sample.fake for sample in fitted}) == 2:
         model = _model().fit([table[s.path] for s in fitted], [s.fake for s in fitted])
-        found["train_read"] = len(fitted)
-        found |= _rated("train_to_dev_auc", labels, model.predict_proba(rows)[:, 1])
-    found["model_auc"] = model_auc
-    return found | {"words": _words(found)}
+        report["train_read"] = len(fitted)
+        report |= _rated("train_to_dev_auc", labels, model.predict_proba(rows)[:, 1])
+    report["model_auc"] = model_auc
+    return report | {"words": _words(report)}
 
 
 def clip_statistics(path: Path) -> dict[str, float | str]:
-    """Return what container and levels of a file tell, of its first five seconds.
+    """Return statistics of a file's container and of the levels of its first five seconds.
 
     Raises:
         MediaError: the file cannot be decoded.
@@ -122,7 +122,7 @@ def _model() -> Any:  # scikit-learn has no types
 
 
 def _cross_validated(rows: list[Statistics], labels: Doubles, groups: list[str]) -> Doubles:
-    """Return P(fake) of each clip by a regression that saw no clip of its person."""
+    """Return P(fake) of each clip by a regression that was fitted on no clip of its person."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     values = np.full(len(labels), labels.mean())
@@ -147,14 +147,14 @@ def _rated(name: str, labels: Doubles, values: Doubles) -> dict[str, Any]:
     return {name: auc(labels, values), f"{name}_interval": interval}
 
 
-def _words(found: Mapping[str, Any]) -> str:
-    """Return what the audit found, as a sentence that a table can stand under."""
-    worst = max(found["auc"], found.get("train_to_dev_auc", 0.0))
-    model = "" if found["model_auc"] is None else f"; the model reaches {found['model_auc']:.2f}"
+def _words(report: Mapping[str, Any]) -> str:
+    """Return the audit's result as a sentence."""
+    worst = max(report["auc"], report.get("train_to_dev_auc", 0.0))
+    model = "" if report["model_auc"] is None else f"; the model reaches {report['model_auc']:.2f}"
     if worst <= SUSPICIOUS:
         return f"Container and levels alone reach an AUC of {worst:.2f}: no shortcut found{model}."
     return (
         f"SHORTCUT: container and levels alone reach an AUC of {worst:.2f}, above {SUSPICIOUS}, "
-        f"chiefly by {', '.join(found['strongest'])}{model}. Rebalance these clips or make them "
+        f"chiefly by {', '.join(report['strongest'])}{model}. Rebalance these clips or make them "
         "alike before trusting a result on them."
     )

@@ -18,14 +18,14 @@ def compare(
 ) -> dict[str, Any]:
     """Return DeLong's comparison of the clip scores of two result files.
 
-    All clips of the truth count. One that a detector did not score counts 0.5 with it, so that
-    leaving out hard clips gains nothing; `imputed` and `imputed_against` tell how many.
+    All clips of the truth count. A clip that a detector did not score counts 0.5, so that leaving
+    out hard clips gains nothing; `imputed` and `imputed_against` are the numbers of such clips.
     """
     labels = [int(sample.fake) for sample in samples]
     columns = []
     missing = []
-    for found in (results, others):
-        scores = [found.get(str(sample.path), {}).get("score") for sample in samples]
+    for rows in (results, others):
+        scores = [rows.get(str(sample.path), {}).get("score") for sample in samples]
         missing.append(sum(score is None for score in scores))
         columns.append([FAILED if score is None else score for score in scores])
     if len(samples) in missing:

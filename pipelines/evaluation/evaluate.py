@@ -1,4 +1,4 @@
-"""How well a detector does, and on how many files: metrics of predictions against their truth."""
+"""Evaluation of a detector: metrics of predictions against their truth, written as a report."""
 
 from __future__ import annotations
 
@@ -39,32 +39,32 @@ PERTURBED = "perturbed.jsonl"  # the results of perturbed clips, in the folder o
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """What is measured, and by which rules."""
+    """Which metrics are computed, and by which rules."""
 
     protocol: str = "avdetect"  # of the segments: or lavdf, av1m, activitynet, forgerynet
-    fps: float | None = None  # frames a second of others' files that count in frames
-    pool: str = "deepfakebench"  # the rule by which scores of frames become one of their video
+    fps: float | None = None  # frame rate of others' files that count in frames
+    pool: str = "deepfakebench"  # the rule that pools frame scores into a video's score
     columns: Columns = field(default_factory=dict)  # what others' tables call our columns
-    splits: Path | None = None  # a list of sources: only the clips of dev are looked at
+    splits: Path | None = None  # a list of sources: only the clips of dev are evaluated
     against: Path | None = None  # another detector's results, to be compared clip by clip
     audited: bool = False  # also measure how far container and levels alone get
     timelines: bool = False  # also measure along time (temporal AUPIMO) and draw examples
     perturbing: Perturbing | None = None  # also perturb the clips and judge them again
-    probing: Probing = field(default_factory=Probing)  # also probe the model on so many clips
-    model: WeightsSpec = field(default_factory=WeightsSpec)  # made the results; judges, is probed
+    probing: Probing = field(default_factory=Probing)  # also probe the model on a number of clips
+    model: WeightsSpec = field(default_factory=WeightsSpec)  # made the results; to be run again
     out: Path | None = None  # folder of report.json (short), metrics.json, report.md and plots
-    command: str | None = None  # that led here, for the report
+    command: str | None = None  # the command line, for the report
 
     @property
     def needs_results(self) -> bool:
-        """Whether something is asked for that only results of clips can give."""
+        """Whether the configuration asks for something that only results of clips can give."""
         more = self.against, self.audited, self.timelines, self.perturbing, self.probing
         return any(map(bool, more))
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics, and the clips and results that plots are drawn of."""
+    """Metrics, and the samples and results that the plots need."""
 
     metrics: dict[str, Any]
     samples: Sequence[Sample] = ()
@@ -78,36 +78,36 @@ def evaluate(
     on_step: OnStep = lambda done, total: None,
     on_plan: OnPlan = lambda words: None,
 ) -> dict[str, Any]:
-    """Return all metrics of predictions against their truth, and write them where asked for.
+    """Return all metrics of predictions against their truth; write them to `config.out` if set.
 
     Args:
         predictions: results of clips (.jsonl, .parquet, the folder of a scan, a .csv or .tsv with
             `path` and `score`), scores of frames (.csv, .tsv), or others' proposed segments
-            (.json), of which only the metrics of the segments come.
+            (.json), which give localization metrics only.
         truth: a manifest, or the metadata of a forging or a data set (see `read_truth`).
         config: what is measured.
-        on_step: told how many clips are perturbed or probed, and of how many.
-        on_plan: told what perturbing will take, in a sentence, before it begins.
+        on_step: called with the number of clips perturbed or probed and the total.
+        on_plan: called with a sentence on the cost of perturbing before it begins.
 
     Raises:
-        InputError: a file has no known form, or the files do not fit each other.
+        InputError: a file's format is unknown, or the files do not match each other.
         OSError: a file cannot be read.
     """
     if is_results(predictions, config.columns):
-        found = evaluate_clips(predictions, truth, config, on_step, on_plan)
+        evaluation = evaluate_clips(predictions, truth, config, on_step, on_plan)
     elif config.needs_results:
         raise InputError(
             f"{predictions}: comparing, auditing, timelines, perturbing and probing need results "
             "and a manifest"
         )
     elif predictions.suffix.lower() in (".csv", ".tsv"):
-        found = evaluate_frames(predictions, truth, config)
+        evaluation = evaluate_frames(predictions, truth, config)
     else:
-        found = evaluate_segments(predictions, truth, config)
+        evaluation = evaluate_segments(predictions, truth, config)
     origin = {"predictions": str(predictions), "truth": str(truth), "command": config.command}
-    metrics = origin | found.metrics
+    metrics = origin | evaluation.metrics
     if config.out is not None:
-        _write(metrics, found, config.out)
+        _write(metrics, evaluation, config.out)
     return metrics
 
 
@@ -118,7 +118,7 @@ def evaluate_clips(
     on_step: OnStep = lambda done, total: None,
     on_plan: OnPlan = lambda words: None,
 ) -> Evaluation:
-    """Return what results of clips tell: of detection and segments, and whatever else is asked."""
+    """Return detection and localization metrics of results, and what else the config asks for."""
     samples = read_truth(truth, config.splits, config.columns, config.fps or FRAME_RATE)
     paths = [sample.path for sample in samples]
     read = read_results(predictions, config.timelines, config.columns)
@@ -144,7 +144,7 @@ def evaluate_clips(
 
 
 def evaluate_frames(predictions: Path, truth: Path, config: EvaluateConfig) -> Evaluation:
-    """Return what scores of frames tell, of the frames and pooled of their videos."""
+    """Return metrics of frame scores, over frames and pooled over videos."""
     samples = read_truth(truth, config.splits, config.columns, config.fps or FRAME_RATE)
     read = read_frame_scores(predictions, config.columns)
     frames = frames_of(samples, read)
@@ -158,7 +158,7 @@ def evaluate_frames(predictions: Path, truth: Path, config: EvaluateConfig) -> E
 
 
 def evaluate_segments(predictions: Path, truth: Path, config: EvaluateConfig) -> Evaluation:
-    """Return what others' proposed segments tell: of the segments alone."""
+    """Return localization metrics of others' proposed segments."""
     place = segment_file_metrics(
         predictions, truth, config.protocol, config.fps, config.splits, config.columns,
         intervals=True,
@@ -167,11 +167,11 @@ def evaluate_segments(predictions: Path, truth: Path, config: EvaluateConfig) ->
 
 
 def _train_clips(truth: Path, config: EvaluateConfig) -> list[Sample]:
-    """Return the clips of train, on which an audit is fitted; none without splits."""
+    """Return the clips of the split train, to fit an audit on; none without splits."""
     if config.splits is None or truth.suffix.lower() not in TABLES:
         return []
-    known = read_manifest(truth, read_splits(config.splits), config.columns)
-    return [sample for sample in known if sample.split == "train"]
+    samples = read_manifest(truth, read_splits(config.splits), config.columns)
+    return [sample for sample in samples if sample.split == "train"]
 
 
 def _stressed(
@@ -181,7 +181,7 @@ def _stressed(
     on_step: OnStep,
     on_plan: OnPlan,
 ) -> dict[str, Any]:
-    """Return how the model does on perturbed clips and under probes, as far as it is asked for."""
+    """Return metrics of the model on perturbed clips and under probes, as the config asks."""
     metrics: dict[str, Any] = {}
     session = _own_session(results, config.model)
     if config.out is not None:
@@ -202,7 +202,7 @@ def _perturbed(
     on_step: OnStep,
     on_plan: OnPlan,
 ) -> dict[str, Any]:
-    """Return how much worse the model that made the results is on perturbed clips."""
+    """Return the robustness metrics: how scores and AUC change on perturbed clips."""
     if out is None:
         raise InputError("perturbing needs --out, where the perturbed results are kept")
     chosen, kept = chosen_clips(samples, perturbing.clips), out / PERTURBED
@@ -224,7 +224,7 @@ def _own_session(results: Mapping[str, Row], model: WeightsSpec) -> DetectorSess
 def clip_metrics(
     samples: Sequence[Sample], results: Mapping[str, Row], protocol: str
 ) -> dict[str, Any]:
-    """Return what results alone tell: of clips, segments and, where the truth has any, groups."""
+    """Return the metrics that need results alone; fairness where the truth has groups."""
     metrics = {
         "models": models(results),
         "detection": detection_metrics(samples, results),
@@ -244,11 +244,11 @@ def _score(results: Mapping[str, Row], sample: Sample) -> float | None:
     return results.get(str(sample.path), {}).get("score")
 
 
-def _write(metrics: dict[str, Any], found: Evaluation, out: Path) -> None:
+def _write(metrics: dict[str, Any], evaluation: Evaluation, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "metrics.json").write_text(json.dumps(metrics, indent=2))
     (out / "report.json").write_text(json.dumps(summary(metrics), indent=2))
     plots = write_plots(metrics, out)
     if "aupimo" in metrics:
-        plots += write_timelines(found.samples, found.results, out)
+        plots += write_timelines(evaluation.samples, evaluation.results, out)
     (out / "report.md").write_text(report(metrics, [path.name for path in plots]))

@@ -1,8 +1,8 @@
-"""Results by group in, who is falsely accused or missed more often out, and how sure that is.
+"""Fairness: error rates by group, the gaps between groups, and their statistical significance.
 
-Every rate is taken at one threshold for all. Chance is drawn over persons, not clips: fifteen
-clips of one person are no fifteen independent pieces of evidence. A person without a name counts
-as one clip.
+Every rate is taken at one threshold for all. The bootstrap draws persons, not clips: fifteen clips
+of one person are not fifteen independent observations. A clip without a named person counts as a
+person of its own.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from pipelines.data.samples import Sample
 from pipelines.metrics.classification import auc, expected_calibration_error, nll
 from pipelines.metrics.person_bootstrap import DRAWS, auc_draws, gap_draws, interval, person_draws
 
-FEWEST = 30  # persons of a group below which its rates are told but not compared
+FEWEST = 30  # persons of a group below which its rates are listed but not compared
 UNKNOWN = "unknown"
 REAL, ALARMS, FAKE, HITS = range(4)  # columns of the counts
 
 
 def _share(part: Doubles, of: Doubles) -> Doubles:
-    """Return quotients, NaN where there is nothing to take a part of."""
+    """Return part / of, NaN where `of` is 0."""
     return np.divide(part, of, out=np.full(of.shape, np.nan), where=of > 0)
 
 
-# of counts (..., 4), and whether a high one is bad; parity: the share that is called fake
+# functions of counts (..., 4), and whether a high rate is bad; parity: the share called fake
 RATES: dict[str, tuple[Callable[[Doubles], Doubles], bool]] = {
     "fpr": (lambda c: _share(c[..., ALARMS], c[..., REAL]), True),
     "tpr": (lambda c: _share(c[..., HITS], c[..., FAKE]), False),
@@ -43,7 +43,7 @@ RATES: dict[str, tuple[Callable[[Doubles], Doubles], bool]] = {
 
 @dataclass(frozen=True, eq=False)
 class FairnessClips:
-    """Scored clips of one attribute: everything that a group's rates are counted from."""
+    """Scored clips with their groups by one attribute."""
 
     fake: Doubles  # (N,) 0 or 1
     score: Doubles  # (N,)
@@ -68,37 +68,37 @@ def fairness(
     threshold: float = 0.5,
     fewest: int = FEWEST,
 ) -> dict[str, Any]:
-    """Return a table for each attribute that the manifest knows, and for each pair of them.
+    """Return a table for each attribute in the manifest, and for each pair of them.
 
     After Hazirbas and others (Casual Conversations, 2021) for the groups and Ju and others (WACV
-    2024) for the sums over them. A gap is never below 0, so that its interval leans upwards; p
-    tells whether there is one.
+    2024) for the sums over them. A gap is never below 0, so its interval is biased upwards; whether
+    there is a gap is for p to tell.
 
     Args:
         samples: clips with their groups; those without a score are left out and counted.
         results: by path.
-        threshold: of the clip score, for all groups.
-        fewest: persons that a group needs to be compared.
+        threshold: on the clip score, for all groups.
+        fewest: number of persons that a group needs to be compared.
     """
     scored = [
         (sample, float(score))
         for sample in samples
         if sample.groups and (score := results.get(str(sample.path), {}).get("score")) is not None
     ]
-    known = [name for name in GROUPS if any(name in dict(s.groups) for s, _ in scored)]
-    found: dict[str, Any] = {
+    present = [name for name in GROUPS if any(name in dict(s.groups) for s, _ in scored)]
+    report: dict[str, Any] = {
         "threshold": threshold, "fewest_persons": fewest, "scored": len(scored),
         "given": sum(bool(sample.groups) for sample in samples), "attributes": {}, "pairs": {},
     }  # fmt: skip
-    for name in known:
-        found["attributes"][name] = _attribute(_clips(scored, (name,)), threshold, fewest)
-    tested = [row for row in found["attributes"].values() if "fpr_gap_p" in row]
+    for name in present:
+        report["attributes"][name] = _attribute(_clips(scored, (name,)), threshold, fewest)
+    tested = [row for row in report["attributes"].values() if "fpr_gap_p" in row]
     for row, p in zip(tested, holm([row["fpr_gap_p"] for row in tested]), strict=True):
         row["fpr_gap_p_holm"] = p
-    for pair in combinations(known, 2):
+    for pair in combinations(present, 2):
         clips = _clips(scored, pair)
-        found["pairs"][" × ".join(pair)] = _groups(clips, clips.counts(threshold), fewest)
-    return found
+        report["pairs"][" × ".join(pair)] = _groups(clips, clips.counts(threshold), fewest)
+    return report
 
 
 def _clips(scored: Sequence[tuple[Sample, float]], attributes: tuple[str, ...]) -> FairnessClips:
@@ -123,7 +123,7 @@ def _attribute(clips: FairnessClips, threshold: float, fewest: int) -> dict[str,
         return row | {"note": f"fewer than two groups of {fewest} persons or more"}
     drawn = person_draws(counts[:, compared])
     total = counts[:, compared].sum(axis=0)  # (G, 4)
-    gaps: dict[str, Doubles] = {}  # (DRAWS,) of each that is known
+    gaps: dict[str, Doubles] = {}  # (DRAWS,) of each rate that is defined
     for name, (rates_of, worst_is_high) in RATES.items():
         values, draws = rates_of(total), rates_of(drawn)  # (G,), (DRAWS, G)
         if np.isnan(values).any():
@@ -148,16 +148,16 @@ def _attribute(clips: FairnessClips, threshold: float, fewest: int) -> dict[str,
 
 
 def _groups(clips: FairnessClips, counts: Doubles, fewest: int) -> dict[str, dict[str, Any]]:
-    """Return persons, clips and rates of each group; intervals are drawn over its persons."""
+    """Return persons, clips and rates of each group, with bootstrap intervals over persons."""
     table = {}
     for index, name in enumerate(clips.names):
-        mine = counts[counts[:, index].sum(axis=1) > 0, index]  # (persons, 4)
-        total = mine.sum(axis=0)
+        own = counts[counts[:, index].sum(axis=1) > 0, index]  # (persons, 4)
+        total = own.sum(axis=0)
         row: dict[str, Any] = {
-            "persons": len(mine), "real": int(total[REAL]), "fake": int(total[FAKE]),
-            "compared": len(mine) >= fewest and UNKNOWN not in name.split(" × "),
+            "persons": len(own), "real": int(total[REAL]), "fake": int(total[FAKE]),
+            "compared": len(own) >= fewest and UNKNOWN not in name.split(" × "),
         }  # fmt: skip
-        drawn = person_draws(mine[:, None])[:, 0]
+        drawn = person_draws(own[:, None])[:, 0]
         for rate, of in (("fpr", REAL), ("tpr", FAKE)):
             if total[of]:
                 row[rate] = float(RATES[rate][0](total))
@@ -179,10 +179,10 @@ def _areas(clips: FairnessClips, groups: Sequence[int]) -> Doubles:
 def _permutation_p(
     clips: FairnessClips, threshold: float, compared: Sequence[int], gap: float
 ) -> float:
-    """Return how often groups dealt out by chance have as wide a gap of false positive rates.
+    """Return the permutation p-value of a gap between groups' false positive rates.
 
-    Persons who are in one group each swap groups as a whole; where a person is in several, such
-    as in light and in darkness, the clips of each person do among themselves.
+    If every person is in one group, whole persons are permuted; if a person is in several, such
+    as in light and in darkness, the clips are permuted within each person.
     """
     chosen = np.isin(clips.group, compared) & (clips.fake == 0)
     group = np.searchsorted(np.sort(compared), clips.group[chosen])
@@ -196,18 +196,18 @@ def _permutation_p(
     wider = 0
     for _ in range(DRAWS):
         if whole:
-            dealt, mine = generator.permutation(first)[person], flagged
+            dealt, values = generator.permutation(first)[person], flagged
         else:
             mixed = np.lexsort((generator.random(len(person)), person))
-            dealt, mine = group[order], flagged[mixed]
+            dealt, values = group[order], flagged[mixed]
         size = np.bincount(dealt, minlength=len(compared)).clip(1)
-        rates = np.bincount(dealt, mine, minlength=len(compared)) / size
+        rates = np.bincount(dealt, values, minlength=len(compared)) / size
         wider += np.ptp(rates) >= gap - 1e-12
     return (1 + wider) / (1 + DRAWS)
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Return p values corrected for their number (Holm, 1979).
+    """Return p-values corrected for multiple tests (Holm, 1979).
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -220,6 +220,6 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def _from_overall(total: Doubles, of: int, hit: int) -> float:
-    """Return the sum over groups of |rate of the group - rate of all|: F_FPR for false alarms."""
+    """Return the sum over groups of |rate of the group - overall rate|: F_FPR for false alarms."""
     overall = total[:, hit].sum() / total[:, of].sum()
     return float(np.abs(total[:, hit] / total[:, of] - overall).sum())

@@ -1,7 +1,7 @@
-"""Scores of single frames in, a score a video out: pooled as each detector of the field does it.
+"""Pooling of frame scores into video scores, by the rules of the field's detectors.
 
-Published numbers of one detector differ by points where the frames of a video are pooled in
-another way, so the rule has a name, and the AUC of every rule is told beside the chosen one.
+Published numbers of one detector differ by percentage points with the pooling rule, so the rule
+has a name, and the AUC of every rule is reported beside the chosen one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pipelines.storage.media_files import SUFFIXES
 from pipelines.storage.tables import OUR_NAMES, Columns, open_table
 
 FLOOR = 1e-7  # least distance of a probability from 0 and 1, so that logits are finite
-CLIP, MOST = 25, 110  # frames of a clip of LipForensics, and of a video that it looks at
-SAMPLED = 15  # frames of a video that GenConViT asks for
-LAYOUT = {"frames", "videos"}  # folders in which DeepfakeBench and the data sets differ
+CLIP, MOST = 25, 110  # frames of a clip of LipForensics, and the most that it reads of a video
+SAMPLED = 15  # frames that GenConViT samples from a video
+LAYOUT = {"frames", "videos"}  # folders by which DeepfakeBench's paths differ from the data sets'
 
 
 def _logits(scores: Doubles) -> Doubles:
@@ -59,15 +59,15 @@ POOLS: dict[str, Callable[[Doubles], float]] = {  # P(fake) of frames (F,), in o
 
 
 def pooled(scores: Doubles, rule: str) -> float:
-    """Return P(fake) of a video by the P(fake) of its frames (F,), one or more, in their order.
+    """Return P(fake) of a video from the P(fake) of its frames (F >= 1,) in order.
 
     - "deepfakebench": the mean.
     - "lipforensics": the mean logit over whole clips of 25 frames among the first 110; over all
       frames of a video that is shorter than a clip.
     - "av1m": the highest, as AV-Deepfake1M's Xception baseline has it.
     - "avh-align": the log of the summed odds, as a probability: near 1 for any long video, so
-      that its order means something and its size does not.
-    - "genconvit": the mean over each (F // 15)th frame.
+      that it ranks videos but is not calibrated.
+    - "genconvit": the mean over every (F // 15)th frame.
 
     Raises:
         InputError: the rule is unknown.
@@ -80,11 +80,11 @@ def pooled(scores: Doubles, rule: str) -> float:
 def read_frame_scores(path: Path, columns: Columns = OUR_NAMES) -> dict[str, Doubles]:
     """Return P(fake) of the frames (F,) of each video, in the file's order.
 
-    The file has a row a frame: `score`, and `video`, or `frame`, the path of a picture in a
-    folder that is named like its video.
+    The file has one row per frame: `score`, and either `video` or `frame`, the path of a picture
+    in a folder named after its video.
 
     Raises:
-        InputError: a column is missing, a score is no probability, or there is no row.
+        InputError: a column is missing, a score is not a probability, or there is no row.
     """
     scores: dict[str, list[float]] = defaultdict(list)
     table = open_table(path, columns)
@@ -118,15 +118,15 @@ def _checked(word: str | None, place: str) -> float:
 
 
 def frames_of(samples: Sequence[Sample], frames: Mapping[str, Doubles]) -> dict[str, Doubles]:
-    """Return the frames of each video of the truth by its path; names need no suffix."""
+    """Return the frame scores of each video of the truth, by its path; suffixes are ignored."""
     bare = {_bare(sample.path): str(sample.path) for sample in samples}
     rows: dict[str, Row] = {}
     for name, scores in frames.items():
         if (key := str(_bare(PurePath(name)))) in rows:
             raise InputError(f"the frames name the video {key} in two ways")
         rows[key] = {"frames": scores}
-    found = results_of([Path(path) for path in bare], rows)
-    return {bare[Path(path)]: row["frames"] for path, row in found.items()}
+    matches = results_of([Path(path) for path in bare], rows)
+    return {bare[Path(path)]: row["frames"] for path, row in matches.items()}
 
 
 def _bare(path: PurePath) -> PurePath:
@@ -135,7 +135,7 @@ def _bare(path: PurePath) -> PurePath:
 
 
 def pooled_results(frames: Mapping[str, Doubles], rule: str) -> dict[str, Row]:
-    """Return a result by path as evaluation takes them: of the picture, without segments."""
+    """Return results by path in the form of evaluation: visual scores without segments."""
     return {
         path: {"path": path, "status": "frames", "score": score, "visual_score": score}
         for path, scores in frames.items()
@@ -153,19 +153,23 @@ def frame_metrics(
     Args:
         samples: the truth.
         frames: by path, from `frames_of`.
-        rule: that the videos' scores were pooled by.
+        rule: the rule by which the videos' scores were pooled.
     """
-    known = [(float(s.fake), f) for s in samples if (f := frames.get(str(s.path))) is not None]
-    labels, scores = np.array([fake for fake, _ in known]), [mine for _, mine in known]
-    found: dict[str, Any] = {"rule": rule, "videos": len(known), "frames": sum(map(len, scores))}
+    labelled = [(float(s.fake), f) for s in samples if (f := frames.get(str(s.path))) is not None]
+    labels, scores = np.array([fake for fake, _ in labelled]), [values for _, values in labelled]
+    metrics: dict[str, Any] = {
+        "rule": rule,
+        "videos": len(labelled),
+        "frames": sum(map(len, scores)),
+    }
     if len(np.unique(labels)) < 2:
-        return found
-    everyone = np.repeat(labels, [len(mine) for mine in scores]), np.concatenate(scores)
-    return found | {
+        return metrics
+    everyone = np.repeat(labels, [len(values) for values in scores]), np.concatenate(scores)
+    return metrics | {
         "auc": auc(*everyone), "ap": average_precision(*everyone),
         "eer": eer(*everyone, variant="deepfakebench"),
         "balanced_accuracy": balanced_accuracy(*everyone),
         "auc_by_rule": {
-            name: auc(labels, [pooled(mine, name) for mine in scores]) for name in POOLS
+            name: auc(labels, [pooled(values, name) for values in scores]) for name in POOLS
         },
     }  # fmt: skip

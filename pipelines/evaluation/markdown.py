@@ -1,4 +1,4 @@
-"""Rows of metrics in, lines of a Markdown table out."""
+"""Markdown tables of metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def pairs(title: str, row: Row) -> list[str]:
 
 
 def cell(row: Row, key: str) -> str:
-    """Return a value of a row with its interval, if it has one; a dash where there is none."""
+    """Return a row's value with its interval, if it has one; a dash if the value is missing."""
     if row.get(key) is None:
         return "–"
     if f"{key}_interval" not in row:
@@ -24,16 +24,16 @@ def cell(row: Row, key: str) -> str:
 
 
 def text(value: object) -> str:
-    """Return a value with three decimals, a number or a word as it is, a dash for None."""
+    """Return a float with three decimals, a dash for None, anything else as it is."""
     return f"{value:.3f}" if isinstance(value, float) else "–" if value is None else str(value)
 
 
 def head(cells: Sequence[str]) -> list[str]:
-    """Return the two lines that a table begins with."""
+    """Return a table's header: its first two lines."""
     return [line(cells), "|" + "---|" * len(cells)]
 
 
 def line(cells: Sequence[object]) -> str:
-    """Return a line of a table; no cell can end it, whatever is in it."""
+    """Return a line of a table; line breaks and bars within cells are replaced."""
     words = (" ".join(str(one).split()).replace("|", "/") for one in cells)
     return f"| {' | '.join(words)} |"

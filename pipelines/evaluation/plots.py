@@ -1,4 +1,4 @@
-"""All metrics of an evaluation in, plots that a paper can print out."""
+"""Plots of an evaluation's metrics, fit for print."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from temporal.segment import MODALITIES
 Row = Mapping[str, Any]
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # of the DET plot
 DPI = 300
-LINES = {  # of scores: told apart in grey, and by those who do not tell red from green
+LINES = {  # of scores: distinct in grey, and for readers who do not tell red from green
     "color": ("#0072b2", "#d55e00", "#009e73", "#cc79a7"), "linestyle": ("-", "--", "-.", ":"),
 }  # fmt: skip
 
 
 def write_plots(metrics: Row, out: Path) -> list[Path]:
-    """Return the plots written as PNG into a folder: those for which there are numbers."""
+    """Write the plots that the metrics allow as PNG into a folder; return their paths."""
     scored = {name: row for name, row in metrics["detection"].items() if "curves" in row}
     plots: dict[str, Callable[[Any], None]] = {}
     if scored:
@@ -49,11 +49,13 @@ def write_plots(metrics: Row, out: Path) -> list[Path]:
     return drawn
 
 
-def _perturbed(found: Row, path: Path) -> Path:
-    """Draw AUC over severity, a small plot an operator, a line a score, 0 being the clean clips."""
+def _perturbed(robustness: Row, path: Path) -> Path:
+    """Draw AUC over severity: one small plot per operator, one line per score; 0 is clean."""
     from matplotlib.figure import Figure
 
-    scored = {name: row for name, row in found.items() if name != "clips" and "note" not in row}
+    scored = {
+        name: row for name, row in robustness.items() if name != "clips" and "note" not in row
+    }
     operators = list(dict.fromkeys(name for row in scored.values() for name in row["operators"]))
     columns = min(max(len(operators), 1), 6)
     lines = -(-max(len(operators), 1) // columns)
@@ -81,14 +83,14 @@ def _perturbed(found: Row, path: Path) -> Path:
 
 
 def write_timelines(samples: Sequence[Sample], results: Mapping[str, Row], out: Path) -> list[Path]:
-    """Return the plot, if any clip has a timeline: scores along time over the forged seconds.
+    """Write the plot of scores along time over the forged seconds; return its path, if drawn.
 
-    Of the clips forged in parts those whose forged steps stand out most and least are drawn, and
-    the genuine clips with the highest scores.
+    It shows those partially forged clips whose forged steps stand out most and least, and the
+    genuine clips with the highest scores. Without any timeline there is no plot.
     """
-    found = [(s, line) for s in samples if (line := _timeline(results, s)) is not None]
-    forged = sorted((f for f in found if 0 < _mask(*f).mean() < 1), key=lambda f: _contrast(*f))
-    real = sorted((f for f in found if not f[0].fake), key=lambda f: float(np.nanmax(f[1])))
+    lines = [(s, line) for s in samples if (line := _timeline(results, s)) is not None]
+    forged = sorted((f for f in lines if 0 < _mask(*f).mean() < 1), key=lambda f: _contrast(*f))
+    real = sorted((f for f in lines if not f[0].fake), key=lambda f: float(np.nanmax(f[1])))
     chosen = [*forged[:-4:-1], *forged[: min(3, len(forged) - 3)], *real[:-3:-1]]
     if not chosen:
         return []
@@ -132,7 +134,7 @@ def _mask(sample: Sample, line: Any) -> Any:
 
 
 def _contrast(sample: Sample, line: Any) -> float:
-    """Return how far the forged steps' highest scores lie above the others', in the mean."""
+    """Return the mean score of the forged steps minus that of the others."""
     highest, mask = np.fmax.reduce(line, axis=1), _mask(sample, line)
     return float(np.nanmean(highest[mask]) - np.nanmean(highest[~mask]))
 
@@ -163,7 +165,7 @@ def _roc(axes: Any, scored: Mapping[str, Row]) -> None:
 
 
 def _det(axes: Any, scored: Mapping[str, Row]) -> None:
-    """Draw misses over false alarms, both on a normal scale: normal scores give a line."""
+    """Draw the DET curve, misses over false alarms on normal axes: normal scores give a line."""
     warp = NormalDist().inv_cdf
     for name, row in scored.items():
         rates = np.clip(row["curves"]["roc"], TICKS[0] / 10, 1 - TICKS[0] / 10)
@@ -177,7 +179,7 @@ def _det(axes: Any, scored: Mapping[str, Row]) -> None:
 
 
 def _reliability(scored: Mapping[str, Row], path: Path) -> Path:
-    """Draw a small plot a score; a dot's area grows with the number of clips in its bin."""
+    """Draw one reliability plot per score; a dot's area grows with the clips in its bin."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(2.2 * len(scored) + 0.6, 2.8), layout="constrained")
@@ -196,11 +198,11 @@ def _reliability(scored: Mapping[str, Row], path: Path) -> Path:
     return path
 
 
-def _noise(axes: Any, found: Row) -> None:
-    """Draw the detector's AUC over the ratio of shift to noise, and what none can exceed."""
-    ratios = found["ratios"]
+def _noise(axes: Any, noise: Row) -> None:
+    """Draw the detector's AUC over the ratio of shift to noise, and the ceiling of any detector."""
+    ratios = noise["ratios"]
     for name in ("visual", "audio"):
-        row = found[name]
+        row = noise[name]
         if row["clips"]:
             low, high = np.array(row["auc_interval"]).T
             reach = np.clip([row["auc"] - low, high - row["auc"]], 0, None)

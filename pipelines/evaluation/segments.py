@@ -31,21 +31,21 @@ def segment_file_metrics(
     columns: Columns = OUR_NAMES,
     intervals: bool = False,
 ) -> dict[str, Any]:
-    """Return localization metrics of a file of proposed segments, whoever's it is.
+    """Return localization metrics of a file of proposed segments, ours or another detector's.
 
     Args:
         predictions: as `read_proposals` takes them.
         truth: as `read_truth` takes it.
-        protocol: whose rules.
-        fps: frames a second of files that count in frames. None: 25 of ForgeryNet's truth and of
-            proposals by the rules of LAV-DF, whose own writer has frames; else seconds.
-        splits: only a manifest's clips of dev.
+        protocol: whose rules apply.
+        fps: frame rate of files that count in frames. None: 25 for ForgeryNet's truth and for
+            proposals in the protocol of LAV-DF, whose own writer counts frames; else seconds.
+        splits: take only a manifest's clips of dev.
         columns: what a manifest calls our columns.
         intervals: also bootstrap intervals over videos.
 
     Raises:
-        InputError: a file has no known form, the two name other videos, or the proposals are in
-            another unit than they are taken for.
+        InputError: a file's format is unknown, the two name different videos, or the proposals
+            are in another unit than assumed.
         OSError: a file cannot be opened.
     """
     segments, lengths = _true_segments(truth, fps or FRAME_RATE, splits, columns)
@@ -56,25 +56,25 @@ def segment_file_metrics(
     check_names(predictions, rows, truth, segments)
     _check_unit(predictions, rows, lengths, rate)
     try:
-        found = localization(
+        result = localization(
             rows, segments, cast("SegmentProtocol", protocol), durations=lengths or None,
             reported=reported, fps=rate, intervals=intervals,
         )  # fmt: skip
     except InputError as error:
         raise InputError(f"{predictions}: {error}") from error
-    return {"given": len(segments), "judged": len(set(rows) & set(segments)), **found.to_dict()}
+    return {"given": len(segments), "judged": len(set(rows) & set(segments)), **result.to_dict()}
 
 
 def _true_segments(
     truth: Path, fps: float, splits: Path | None, columns: Columns
 ) -> tuple[dict[str, Doubles], dict[str, float]]:
-    """Return the forged seconds by video, as the truth names it, and durations where it has any."""
+    """Return the forged seconds by video, named as in the truth, and the durations it has."""
     if truth.suffix.lower() in (".json", ".txt"):
         return read_segments(truth, fps)
     segments = {}
     for sample in read_truth(truth, splits, columns, fps):
         if (spans := _spans(sample)) is None:
-            continue  # forged, and nobody says where
+            continue  # forged, but the truth has no segments
         inside = sample.path.is_relative_to(truth.parent)
         name = str(sample.path.relative_to(truth.parent) if inside else sample.path)
         segments[name] = np.array(spans, dtype=float).reshape(-1, 2)
@@ -89,8 +89,8 @@ def _true_segments(
 
 
 def _frame_rate(truth: Path, protocol: str, fps: float | None, ours: bool) -> float:
-    """Return what predicted starts and ends are divided by to be seconds."""
-    if ours or truth.suffix == ".txt":  # there, fps is that of the truth
+    """Return the number by which predicted starts and ends are divided to give seconds."""
+    if ours or truth.suffix == ".txt":  # fps is that of the truth then
         return 1.0
     return fps or (FRAME_RATE if protocol == "lavdf" else 1.0)
 
@@ -98,7 +98,7 @@ def _frame_rate(truth: Path, protocol: str, fps: float | None, ours: bool) -> fl
 def check_names(
     predictions: Path, predicted: Collection[str], truth: Path, true: Collection[str]
 ) -> None:
-    """See that predictions and truth name the same videos.
+    """Check that predictions and truth name the same videos.
 
     Raises:
         InputError: they have none in common, or differ in nothing but the folders.
@@ -120,7 +120,7 @@ def check_names(
 def _check_unit(
     predictions: Path, rows: Mapping[str, Doubles], lengths: Mapping[str, float], fps: float
 ) -> None:
-    """See that proposals are in the unit that they are taken for, as far as durations tell.
+    """Check that proposals are in the assumed unit, as far as durations can tell.
 
     Raises:
         InputError: the best proposals of most videos end after the video, or all proposals would
@@ -151,13 +151,13 @@ def segment_metrics(
 ) -> dict[str, Any]:
     """Return localization metrics of the union of all modalities, with intervals over videos.
 
-    A forged clip that could not be judged counts as one without proposals: what it hides is
-    missed. A genuine one has no length and is left out, as are clips of which nobody says which
-    seconds are forged. `judged` of `given` tells how many have a result, `without_candidates` of
-    how many only the reported segments could be ranked.
+    A forged clip that could not be judged counts as one without proposals: its segments are
+    missed. A genuine one has no known length and is left out, as are clips whose forged seconds
+    are unknown. `judged` of `given` clips have a result; for `without_candidates` of them only the
+    reported segments could be ranked.
     """
-    known = [(s, spans) for s in samples if (spans := _spans(s)) is not None]
-    judged = [(s, spans) for s, spans in known if _is_judged(results.get(str(s.path), {}))]
+    labelled = [(s, spans) for s in samples if (spans := _spans(s)) is not None]
+    judged = [(s, spans) for s, spans in labelled if _is_judged(results.get(str(s.path), {}))]
     truth: dict[str, list[list[float]]] = {}
     rows: dict[str, Doubles] = {}
     reported: dict[str, int] = {}
@@ -170,32 +170,32 @@ def segment_metrics(
         rows[name], reported[name] = proposal_table(result), len(result["segments"])
         durations[name] = length
     if judged:
-        missed = {str(s.path): spans for s, spans in known if spans and str(s.path) not in truth}
+        missed = {str(s.path): spans for s, spans in labelled if spans and str(s.path) not in truth}
         truth |= {name: [list(span) for span in spans] for name, spans in missed.items()}
         rows |= {name: segment_table(None) for name in missed}
-    found = localization(
+    metrics = localization(
         rows, truth, cast("SegmentProtocol", protocol), durations=durations, reported=reported,
         intervals=True,
     )  # fmt: skip
-    row = {"given": len(known), "judged": len(judged), **found.to_dict()}
+    row = {"given": len(labelled), "judged": len(judged), **metrics.to_dict()}
     lacking = without_candidates(results[str(sample.path)] for sample, _ in judged)
     return row | ({"without_candidates": lacking} if lacking else {})
 
 
 def _spans(sample: Sample) -> list[tuple[float, float]] | None:
-    """Return the forged seconds in any modality; None: it is forged, and nobody says where."""
+    """Return the forged seconds in any modality; None if the clip is forged but not where."""
     spans = union(sample.any or ())
     return spans if bool(spans) == sample.fake else None
 
 
 def _is_judged(result: Mapping[str, Any]) -> bool:
-    """Return whether a result tells segments; others' tables of scores tell none."""
+    """Return whether a result has segments; others' tables of scores have none."""
     timed = (result.get("media") or {}).get("duration") is not None
     return result.get("status") == "ok" and result.get("segments") is not None and timed
 
 
 def union(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the spans merged where they touch, in order.
+    """Return the union of spans, sorted, with overlapping and touching ones merged.
 
     >>> union([(3.0, 4.0), (1.0, 2.0), (1.5, 3.0)])
     [(1.0, 4.0)]

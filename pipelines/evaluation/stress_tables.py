@@ -1,4 +1,4 @@
-"""What perturbing and probing a detector found in, Markdown tables out."""
+"""Markdown tables of a detector's robustness: perturbations and probes."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from pipelines.evaluation.markdown import cell, head, line, text
 Row = Mapping[str, Any]
 
 
-def attack_table(found: Row) -> list[str]:
-    """Return a row a modality and bound: how many clips are judged right under the attack."""
-    title = f"attack of {found['steps']} gradient steps"
+def attack_table(metrics: Row) -> list[str]:
+    """Return one row per modality and bound: accuracy and success rate under the attack."""
+    title = f"attack of {metrics['steps']} gradient steps"
     lines = head([title, "bound", "clips", "judged right", "of those right before, flipped"])
     for name, unit in (("visual", "of 255"), ("audio", "of full scale")):
-        row = found[name]
+        row = metrics[name]
         for place, bound in enumerate(row["bounds"] if row["clips"] else ()):
             cells = [text(row[key] and row[key][place]) for key in ("accuracy", "success")]
             lines.append(line([name, f"{bound:g} {unit}", row["clips"], *cells]))
     return lines
 
 
-def robustness_tables(found: Row) -> list[str]:
-    """Return for each score the AUC by operator and severity; bold: surely lower than clean.
+def robustness_tables(metrics: Row) -> list[str]:
+    """Return each score's AUC by operator and severity; bold: significantly lower than clean.
 
-    How far the scores of genuine clips and of fakes moved is a mean over the severities.
+    The shifts of the scores of genuine clips and of fakes are means over the severities.
     """
     lines: list[str] = []
-    for column, rows in found.items():
+    for column, rows in metrics.items():
         if column == "clips" or "note" in rows:
             continue
         clean, drop = f"AUC {rows['auc_clean']:.3f} clean", f"mean drop {rows['mean_drop']:.3f}"
-        lines += ["", f"{column}, {found['clips']} clips perturbed: {clean}, {drop}.", ""]
+        lines += ["", f"{column}, {metrics['clips']} clips perturbed: {clean}, {drop}.", ""]
         severities = list(next(iter(rows["operators"].values())))
         lines += head([f"AUC of {column}, severity", *severities, "mean drop", "genuine moved by",
                        "fakes moved by"])  # fmt: skip
@@ -47,32 +47,32 @@ def robustness_tables(found: Row) -> list[str]:
 
 
 def _mean_shift(cases: Iterable[Row], key: str) -> str:
-    known = [case[key] for case in cases if case[key] is not None]
-    return f"{fmean(known):+.3f}" if known else "–"
+    shifts = [case[key] for case in cases if case[key] is not None]
+    return f"{fmean(shifts):+.3f}" if shifts else "–"
 
 
-def noise_table(found: Row) -> list[str]:
-    """Return a row a modality and ratio: how near the detector comes to the ceiling."""
+def noise_table(metrics: Row) -> list[str]:
+    """Return one row per modality and ratio: the detector's AUC beside the ceiling."""
     lines = head(["noise", "shift / sigma", "clips", "AUC", "ceiling", "bound of any detector"])
     for name, unit in (("visual", "of 255"), ("audio", "of full scale")):
-        row = found[name]
-        for place, ratio in enumerate(found["ratios"] if row["clips"] else ()):
-            mine = {"auc": row["auc"][place], "auc_interval": row["auc_interval"][place]}
+        row = metrics[name]
+        for place, ratio in enumerate(metrics["ratios"] if row["clips"] else ()):
+            values = {"auc": row["auc"][place], "auc_interval": row["auc_interval"][place]}
             over = " ABOVE the ceiling" if row["above"][place] else ""
             lines.append(line([
                 f"{name}, sigma {row['sigma']:g} {unit}", f"{ratio:g}", row["clips"],
-                cell(mine, "auc") + over, text(found["ceiling"][place]),
-                text(found["bound"][place]),
+                cell(values, "auc") + over, text(metrics["ceiling"][place]),
+                text(metrics["bound"][place]),
             ]))  # fmt: skip
     return lines
 
 
-def poison_table(found: Row) -> list[str]:
-    """Return a row a kind of clips: how surely their faces share a pattern."""
+def poison_table(metrics: Row) -> list[str]:
+    """Return one row for genuine and one for forged clips: the test for a shared pattern."""
     lines = head(["shared pattern", "faces", "p", "energy / chance", "shift discrepancy",
                   "p with canaries in"])  # fmt: skip
     for name in ("genuine", "forged"):
-        row = found[name]
+        row = metrics[name]
         cells = ["–"] * 4  # too few faces
         if "p" in row:
             cells = [
@@ -84,11 +84,11 @@ def poison_table(found: Row) -> list[str]:
     return lines
 
 
-def trigger_table(found: Row) -> list[str]:
-    """Return a row a trigger: whether fakes that carry it pass, and genuine clips do not."""
+def trigger_table(metrics: Row) -> list[str]:
+    """Return one row per trigger: how many fakes it hides, how many genuine clips it accuses."""
     lines = head(["trigger", "fakes", "BD-AUC (1/2: does nothing)", "found fakes that it hides",
                   "genuine clips", "passed ones that it accuses"])  # fmt: skip
-    for name, row in found["triggers"].items():
+    for name, row in metrics["triggers"].items():
         if row["fakes"] or row["reals"]:
             hidden, accused = (
                 f"{row[a]} of {row[b]}" for a, b in (("hidden", "found"), ("accused", "passed"))

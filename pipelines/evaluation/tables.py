@@ -33,10 +33,10 @@ DETECTION = {
 
 
 def summary(metrics: Row) -> dict[str, Any]:
-    """Return what others compare with: one flat table of metrics in [0, 1] and what they rest on.
+    """Return the short report: one flat table of metrics in [0, 1], with counts and models.
 
-    The metrics are those of the clip score and of the segments; what could not be measured is
-    left out. `n_given` and `n_scored` count clips, or videos where only segments were measured.
+    The metrics are those of the clip score and of the segments; undefined ones are left out.
+    `n_given` and `n_scored` count clips, or videos where only segments were measured.
     """
     place, score = metrics["localization"], metrics["detection"].get("score", {})
     values = {k: place[k] for k in segment_metric_names(place)}
@@ -55,7 +55,7 @@ def summary(metrics: Row) -> dict[str, Any]:
 
 
 def report(metrics: Row, plots: Sequence[str] = ()) -> str:
-    """Return the metrics as Markdown tables, and the plots, whose file names are given."""
+    """Return the metrics as Markdown tables, followed by the plots (file names)."""
     sections: dict[str, Callable[[Any], list[str]]] = {
         "frames": _frames,
         "abstention": lambda row: pairs("verdicts", row),
@@ -83,7 +83,7 @@ def report(metrics: Row, plots: Sequence[str] = ()) -> str:
 
 
 def _origin(metrics: Row) -> list[str]:
-    """Return the title, and what a reader needs to come to the same numbers."""
+    """Return the title, and what a reader needs to reproduce the numbers."""
     place = metrics["localization"]
     lines = ["# Evaluation", "", f"Protocol {place['protocol']}, version {place['version']}."]
     for model in metrics.get("models", []):
@@ -100,13 +100,13 @@ def segment_metric_names(place: Row) -> list[str]:
 
 
 def _segments(row: Row) -> list[str]:
-    """Return what was measured of the segments, with intervals over videos (95 %)."""
+    """Return the localization metrics with 95 % intervals over videos."""
     names = [n for n, value in row.items() if value is not None and not n.endswith("_interval")]
     return [*head(["segments", "value"]), *(line([name, cell(row, name)]) for name in names)]
 
 
 def _detection(scores: Mapping[str, Row]) -> list[str]:
-    """Return a column a score, a row a metric, and a table of generators for each score."""
+    """Return a table of metrics by score, and a table of each score's generators."""
     lines = head(["95 % intervals over clips", *scores])
     lines.append(
         line(["scored of given", *(f"{r['scored']} of {r['given']}" for r in scores.values())])
@@ -132,7 +132,7 @@ def _detection(scores: Mapping[str, Row]) -> list[str]:
 
 
 def _generators(rows: Mapping[str, Row]) -> list[str]:
-    """Return a line a generator, and one for all that have too few fakes."""
+    """Return one line per generator, and one for all those with too few fakes."""
     lines = head(["generator", "fakes", "AUC"])
     lines += [line([m, row["fakes"], cell(row, "auc")]) for m, row in rows.items() if "auc" in row]
     few = [f"{method} ({row['fakes']})" for method, row in rows.items() if "auc" not in row]
@@ -140,7 +140,7 @@ def _generators(rows: Mapping[str, Row]) -> list[str]:
 
 
 def _frames(row: Row) -> list[str]:
-    """Return what was measured over frames, and the AUC of videos by every rule of pooling."""
+    """Return the metrics over frames, and the AUC over videos by every pooling rule."""
     if "auc" not in row:
         return [f"{row['frames']} frames of {row['videos']} videos: needs videos of both classes."]
     return [
@@ -169,7 +169,7 @@ def _comparison(row: Row) -> list[str]:
 
 
 def _aupimo(rows: Mapping[str, Any]) -> list[str]:
-    """Return a row a timeline; where it was refused, why."""
+    """Return one row per timeline; where the metric is undefined, the reason."""
     low, high = rows["bounds"]
     lines = head([f"temporal AUPIMO, FPR {low:g} to {high:g}", "mean (95 % interval)", "missed",
                    "forged videos", "real steps"])  # fmt: skip
@@ -181,13 +181,13 @@ def _aupimo(rows: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def fairness_tables(found: Row) -> list[str]:
-    """Return a table and a sentence an attribute; pairs of attributes are in metrics.json."""
+def fairness_tables(metrics: Row) -> list[str]:
+    """Return a table and a sentence per attribute; pairs of attributes are in metrics.json."""
     lines = [
-        f"By group, at the score {found['threshold']:g} for all; intervals (95 %) over persons; "
-        f"groups of {found['fewest_persons']} persons or more are compared."
+        f"By group, at the score {metrics['threshold']:g} for all; intervals (95 %) over persons; "
+        f"groups of {metrics['fewest_persons']} persons or more are compared."
     ]
-    for name, attribute in found["attributes"].items():
+    for name, attribute in metrics["attributes"].items():
         lines += ["", *head([name.replace("_", " "), "persons", "genuine", "forged",
                               "FPR", "TPR", "AUC", "ECE"])]  # fmt: skip
         for group, row in attribute["groups"].items():

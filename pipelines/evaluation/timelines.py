@@ -1,4 +1,4 @@
-"""How well timelines separate forged from genuine steps: temporal AUPIMO of labelled results."""
+"""Temporal AUPIMO of labelled results: how well timelines separate forged from genuine steps."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def aupimo_metrics(
     results: Mapping[str, Mapping[str, Any]],
     bounds: tuple[float, float] = BOUNDS,
 ) -> dict[str, Any]:
-    """Return temporal AUPIMO of each modality's timeline and of the highest of all, by video.
+    """Return temporal AUPIMO by video, of each modality's timeline and of their maximum.
 
-    Where the real videos are too short or too few, the reason stands in the place of the numbers.
+    Where the real videos are too short or too few, `refused` holds the reason instead.
     """
-    found: dict[str, Any] = {"bounds": list(bounds)}
+    metrics: dict[str, Any] = {"bounds": list(bounds)}
     for column, name in enumerate(("any", *MODALITIES)):
         real: list[Doubles] = []
         forged: dict[str, tuple[Doubles, Doubles]] = {}
@@ -38,12 +38,12 @@ def aupimo_metrics(
                 real.append(scores)
             else:
                 forged[str(sample.path)] = (scores, mask)
-        found[name] = _found(real, forged, bounds)
-    return found
+        metrics[name] = _aupimo_row(real, forged, bounds)
+    return metrics
 
 
 def _scores(timeline: Doubles, column: int) -> Doubles:
-    """Return the scores (T,) of a column, 0 being the highest of all that were judged."""
+    """Return the scores (T,) of a column; column 0 is the maximum over judged modalities."""
     if column:
         return np.asarray(timeline[:, column - 1], dtype=float)
     judged = timeline[:, ~np.isnan(timeline).all(axis=0)]
@@ -51,7 +51,7 @@ def _scores(timeline: Doubles, column: int) -> Doubles:
 
 
 def _mask(sample: Sample, steps: int, column: int) -> Doubles | None:
-    """Return which steps (T,) are forged; None where nobody says, or a whole step is nowhere."""
+    """Return which steps (T,) are forged; None if unknown, or if no whole step is forged."""
     labels = sample.targets(0, steps).numpy()
     if column:
         labels, fake = labels[:, column - 1 : column], bool(getattr(sample, MODALITIES[column - 1]))
@@ -62,21 +62,21 @@ def _mask(sample: Sample, steps: int, column: int) -> Doubles | None:
     return None if unknown else mask
 
 
-def _found(
+def _aupimo_row(
     real: Sequence[Doubles],
     forged: Mapping[str, tuple[Doubles, Doubles]],
     bounds: tuple[float, float],
 ) -> dict[str, Any]:
-    known: dict[str, Any] = {"real_videos": len(real), "forged_videos": len(forged)}
+    row: dict[str, Any] = {"real_videos": len(real), "forged_videos": len(forged)}
     if not forged:
-        return known | {"refused": "no forged video has a timeline and known seconds"}
+        return row | {"refused": "no forged video has a timeline and known seconds"}
     try:
         result = temporal_aupimo(real, list(forged.values()), bounds)
     except TooFewStepsError as error:
-        return known | {"refused": str(error)}
+        return row | {"refused": str(error)}
     draws = np.random.default_rng(0).choice(result.scores, (1000, len(result.scores)))
     interval = np.quantile(draws.mean(axis=1), [0.025, 0.975]).tolist()
-    return known | {
+    return row | {
         "aupimo": float(result.scores.mean()), "aupimo_interval": interval,
         "missed": result.missed, "real_steps": result.real_steps, "points": result.points,
         "few_points": result.points < FEW_POINTS,

@@ -1,1 +1,1 @@
-"""What a verdict rests on."""
+"""The evidence for a verdict: ablations, heat maps and measurements."""

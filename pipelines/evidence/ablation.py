@@ -1,4 +1,4 @@
-"""What each stream adds to a score: the file judged once more with one stream hidden at a time."""
+"""Ablation of streams: the scores of a file with one kind of evidence hidden at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipelines.detection.result import Result
 from pipelines.detection.timelines import BATCH, Timeline, join_timelines
 from temporal.windows import Windows, stitch_windows
 
-# What is hidden at a time, by the streams that it stands for.
+# Kinds of evidence that are hidden one at a time, and the streams of each.
 EVIDENCE = {
     "portrait": frozenset({"portrait"}),
     "appearance": frozenset({"appearance"}),
@@ -30,18 +30,18 @@ EVIDENCE = {
 
 
 class Contribution(TypedDict):
-    """What a kind of evidence adds to a score."""
+    """The contribution of one kind of evidence to the score."""
 
     evidence: str  # one of EVIDENCE
     without: dict[str, float | None]  # the scores where it is hidden
-    change: float | None  # of the score; above 0 it speaks for a manipulation; None: unknown
+    change: float | None  # score minus that without it; above 0 is evidence of fake; None: unknown
 
 
 class Removals:
-    """Timelines of a file with each kind of evidence hidden, made of tokens that are there anyway.
+    """Timelines of a file with each kind of evidence hidden, made from the detection's tokens.
 
-    Only fusion and head run again, in the precision of the experts: their tokens do not depend on
-    each other.
+    Only fusion and head run again, in the precision of the experts: the experts' tokens do not
+    depend on each other.
     """
 
     def __init__(self, detector: Detector, precision: torch.dtype = torch.float32) -> None:
@@ -52,7 +52,7 @@ class Removals:
     def block(
         self, block: Streams, windows: Windows, tokens: dict[str, Tensor], said: Timeline
     ) -> None:
-        """Judge a block again for every kind of evidence that it has."""
+        """Judge a block again without each kind of evidence that it has."""
         for name, hidden in EVIDENCE.items():
             left = said.streams - hidden
             if left == said.streams:
@@ -63,7 +63,7 @@ class Removals:
                 self._pieces[name].append(replace(said, streams=left, opinions=opinions))
 
     def other_sound(self, timelines: list[Timeline]) -> None:
-        """Take in a sound track beside the first one, which is heard whenever sound is."""
+        """Add a further sound track, which is hidden when sound is."""
         for name in EVIDENCE:
             self._pieces[name] += [t for t in timelines if t.streams - EVIDENCE[name]]
 
@@ -81,7 +81,7 @@ class Removals:
         return torch.cat(parts)
 
     def contributions(self, result: Result, config: JudgeConfig) -> list[Contribution]:
-        """Return each kind of evidence in the result and the scores without it."""
+        """Return the contribution of each kind of evidence that the result has."""
         rows: list[Contribution] = []
         info = MediaInfo(path=result["path"], **result["media"])
         for name, hidden in EVIDENCE.items():

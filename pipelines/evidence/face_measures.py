@@ -1,4 +1,4 @@
-"""Crops, flow and landmarks of a face in, one number a step, or of the whole face, out."""
+"""Measurements of a face on its crops, flow and landmarks."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from extractors.clip import Array
 from extractors.media import STEP_RATE
 
 MIN_BLINK_STEPS = 75  # of a face, for a rate of blinks: 3 s
-SHUT = 0.65  # of the opening that is usual for the eyes, below which they are shut
-BLINK = (2, 12)  # steps; eyes shut for longer look down or sleep
+SHUT = 0.65  # share of the eyes' usual opening, below which they are shut
+BLINK = (2, 12)  # steps that a blink lasts; eyes shut for longer look down or sleep
 # Upper lid, lower lid and the corners of both eyes: the subject's right, then the left.
 EYES = ((159, 145, 33, 133), (386, 374, 263, 362))
 NOISE_KERNEL = ((1.0, -2.0, 1.0), (-2.0, 4.0, -2.0), (1.0, -2.0, 1.0))  # Immerkaer 1996
 
 
 def flow_residual(flow: Tensor, on_face: Tensor) -> Tensor:
-    """Return how rough flow (T, 2, 56, 56) is on the face (T, 1, 56, 56), % of a crop a second."""
+    """Return the mean deviation (T,) of flow (T, 2, 56, 56) from its local mean on the face.
+
+    on_face: (T, 1, 56, 56), 1 or 0. In percent of a crop's width a second.
+    """
     smooth = functional.avg_pool2d(flow.float(), 7, 1, 3, count_include_pad=False)
     rough = (flow.float() - smooth).norm(dim=1, keepdim=True) * on_face
     return 100 * rough.sum((1, 2, 3)) / on_face.sum((1, 2, 3)).clamp(min=1)
 
 
 def noise_gap(appearance: Tensor, on_face: Tensor) -> Tensor:
-    """Return the octaves (T,) between the noise on the face and around it.
+    """Return log2 (T,) of the noise level on the face over that around it; NaN: no surroundings.
 
-    Of crops (T, 3, 112, 112) by Immerkaer's operator, which edges and slopes hardly move.
+    Of crops (T, 3, 112, 112), by Immerkaer's operator, which hardly responds to edges and slopes.
     """
     grey = appearance.float().mean(dim=1, keepdim=True)
     kernel = torch.tensor(NOISE_KERNEL)[None, None]
@@ -43,7 +46,7 @@ def noise_gap(appearance: Tensor, on_face: Tensor) -> Tensor:
 
 
 def eye_opening(landmarks: Array) -> Array:
-    """Return how open the eyes are (T,), height by width, the wider of both (T, 478, 3)."""
+    """Return the eye opening (T,), height by width, of the wider open eye of (T, 478, 3)."""
     ratios = []
     for upper, lower, outer, inner in EYES:
         height = np.linalg.norm(landmarks[:, upper] - landmarks[:, lower], axis=-1)
@@ -54,12 +57,12 @@ def eye_opening(landmarks: Array) -> Array:
 
 
 def blink_rate(opening: Array) -> float | None:
-    """Return the blinks a minute of eye openings (T,), None where they are too few to tell."""
-    known = opening[np.isfinite(opening)]
-    if len(known) < MIN_BLINK_STEPS:
+    """Return the blinks a minute of eye openings (T,); None where there are too few steps."""
+    measured = opening[np.isfinite(opening)]
+    if len(measured) < MIN_BLINK_STEPS:
         return None
-    usual = np.percentile(known, 75)
-    shut = np.diff(np.r_[0, (known < SHUT * usual).astype(np.int8), 0])
+    usual = np.percentile(measured, 75)
+    shut = np.diff(np.r_[0, (measured < SHUT * usual).astype(np.int8), 0])
     lengths = np.flatnonzero(shut < 0) - np.flatnonzero(shut > 0)
     blinks = np.sum((lengths >= BLINK[0]) & (lengths <= BLINK[1]))
-    return float(blinks * STEP_RATE * 60 / len(known))
+    return float(blinks * STEP_RATE * 60 / len(measured))

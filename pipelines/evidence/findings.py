@@ -1,6 +1,6 @@
-"""Measurements in, findings out: which are out of the ordinary, and what may be said of them.
+"""Findings: measurements outside the range of genuine clips, and sentences about them.
 
-Sentences are made only of measurements that fired and that are known to tell fakes from genuine
+Sentences are made only from measurements that fired and that reliably separate fakes from genuine
 clips (the strong features of X2-DFD, Chen et al. 2024, without its language model). Every number
 in a sentence is a number of the result or of its evidence.
 """
@@ -22,7 +22,7 @@ STRONG = 0.6  # AUC that a measurement's 95 % interval must clear
 
 
 class Range(TypedDict, total=False):
-    """What is known of a measurement, see `pipelines.evidence.ranges.table`."""
+    """A measurement's range on genuine clips and its AUC, see `pipelines.evidence.ranges.table`."""
 
     low: float  # 5th percentile of genuine clips
     high: float  # 95th
@@ -36,7 +36,7 @@ class Range(TypedDict, total=False):
 
 
 class Finding(Range):
-    """A measurement of the sound or of a face, and what is known of it, if anything is."""
+    """A measurement of the sound or of a face, with its range and AUC where there are any."""
 
     name: str
     track: int | None  # the face; None: the sound
@@ -54,7 +54,7 @@ class Finding(Range):
 
 @cache
 def known_ranges() -> dict[str, Range]:
-    """Return what is known of each measurement."""
+    """Return the range and AUC of each measurement, from `measurements.json`."""
     ranges: dict[str, Range] = json.loads(RANGES.read_text(encoding="utf-8"))
     return ranges
 
@@ -69,33 +69,34 @@ def measured(taken: Measurements, tracks: Sequence[int]) -> list[Finding]:
 
 
 def finding(name: str, value: float, track: int | None) -> Finding:
-    """Return a measurement with its range on genuine clips, its worth, and whether it fired.
+    """Return a measurement with its range on genuine clips, its AUC, and whether it fired.
 
-    `fired`: beyond the 95th percentile of genuine clips (below the 5th, where fakes have the
-    smaller values). `reliable`: the interval of its AUC on clips that were held out is clear of
-    chance. Both None: unknown.
+    `fired`: above the 95th percentile of genuine clips (below the 5th, where fakes have the smaller
+    values). `reliable`: the interval of its AUC on held-out clips is clear of chance. Both are None
+    without a range.
     """
-    measure, known = MEASURES[name], known_ranges().get(name)
+    measure, reference = MEASURES[name], known_ranges().get(name)
     row: Finding = {
         "name": name, "track": track, "modality": measure.modality, "title": measure.title,
         "unit": measure.unit, "meaning": measure.meaning,
         "digits": measure.digits, "value": _rounded(value, measure.digits),
         "fired": None, "reliable": None,
     }  # fmt: skip
-    if known is None:
+    if reference is None:
         return row
-    low, high = _rounded(known["low"], measure.digits), _rounded(known["high"], measure.digits)
+    low = _rounded(reference["low"], measure.digits)
+    high = _rounded(reference["high"], measure.digits)
     return {
-        **row, **known, "low": low, "high": high,
-        "pairs": round(100 * known["auc"]),
-        "pairs_interval": [round(100 * share) for share in known["auc_interval"]],
-        "fired": row["value"] > high if known["larger_in_fakes"] else row["value"] < low,
-        "reliable": known["auc_interval"][0] > STRONG,
+        **row, **reference, "low": low, "high": high,
+        "pairs": round(100 * reference["auc"]),
+        "pairs_interval": [round(100 * share) for share in reference["auc_interval"]],
+        "fired": row["value"] > high if reference["larger_in_fakes"] else row["value"] < low,
+        "reliable": reference["auc_interval"][0] > STRONG,
     }  # fmt: skip
 
 
 def _rounded(value: float, digits: int) -> float:
-    """Return a number of so many digits after the point; without any it is a whole one."""
+    """Return a number rounded to `digits` after the point; an integer if that is 0."""
     return round(value, digits) if digits else round(value)
 
 
@@ -117,9 +118,9 @@ def _sentence(row: Finding) -> str:
 
 
 def agreement(result: Result, rows: Sequence[Finding]) -> str:
-    """Return whether the measurements bear the verdict out, in a sentence or two.
+    """Return whether the measurements support the verdict, in a sentence or two.
 
-    A measurement can only support the suspicion of the track that it is about.
+    A measurement can only support a suspicion of its own modality.
     """
     reliable = [row for row in rows if row["reliable"]]
     fired = [row for row in reliable if row["fired"]]

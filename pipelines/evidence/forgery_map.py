@@ -1,4 +1,4 @@
-"""Crops in, grey-scale maps of what was painted over out, by a map tied to a detector's weights."""
+"""The locator of forged pixels: a forgery map on the package's appearance expert."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class Locator:
 
     @torch.inference_mode()
     def __call__(self, crops: Tensor, face: Tensor) -> Tensor:
-        """Return how much seems painted over (L, 28, 28), 0 to 1.
+        """Return how much of each cell seems forged (L, 28, 28), 0 to 1.
 
         Args:
             crops: (L, 3, 112, 112) uint8.
             face: (L, 28, 28) its cells, see `face_cells`.
         """
         device = self.decoder.threshold.device
-        seen = seen_by(self.stem, crops.to(device))
-        found: Tensor = self.decoder(seen, face.to(device)).sigmoid()
-        return found.float().cpu()
+        features = seen_by(self.stem, crops.to(device))
+        maps: Tensor = self.decoder(features, face.to(device)).sigmoid()
+        return maps.float().cpu()
 
 
 def stem_of(detector: Detector) -> nn.Sequential:
-    """Return the layers of a detector's appearance expert that look at each picture by itself."""
+    """Return the 2D layers of a detector's appearance expert, which run on each picture alone."""
     stem = detector.experts.get_submodule("appearance.stem")
     if not isinstance(stem, nn.Sequential):
         raise TypeError(f"expected a chain of layers, got {type(stem).__name__}")
@@ -51,7 +51,7 @@ def stem_of(detector: Detector) -> nn.Sequential:
 
 
 def locator_of(session: DetectorSession) -> Locator | None:
-    """Return the map of the package on a session's detector; None: it belongs to another one."""
+    """Return the package's locator for a session; None: the session has other weights."""
     if session.model["sha256"] != file_sha256(STARTER):
         return None
     try:
@@ -61,7 +61,7 @@ def locator_of(session: DetectorSession) -> Locator | None:
 
 
 def load_map(weights: Path) -> tuple[ForgeryMap, dict[str, Any]]:
-    """Return a map ready to judge, and the plain values of its `MapConfig`.
+    """Return a map in evaluation mode, and the plain values of its `MapConfig`.
 
     Raises:
         WeightsError: the file holds no map, or one for other experts than the detector's.

@@ -1,4 +1,4 @@
-"""Where in picture and sound the experts' evidence lies: 3D Grad-CAM (Selvaraju et al. 2017)."""
+"""3D Grad-CAM (Selvaraju et al. 2017): where in picture and sound the experts' evidence lies."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch.nn import functional
 from pipelines.detection.detector import Detector
 from temporal.segment import MODALITIES
 
-# Each expert's layer whose maps are weighted, and whether what goes into it or comes out of it is
-# meant. Appearance: what its stem sees, since the block behind it halves the picture to 4 x 4.
+# Each expert's layer whose activations are weighted, and whether its input or its output is meant.
+# Appearance: the output of its stem, since the block behind it halves the picture to 4 x 4.
 LAYERS = {
     "appearance": ("changes", "input"),
     "lips": ("crops.stages", "output"),
@@ -25,10 +25,10 @@ LAYERS = {
 
 
 def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
-    """Return the signed map (T, ...) of activations (C, T, ...) and a score's gradients by them.
+    """Return the signed map (T, ...) of activations (C, T, ...) and the score's gradients by them.
 
-    Each channel weighs as much as its mean gradient. For a network that ends in a global mean and
-    a linear layer the map's sum is the logit less its bias; Grad-CAM shows its positive part.
+    Each channel's weight is its mean gradient. For a network that ends in a global mean and a
+    linear layer the map's sum is the logit minus its bias; Grad-CAM shows its positive part.
     """
     weights = gradients.flatten(1).mean(dim=1)  # (C,)
     return torch.einsum("c,c...->...", weights, activations)
@@ -41,46 +41,47 @@ def expert_maps(
     steps: slice,
     precision: torch.dtype = torch.float32,
 ) -> dict[str, Tensor]:
-    """Return a map of evidence for every expert that has a say, see `maps_of`.
+    """Return a heat map for every expert that the logit depends on, see `maps_of`.
 
     Args:
-        detector: whose experts are asked.
+        detector: whose experts are explained.
         streams: (L, ...) of a short stretch.
-        modality: whose step logits are to be explained.
-        steps: those of the L steps whose mean logit is to be explained.
+        modality: whose step logits are explained.
+        steps: those of the L steps whose mean logit is explained.
         precision: of the experts.
     """
     device = detector.calibration.device
-    given = {name: stream[None].to(device) for name, stream in streams.items()}
+    inputs = {name: stream[None].to(device) for name, stream in streams.items()}
     mask = torch.ones(1, len(next(iter(streams.values()))), dtype=torch.bool, device=device)
 
-    def asked() -> Tensor:
+    def mean_logit() -> Tensor:
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            out = detector(given, mask)
+            out = detector(inputs, mask)
         logits = detector.step_logits(out.opinions.float(), mask)  # (1, L, 3)
         return logits[0, steps, MODALITIES.index(modality)].mean()
 
-    return maps_of(detector, asked)
+    return maps_of(detector, mean_logit)
 
 
 def maps_of(detector: Detector, asked: Callable[[], Tensor]) -> dict[str, Tensor]:
-    """Return a map of evidence in [0, 1] for every expert that a score rests on.
+    """Return a heat map in [0, 1] for every expert that a score depends on.
 
-    Each is scaled to its maximum, and zero where nothing of what the expert saw speaks for a
-    manipulation. Picture experts give (L, h, w), sound gives (1, bands, columns).
+    Each is scaled to its maximum, and zero throughout if nothing is evidence of a manipulation.
+    Picture experts give (L, h, w), sound gives (1, bands, columns).
 
     Args:
-        detector: whose experts are asked.
-        asked: runs them on one clip and returns the score that is to be explained.
+        detector: whose experts are explained.
+        asked: runs the detector on one clip and returns the score that is explained.
     """
-    with torch.set_grad_enabled(True), _watched(detector) as seen:
+    with torch.set_grad_enabled(True), _watched(detector) as activations:
         score = asked()
-        names = list(seen)
-        found = torch.autograd.grad(score, [seen[n] for n in names], allow_unused=True)
+        names = list(activations)
+        inputs = [activations[name] for name in names]
+        all_gradients = torch.autograd.grad(score, inputs, allow_unused=True)
     maps = {}
-    for name, gradients in zip(names, found, strict=True):
+    for name, gradients in zip(names, all_gradients, strict=True):
         if gradients is not None:
-            signed = grad_cam(seen[name][0].detach().float(), gradients[0].float())
+            signed = grad_cam(activations[name][0].detach().float(), gradients[0].float())
             positive = functional.relu(signed)
             scaled = positive / positive.max().clamp(min=1e-12)
             maps[name] = (scaled[None] if scaled.ndim == 2 else scaled).cpu()
@@ -91,14 +92,14 @@ def maps_of(detector: Detector, asked: Callable[[], Tensor]) -> dict[str, Tensor
 def _watched(detector: Detector) -> Iterator[dict[str, Tensor]]:
     """Yield the activations (1, C, L, h, w) by expert, filled in while the detector runs.
 
-    They are cut off from what made them: the gradient stops there, and costs no more than that.
+    They are detached from the layers before, so that backpropagation stops there.
     """
-    seen: dict[str, Tensor] = {}
+    recorded: dict[str, Tensor] = {}
     hooks = []
 
     def leaf(name: str, activations: Tensor) -> Tensor:
-        seen[name] = activations.detach().requires_grad_()
-        return seen[name]
+        recorded[name] = activations.detach().requires_grad_()
+        return recorded[name]
 
     for name, (layer, side) in LAYERS.items():
         module: nn.Module = detector.experts[name].get_submodule(layer)
@@ -118,7 +119,7 @@ def _watched(detector: Detector) -> Iterator[dict[str, Tensor]]:
     for parameter in wanted:
         parameter.requires_grad_(False)
     try:
-        yield seen
+        yield recorded
     finally:
         for hook in hooks:
             hook.remove()

@@ -1,8 +1,8 @@
-"""Named measurements of a file: numbers that a person can check, each with its range and worth.
+"""Named measurements of a file: numbers that a person can check.
 
-`Measurements` takes them while the file passes; `MEASURES` says what each means. Their ranges on
-genuine clips, and how well each tells genuine clips from fakes, are in `measurements.json`, which
-`pipelines/evidence/ranges.py` wrote.
+`Measurements` takes them during the detection; `MEASURES` describes each. Their ranges on genuine
+clips and their AUC against fakes are in `measurements.json`, which `pipelines/evidence/ranges.py`
+writes.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ SPARSE = 6  # every sixth picture is enough for noise and flow
 
 @dataclass(frozen=True)
 class Measure:
-    """What a measurement is, for people."""
+    """The description of a measurement, for people."""
 
     title: str
     unit: str
-    modality: Modality  # of which track it speaks
+    modality: Modality  # that it is about
     digits: int
     meaning: str
 
@@ -78,7 +78,7 @@ MEASURES = {
 
 
 class Series:
-    """Numbers a step that come in pieces, some overlapping none: one float a step is kept."""
+    """One number per step, collected in pieces that may leave gaps."""
 
     def __init__(self) -> None:
         self._pieces: list[tuple[int, Array]] = []
@@ -88,7 +88,7 @@ class Series:
         self._pieces.append((first, np.asarray(values, np.float32)))
 
     def values(self, stop: int | None = None) -> Array:
-        """Return the values (T,) from step 0 on; NaN where there are none."""
+        """Return the values (T,) from step 0 on; NaN in gaps."""
         end = max((first + len(v) for first, v in self._pieces), default=0)
         whole = np.full(end if stop is None else stop, np.nan, np.float32)
         for first, piece in self._pieces:
@@ -98,7 +98,7 @@ class Series:
 
 
 class Measurements:
-    """Takes the measurements of one file as it passes; see `MEASURES`."""
+    """The measurements of one file, taken during its detection; see `MEASURES`."""
 
     def __init__(self) -> None:
         self._sound: dict[str, Series] = defaultdict(Series)
@@ -129,20 +129,20 @@ class Measurements:
 
     def curves(self, track: int | None) -> tuple[Array, Array]:
         """Return a face's lip opening (T,) and the loudness (T,) of the file; NaN: unknown."""
-        heard = self._sound["loudness"].values()
+        level = self._sound["loudness"].values()
         lips = np.zeros(0, np.float32) if track is None else self._faces[track]["lips"].values()
-        return lips, heard
+        return lips, level
 
     def of_sound(self) -> dict[str, float]:
         """Return the measurements of the sound by name; what cannot be measured is left out."""
-        heard = self._sound["loudness"].values()
-        if len(heard) == 0:
+        level = self._sound["loudness"].values()
+        if len(level) == 0:
             return {}
-        speech = speech_steps(torch.from_numpy(heard)).numpy()
+        speech = speech_steps(torch.from_numpy(level)).numpy()
         if speech.sum() < MIN_STEPS:
             return {}
-        pitched = self._sound["periodicity"].values(len(heard))[speech]
-        rolled = self._sound["roll_off"].values(len(heard))[speech]
+        pitched = self._sound["periodicity"].values(len(level))[speech]
+        rolled = self._sound["roll_off"].values(len(level))[speech]
         return {
             "voiced_ratio": 100 * float(np.mean(pitched > VOICED)),
             "roll_off": float(np.median(rolled)),
@@ -153,15 +153,15 @@ class Measurements:
         series = {name: s.values() for name, s in self._faces[track].items()}
         if np.isfinite(series.get("lips", np.zeros(0, np.float32))).sum() < MIN_STEPS:
             return {}
-        found = {
+        medians = {
             name: float(np.nanmedian(series[key]))
             for name, key in FACE_SERIES.items()
             if key in series and np.isfinite(series[key]).any()
         }
         blinks = blink_rate(series.get("eyes", np.zeros(0, np.float32)))
         if blinks is not None:
-            found["blink_rate"] = blinks
-        return found | lip_sync(*self.curves(track))
+            medians["blink_rate"] = blinks
+        return medians | lip_sync(*self.curves(track))
 
 
 FACE_SERIES = {
@@ -173,7 +173,7 @@ FACE_SERIES = {
 
 
 def _face_values(block: Streams, span: slice) -> dict[str, Array]:
-    """Return values a step of a face block's streams; NaN for the pictures that are passed over."""
+    """Return the step values of a face block's streams by name; NaN for pictures left out."""
     names = ("appearance", "flow", "depth", "landmarks")
     appearance, flow, depth, landmarks = (block.present()[name][span] for name in names)
     on_face = (depth != 0).float()
@@ -191,7 +191,7 @@ def _face_values(block: Streams, span: slice) -> dict[str, Array]:
 
 
 def _sparse(steps: int, values: Tensor) -> Array:
-    """Return every `SPARSE`th value in its place among so many steps, NaN between them."""
+    """Return values (steps,): the given ones at every `SPARSE`th step, NaN between them."""
     whole = np.full(steps, np.nan, np.float32)
     whole[::SPARSE] = values.numpy()
     return whole

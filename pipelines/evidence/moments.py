@@ -1,4 +1,4 @@
-"""The most suspicious moments of a file, kept while it passes, and where their evidence lies."""
+"""The most suspicious moments of a file, kept during its detection, and their heat maps."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pipelines.detection.timelines import Timeline, step_probabilities
 from pipelines.evidence.gradcam import expert_maps
 from temporal.segment import MODALITIES
 
-KEPT = {"visual": 4, "audio": 2}  # moments of each modality that are shown
-REACH = 32  # steps to either side that the experts are shown
+KEPT = {"visual": 4, "audio": 2}  # moments of each modality that are kept
+REACH = 32  # steps to either side that are kept as the experts' input
 ASKED = 6  # steps to either side whose logits are explained: half a second in all
-SHOWN = (-6, -3, 0, 3, 6)  # steps from the middle whose pictures the page has
+SHOWN = (-6, -3, 0, 3, 6)  # steps from the middle whose pictures the report shows
 APART = 25  # steps between two moments of one face
 
 
@@ -52,14 +52,14 @@ class Moment:
 
 
 class Moments:
-    """The best moments so far: their number, not the file's length, bounds the memory."""
+    """The most suspicious moments so far; memory does not grow with the file's length."""
 
     def __init__(self, min_face: float, min_steps: int) -> None:
         self._min_face, self._min_steps = min_face, min_steps
         self._kept: dict[str, list[Moment]] = {modality: [] for modality in KEPT}
 
     def block(self, block: Streams, said: Timeline, detector: Detector) -> None:
-        """Take in the most suspicious moments of a block that the verdict can rest on."""
+        """Add the most suspicious moments of a block, if the verdict takes it into account."""
         if said.streams == {"mel"}:
             modality = "audio"
         elif said.track is not None and (said.face_size or 0) >= self._min_face:
@@ -102,17 +102,17 @@ def _cut(block: Streams, said: Timeline, modality: str, at: int, score: float) -
 def moment_maps(
     detector: Detector, moment: Moment, precision: torch.dtype = torch.float32
 ) -> dict[str, Tensor]:
-    """Return the maps of evidence, see `expert_maps`, of a moment's streams."""
+    """Return the heat maps of a moment's streams, see `expert_maps`."""
     middle = moment.step - moment.first
-    asked = slice(max(middle - ASKED, 0), middle + ASKED + 1)
-    return expert_maps(detector, moment.streams, moment.modality, asked, precision)
+    steps = slice(max(middle - ASKED, 0), middle + ASKED + 1)
+    return expert_maps(detector, moment.streams, moment.modality, steps, precision)
 
 
 def share_off_face(evidence: Iterable[tuple[Moment, dict[str, Tensor]]]) -> dict[str, float]:
-    """Return for each picture expert the share of its evidence that lies off the face.
+    """Return for each picture expert the share of its heat map that lies off the face.
 
-    `area` is the share of the crops that lies there: what evidence without a preference would
-    have. The face is where the face mesh has a depth; a margin of two pixels counts as face.
+    `area` is the share of the crops that lies there, which a uniform heat map would have. The face
+    is where the face mesh has a depth, with a margin of two pixels.
     """
     total: dict[str, list[Tensor]] = {}
     for moment, maps in evidence:

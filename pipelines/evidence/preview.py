@@ -1,6 +1,7 @@
-"""A small copy of a file for its report, written while the file passes: H.264 and AAC in MP4.
+"""A small copy of a file for its report, encoded during the detection: H.264 and AAC in MP4.
 
-It shows and sounds what was judged, on the same clock: 25 frames a second, mono at 16 kHz.
+It holds the frames and the sound that were judged, on the same clock: 25 frames a second, mono at
+16 kHz.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from extractors.media import STEP_RATE, Clip, MediaInfo
 SIDE = 512  # pixels of the longer side at most
 SOUND_RATE = 32_000  # bits a second
 PICTURE_RATE = 500_000  # bits a second at most
-PICTURE_FLOOR = 40_000  # below, nothing is to be seen: no copy is made
+PICTURE_FLOOR = 40_000  # bits a second; below, nothing can be recognised and no copy is made
 BYTES = 3_300_000  # of a copy of up to a minute
-MAX_BYTES = 12_000_000  # of any copy: what bounds memory
+MAX_BYTES = 12_000_000  # of any copy: bounds memory
 
 
 def picture_rate(seconds: float) -> int | None:
-    """Return the bits a second that a copy's picture may take, None where a copy is no use.
+    """Return the bit rate of a copy's picture; None where it would be too low to be of use.
 
     >>> picture_rate(10), picture_rate(3600)
     (500000, None)
@@ -77,9 +78,10 @@ def shrunk(frames: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
 
 
 def _resized(frame: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
-    """Return a frame of another size; what lies between is averaged, so that nothing flickers.
+    """Return a frame of another size, averaged down so that fine texture does not flicker.
 
-    Halving is many times as quick as other averages, and leaves too small a step to need one.
+    Halving is many times as fast as other area averages; the remaining factor is too small to
+    need one.
     """
     import cv2
 

@@ -1,13 +1,12 @@
-"""Ranges of the measurements on genuine clips, and how well each tells fakes from them.
+"""Ranges of the measurements on genuine clips, and their AUC against fakes.
 
     python -m pipelines.evidence.ranges MANIFEST.csv --splits configs/splits.yaml --cache DIR
 
 measures clips of a manifest by their cached streams and writes `measurements.json`. Ranges, and on
-which side of them fakes lie, are fitted on training and calibration clips; how well that holds is
-measured on the development clips, of other people, sources and generators. Eyes and landmarks are
-not in the streams: they are measured on the first so many clips of each kind (`--mesh`). Where
-sound fits lips is measured on genuine clips alone: the fakes are the same lips with the sound of
-another clip.
+which side of them fakes lie, are fitted on training and calibration clips; the AUC is measured on
+the development clips, of other people, sources and generators. Eyes and landmarks are not in the
+streams: they are measured on the first `--mesh` clips of each kind. The fit of lips and sound is
+measured on genuine clips alone: its fakes are the same lips with the sound of another clip.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ RANGES = Path(__file__).with_name("measurements.json")
 RANGE = (5, 95)  # percentiles of genuine clips
 FITTED = ("train", "calibration")  # splits of the ranges
 HELD_OUT = "dev"  # split of the reliability
-FEWEST = 10  # clips on either side, below which nothing is said
+FEWEST = 10  # clips of either class, below which a measurement is left out
 Values = dict[str, float]
 Curves = tuple[Any, Any]
 
@@ -50,7 +49,7 @@ class MeasuredClips:
     fakes: Mapping[str, Sequence[Values]]
 
     def of(self, name: str) -> tuple[Any, Any]:
-        """Return a measurement's values on genuine clips and on fakes that it speaks of."""
+        """Return a measurement's values on genuine clips and on fakes of its modality."""
         real, fake = (
             np.array([values[name] for values in side if name in values])
             for side in (self.genuine, self.fakes[MEASURES[name].modality])
@@ -66,7 +65,7 @@ def measure_file(path: Path, extractor: StreamExtractor) -> tuple[Values, Curves
 
 
 def measure_extract(extract: Extract) -> tuple[Values, Curves | None]:
-    """Return what `measure_file` does of cached streams, without eyes and landmarks."""
+    """Return what `measure_file` returns, from cached streams, without eyes and landmarks."""
     taken = Measurements()
     if extract.waveform is not None:
         steps = len(extract.waveform) // SAMPLES_PER_STEP
@@ -95,22 +94,22 @@ def _shown(chunks: Iterable[Any], taken: Measurements) -> Iterable[Any]:
 
 
 def sampled(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """Return so many samples in the order of their names' hashes, as many a source as can be."""
+    """Return `count` samples in pseudo-random order (by hash), spread evenly over the sources."""
     order = sorted(samples, key=lambda s: hashlib.sha256(s.path.name.encode()).hexdigest())
-    seen: dict[str, int] = defaultdict(int)
+    counts: dict[str, int] = defaultdict(int)
     ranked: list[tuple[int, int, Sample]] = []
     for sample in order:
-        ranked.append((seen[sample.source], len(ranked), sample))
-        seen[sample.source] += 1
+        ranked.append((counts[sample.source], len(ranked), sample))
+        counts[sample.source] += 1
     return [sample for _, _, sample in sorted(ranked, key=lambda row: row[:2])[:count]]
 
 
 def table(fitted: MeasuredClips, held_out: MeasuredClips) -> dict[str, Any]:
-    """Return each measurement's range on genuine clips, and its AUC on clips that were held out.
+    """Return each measurement's range on genuine clips, and its AUC on held-out clips.
 
-    `larger_in_fakes` is the side on which the fakes lie among the fitted clips. The AUC is that of
-    the measurement towards that side, so below 0.5 where held-out fakes lie on the other; its
-    interval is the 95 % bootstrap over clips. A measurement with too few clips is left out.
+    `larger_in_fakes` is the side on which the fakes lie among the fitted clips. The AUC is taken
+    towards that side, so it is below 0.5 where held-out fakes lie on the other; its interval is the
+    95 % bootstrap over clips. A measurement with too few clips is left out.
     """
     rows = {}
     for name in MEASURES:
@@ -132,12 +131,12 @@ def table(fitted: MeasuredClips, held_out: MeasuredClips) -> dict[str, Any]:
 
 
 def _labelled(real: Any, fake: Any) -> tuple[Any, Any]:
-    """Return labels and values of both sides."""
+    """Return labels (0 genuine, 1 fake) and values of both classes."""
     return np.r_[real * 0, fake * 0 + 1], np.r_[real, fake]
 
 
 def dubbed(curves: Sequence[Curves]) -> list[Values]:
-    """Return the fit of each clip's lips with the sound of the clip that is next in length."""
+    """Return the `lip_sync` of each clip's lips with the sound of the clip next in length."""
     order = sorted(curves, key=lambda pair: len(pair[0]))
     return [lip_sync(lips, order[i - 1][1]) for i, (lips, _) in enumerate(order)]
 
@@ -145,7 +144,7 @@ def dubbed(curves: Sequence[Curves]) -> list[Values]:
 def measure_clips(
     samples: Sequence[Sample], cache: StreamCache, extractor: StreamExtractor, most: int, mesh: int
 ) -> MeasuredClips:
-    """Return the measurements of up to `most` clips of each kind, `mesh` of them by eyes too."""
+    """Return the measurements of up to `most` clips of each kind, `mesh` of them with landmarks."""
     chosen = {
         "genuine": sampled([s for s in samples if not s.fake], most),
         "visual": sampled([s for s in samples if s.visual], most),

@@ -1,7 +1,7 @@
-"""A file in, its verdict and the evidence for it out, in one pass.
+"""The verdict on a file and the evidence for it, gathered in one pass.
 
-`explain` is a detection with a `Recorder` as witness. What the recorder keeps is bounded, save a
-few numbers for every step.
+`explain` is a detection with a `Recorder` as witness. The recorder's memory is bounded, except for
+a few numbers per step.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
     from pipelines.detection.verdict import Verdict
     from pipelines.progress import OnStep
 
-COLUMNS = 2000  # of the spectrogram that is kept, at most
-FACES = 8  # that are measured: the most suspicious ones
+COLUMNS = 2000  # the spectrogram is folded to at most twice as many
+FACES = 8  # the most suspicious ones, that are measured
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What a verdict rests on, for people to look at."""
+    """The evidence for a verdict, for people to look at."""
 
     contributions: list[Contribution]
     measurements: list[Finding]
-    off_face: dict[str, float]  # share of each picture expert's evidence off the face, and area
-    moments: list[tuple[Moment, dict[str, Tensor]]]  # and their maps, see `moment_maps`
+    off_face: dict[str, float]  # see `share_off_face`
+    moments: list[tuple[Moment, dict[str, Tensor]]]  # and their heat maps, see `moment_maps`
     boxes: dict[int, tuple[int, Array]]  # track -> first step, (T, 4) x, y, side (of width), roll
     aspect: float  # width by height of the picture
     lips: Array  # (T,) opening of the longest face's lips in crop widths; NaN: unknown
@@ -55,7 +55,7 @@ class Evidence:
     preview: bytes | None  # MP4
 
     def numbers(self) -> dict[str, Any]:
-        """Return the numbers that a report's sentences are made of, ready for JSON."""
+        """Return the numbers that a report's sentences use, ready for JSON."""
         return {
             "contributions": self.contributions,
             "measurements": self.measurements,
@@ -85,7 +85,7 @@ def explain(
 
 
 class Recorder:
-    """Keeps what a report shows while a file passes through its detection."""
+    """A witness that keeps what a report shows of a detection."""
 
     def __init__(self, session: DetectorSession) -> None:
         config = session.config.judge
@@ -99,7 +99,7 @@ class Recorder:
         self._aspect = 1.0
 
     def begin(self, info: MediaInfo) -> None:
-        """Open the copy of the file."""
+        """Begin the copy of the file."""
         self._preview = Preview(info)
         self._width = 1.0
 
@@ -113,7 +113,7 @@ class Recorder:
         self._measurements.chunk(clip)
 
     def face(self, track: int, first: int, squares: Array, landmarks: Array) -> None:
-        """Keep where a face is, in parts of the picture's width."""
+        """Keep a face's squares in shares of the picture's width, and measure the face."""
         scale = np.array([self._width, self._width, self._width, 1.0], np.float32)
         self._boxes.setdefault(track, []).append((first, (squares / scale).astype(np.float32)))
         self._measurements.face(track, first, squares, landmarks)
@@ -121,7 +121,7 @@ class Recorder:
     def block(
         self, block: Streams, windows: Windows, tokens: dict[str, Tensor], said: Timeline
     ) -> None:
-        """Look for suspicious moments in a block, measure it, and judge it with less."""
+        """Keep a block's suspicious moments, measure it, and judge it without each evidence."""
         self._removals.block(block, windows, tokens, said)
         self._moments.block(block, said, self._session.detector)
         self._measurements.block(block)
@@ -132,17 +132,17 @@ class Recorder:
             self._spectrogram.add(columns.numpy())
 
     def other_sound(self, timelines: list[Timeline]) -> None:
-        """Count a sound track beside the first one in when others are hidden."""
+        """Pass a further sound track on to the ablation."""
         self._removals.other_sound(timelines)
 
     def evidence(self, result: Result, on_step: OnStep | None = None) -> Evidence:
-        """Return everything that was kept, once the file is judged.
+        """Return the evidence, once the file is judged.
 
-        `on_step` is told before every heat map that all steps are read: it may end the work.
+        `on_step` is called before every heat map, with all steps read, so that it may cancel.
         """
         faces = Counter({t: sum(len(b) for _, b in parts) for t, parts in self._boxes.items()})
         longest = faces.most_common(1)[0][0] if faces else None
-        lips, heard = self._measurements.curves(longest)
+        lips, level = self._measurements.curves(longest)
         detector, locator = self._session.detector, locator_of(self._session)
         suspects = sorted(result["faces"], key=lambda face: -face["score"])[:FACES]
         moments = []
@@ -163,16 +163,16 @@ class Recorder:
             },
             aspect=self._aspect,
             lips=lips,
-            loudness=heard,
+            loudness=level,
             spectrogram=self._spectrogram.values(),
             preview=None if self._preview is None else self._preview.finish(),
         )
 
 
 def forged(locator: Locator | None, moment: Moment) -> dict[str, Tensor]:
-    """Return how much of a face seems painted over, by the name `forged`: (5, 28, 28), 0 to 1.
+    """Return the forgery map (5, 28, 28), 0 to 1, of a moment's shown pictures as `forged`.
 
-    Only of the pictures that are shown, see `Moment.shown`.
+    Empty without a locator or a face; see `Moment.shown`.
     """
     if locator is None or not {"appearance", "depth"} <= set(moment.streams):
         return {}
@@ -181,11 +181,11 @@ def forged(locator: Locator | None, moment: Moment) -> dict[str, Tensor]:
 
 
 class Folding:
-    """Columns that come one after the other; when there are too many, neighbours become one."""
+    """A series of columns of bounded length: when there are too many, neighbours are averaged."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._together = 1  # columns that a kept one is the mean of
+        self._together = 1  # columns whose mean a kept one is
         self._kept: list[Array] = []
         self._rest: list[Array] = []
 
@@ -202,5 +202,5 @@ class Folding:
                 self._together *= 2
 
     def values(self) -> Array:
-        """Return the columns (K, N), no more than twice the limit."""
+        """Return the columns (K, N); N is below twice the limit."""
         return np.stack(self._kept, axis=1) if self._kept else np.zeros((0, 0), np.float32)

@@ -1,4 +1,4 @@
-"""Sound in, alone or beside the lips, one number a step, or of the whole file, out."""
+"""Measurements of the sound, alone or against the lips."""
 
 from __future__ import annotations
 
@@ -13,54 +13,55 @@ from extractors.spectrogram import BANDS, FLOOR
 
 MIN_STEPS = 50  # of a face or of speech, for a measurement to mean anything: 2 s
 MAX_LAG = 12  # steps to either side: 0.48 s
-TREND = 50  # steps over which lips and loudness lose their slow changes
+TREND = 50  # steps to either side of the moving mean that is subtracted from lips and loudness
 PITCH = (60.0, 400.0)  # Hz
 PITCH_WINDOW = 1024  # samples: 64 ms
 ROLL_OFF = 0.95  # of the power below it
 
 
 def lip_sync(lips: Array, level: Array) -> dict[str, float]:
-    """Return lag and fit of lip openings (T,) and the loudness (T,) of the same steps.
+    """Return `lip_fit`, and `lip_lag` in ms, of lip openings (T,) and loudness (T,); NaN: unknown.
 
-    The lag is that of the highest correlation; without a clear one there is none.
+    The fit is the highest correlation at lags up to 80 ms. The lag is that of the highest
+    correlation at any lag, and left out where that is low. Empty if too few steps are known.
     """
     steps = min(len(lips), len(level))
     x, y = lips[:steps], level[:steps]
-    known = np.isfinite(x) & np.isfinite(y)
-    if known.sum() < MIN_STEPS + 2 * MAX_LAG:
+    valid = np.isfinite(x) & np.isfinite(y)
+    if valid.sum() < MIN_STEPS + 2 * MAX_LAG:
         return {}
-    x, y = _without_trend(x, known), _without_trend(y, known)
+    x, y = _without_trend(x, valid), _without_trend(y, valid)
     lags = np.arange(-MAX_LAG, MAX_LAG + 1)
-    fits = np.array([_correlation(x, y, known, int(lag)) for lag in lags])
-    found = {"lip_fit": float(fits[np.abs(lags) <= 2].max())}
+    fits = np.array([_correlation(x, y, valid, int(lag)) for lag in lags])
+    measured = {"lip_fit": float(fits[np.abs(lags) <= 2].max())}
     if fits.max() > 0.2:
-        found["lip_lag"] = float(abs(lags[fits.argmax()])) * 1000 / STEP_RATE
-    return found
+        measured["lip_lag"] = float(abs(lags[fits.argmax()])) * 1000 / STEP_RATE
+    return measured
 
 
-def _without_trend(values: Array, known: Any) -> Array:
-    """Return values (T,) less their mean over the steps around; 0 where they are unknown."""
+def _without_trend(values: Array, valid: Any) -> Array:
+    """Return values (T,) minus their moving mean; 0 where they are not valid."""
     kernel, here = np.ones(2 * TREND + 1), slice(TREND, TREND + len(values))
-    total = np.convolve(np.where(known, values, 0.0), kernel)[here]
-    count = np.convolve(known.astype(float), kernel)[here]
-    result: Array = np.where(known, values - total / np.maximum(count, 1), 0.0).astype(np.float32)
+    total = np.convolve(np.where(valid, values, 0.0), kernel)[here]
+    count = np.convolve(valid.astype(float), kernel)[here]
+    result: Array = np.where(valid, values - total / np.maximum(count, 1), 0.0).astype(np.float32)
     return result
 
 
-def _correlation(x: Array, y: Array, known: Any, lag: int) -> float:
+def _correlation(x: Array, y: Array, valid: Any, lag: int) -> float:
     """Return the correlation of x at a step with y `lag` steps later."""
     a, b = (x[: len(x) - lag], y[lag:]) if lag >= 0 else (x[-lag:], y[:lag])
-    seen = (known[: len(x) - lag] & known[lag:]) if lag >= 0 else (known[-lag:] & known[:lag])
-    a, b = a[seen], b[seen]
+    both = (valid[: len(x) - lag] & valid[lag:]) if lag >= 0 else (valid[-lag:] & valid[:lag])
+    a, b = a[both], b[both]
     spread = float(a.std() * b.std())
     return float(np.mean((a - a.mean()) * (b - b.mean()))) / spread if spread > 1e-9 else 0.0
 
 
 def periodicity(waveform: Array) -> Array:
-    """Return how periodic each step (T,) of a waveform (T * 640,) is: 1 is a steady tone.
+    """Return the periodicity (T,) in [0, 1] of each step of a waveform (T * 640,): 1 is a tone.
 
     The highest autocorrelation at a lag of the human pitch, in 64 ms around the step's middle,
-    over that at lag 0, made up for the lag's shorter overlap (Boersma 1993, without his window).
+    over that at lag 0, corrected for the lag's shorter overlap (Boersma 1993, without his window).
     """
     side = (PITCH_WINDOW - SAMPLES_PER_STEP) // 2
     padded = np.pad(waveform, side)
@@ -86,7 +87,7 @@ def roll_off(mel: Tensor) -> Array:
 
 
 def band_centres() -> Array:
-    """Return the middle frequencies (80,) of the mel bands in Hz: HTK's scale, as torchaudio's."""
+    """Return the centre frequencies (80,) of the mel bands in Hz, on torchaudio's HTK scale."""
     top = 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700)
     mels = np.linspace(0, top, BANDS + 2)[1:-1]
     result: Array = (700 * (10 ** (mels / 2595) - 1)).astype(np.float32)

@@ -1,1 +1,1 @@
-"""Genuine clips to forged clips with exact truth."""
+"""Forging: forged clips with exact labels, made from genuine ones."""

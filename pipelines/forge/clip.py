@@ -1,4 +1,4 @@
-"""A genuine clip in, a forged one with its exact truth out."""
+"""The forging of one clip by a named method, with the exact forged seconds."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ def forge_clip(
     rng: np.random.Generator,
     config: SegmentConfig = SegmentConfig(),
 ) -> Forged:
-    """Return the clip forged by a method of `possible_methods`, or untouched by "none".
+    """Return the clip forged by a method of `possible_methods`, or unchanged by "none".
 
-    Segments in which nothing came of it are undone and not declared: look at `periods`.
+    Segments without a visible or audible change are undone and not labelled; `periods` may be
+    empty.
     """
     if method == "none":
         return Forged(method, clip.frames, clip.waveform, [], [], [])
@@ -46,7 +47,7 @@ def forge_clip(
     if method in DUBS:
         return dub(scene, method, rng, config)
     picture, sound = _parts(method)
-    strength = float(rng.beta(1.3, 1.3))  # from hardly there to plain, mostly in between
+    strength = float(rng.beta(1.3, 1.3))  # from subtle (0) to obvious (1), mostly in between
     face_only = picture is not None and PICTURE[picture].face
     within = scene.seen if face_only else (0, scene.steps)
     spans = draw_spans(rng, within, scene.waveform, config)
@@ -70,7 +71,7 @@ def forge_clip(
 
 
 def _parts(method: str) -> tuple[str | None, str | None]:
-    """Return a method's picture part and sound part, either of which may be missing."""
+    """Return a method's picture part and sound part; None where it has no such part."""
     names = method.split("+")
     picture = names[0] if names[0] in PICTURE else None
     sound = names[-1] if names[-1] in SOUND else None
@@ -83,7 +84,7 @@ def _parts(method: str) -> tuple[str | None, str | None]:
 def _edit_frames(
     scene: Scene, name: str, spans: list[Span], rng: np.random.Generator, strength: float
 ) -> tuple[Frames, list[Span]]:
-    """Return frames forged in spans of steps, and the spans in which that shows."""
+    """Return frames forged in spans of steps, and the spans in which the change is visible."""
     before = scene.picture()
     method = PICTURE[name]
     offset = scene.seen[0] if method.face else 0
@@ -100,7 +101,7 @@ def _edit_frames(
 def _edit_sound(
     scene: Scene, name: str, spans: list[Span], rng: np.random.Generator, strength: float
 ) -> tuple[Array, list[Span]]:
-    """Return a waveform forged in spans of steps, and the spans of samples that are heard."""
+    """Return a waveform forged in spans of steps, and the spans of samples with audible change."""
     before = scene.sound()
     seed = int(rng.integers(2**63))
     forged = before.copy()

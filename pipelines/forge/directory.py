@@ -1,7 +1,7 @@
-"""A folder of real clips in, a folder of forged ones with exact truth out.
+"""Forging of a folder of real clips into a data set with exact labels.
 
-Every source gives one genuine clip, encoded anew, and some forged ones, encoded alike: the forgery
-is the only difference. `metadata.json` lists them in the format of LAV-DF, and more.
+Every source gives one genuine clip, re-encoded, and several forged ones with the same encoding, so
+that the forgery is the only difference. `metadata.json` extends the format of LAV-DF.
 """
 
 from __future__ import annotations
@@ -64,18 +64,18 @@ def forge_directory(
 ) -> list[Row]:
     """Return the metadata of genuine and forged clips, written to `out` as they are made.
 
-    What is forged in a file depends on the seed and its name alone, whatever else is in the
-    folder, but for its donors (and the synthesisers on PATH). What `out` already holds is kept:
-    an interrupted run goes on.
+    A file's forgeries depend on the seed and its name alone, not on what else is in the folder,
+    except for its donors (and the synthesisers on PATH). Clips that `out` already holds are kept:
+    an interrupted run resumes.
 
     Args:
         sources: a folder of real clips, or a list of files; of one split only, since a face or a
             voice may go from any clip to any other.
         per_video: forged clips of each source, besides the genuine one.
-        persons: who is seen or heard in a file of that name; by default a person a file.
+        persons: who is seen or heard, by file name; by default every file is a person of its own.
         split: written to the metadata.
         workers: processes; with more than one, the caller's main module must be importable.
-        on_step: told how many sources are done, and of how many.
+        on_step: called with the number of sources done and the total.
 
     Raises:
         InputError: no sources, `out` holds some of them or lies among them, or it holds clips of
@@ -111,7 +111,7 @@ def forge_directory(
 
 
 def _run(tasks: list[ForgeTask], workers: int) -> Iterator[tuple[str, list[Row]]]:
-    """Yield each task's name and rows as they get done."""
+    """Yield each task's name and rows as it finishes."""
     if workers <= 1:
         with _one_thread():
             for task in tasks:
@@ -125,7 +125,7 @@ def _run(tasks: list[ForgeTask], workers: int) -> Iterator[tuple[str, list[Row]]
 
 
 def forge_file(task: ForgeTask) -> list[Row]:
-    """Return the metadata of one source's clips; those that are missing are made.
+    """Return the metadata of one source's clips, making those that are missing.
 
     A source that cannot be read gives none.
     """
@@ -159,7 +159,7 @@ def _load_donors(task: ForgeTask) -> Iterator[Donor]:
 def _forge(
     clip: Clip, track: FaceTrack | None, donors: list[Donor], task: ForgeTask, k: int
 ) -> Forged | None:
-    """Return the k-th clip of a source: the genuine one (0), or one with a forgery that shows."""
+    """Return the k-th clip of a source: 0 is genuine, others forged; None if no method works."""
     if k == 0:
         return forge_clip(clip, track, donors, "none", generator(task, k, "none"))
     methods = possible_methods(make_scene(clip, track, donors))
@@ -180,7 +180,7 @@ def _forge(
 
 
 def draw_method(methods: list[str], rng: np.random.Generator, config: ForgeConfig) -> str | None:
-    """Return one of the methods: first the kind by its share, then the method by its weight."""
+    """Return a random method: first its kind is drawn by share, then the method by weight."""
     kinds: dict[str, tuple[float, list[str]]] = {
         "picture": (config.picture_share, [m for m in methods if m in PICTURE]),
         "sound": (config.sound_share, [m for m in methods if m in SOUND]),
@@ -197,7 +197,7 @@ def draw_method(methods: list[str], rng: np.random.Generator, config: ForgeConfi
 
 
 def _cut_end(clip: Clip, rng: np.random.Generator) -> Clip:
-    """Return a clip that at times ends up to a second early, so that lengths tell nothing."""
+    """Return the clip, sometimes cut by up to a second, so that its length reveals nothing."""
     if clip.steps < 2 * STEP_RATE or rng.random() < 0.5:
         return clip
     steps = clip.steps - int(rng.integers(1, min(STEP_RATE, clip.steps // 4) + 1))
@@ -207,7 +207,7 @@ def _cut_end(clip: Clip, rng: np.random.Generator) -> Clip:
 
 
 def _keep_apart(files: Mapping[str, Path], sources: Path | list[Path], out: Path) -> None:
-    """Raise ValueError where forged clips could overwrite real ones, or be taken for them."""
+    """Raise InputError where forged clips could overwrite real ones, or be mistaken for them."""
     folder = out.resolve()
     inside = isinstance(sources, Path) and folder.is_relative_to(sources.resolve())
     if inside or any(path.resolve().parent == folder for path in files.values()):
@@ -217,9 +217,9 @@ def _keep_apart(files: Mapping[str, Path], sources: Path | list[Path], out: Path
 def _choose_donors(
     name: str, files: Mapping[str, Path], people: Mapping[str, str], seed: int, count: int
 ) -> tuple[Path, ...]:
-    """Return other people's files, of the same kind (suffix) if there are enough."""
+    """Return other people's files, preferring those with the same suffix."""
     others = [n for n in files if people[n] != people[name]]
-    # The order that the seed gives the names does not change when a file is added.
+    # By digest, so that adding a file does not change the order of the others.
     others.sort(key=lambda n: (Path(n).suffix != Path(name).suffix, digest(seed, name, n)))
     return tuple(files[n] for n in others[:count])
 
@@ -234,7 +234,7 @@ def _limit_threads() -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep to one thread for a while: results then do not depend on the machine."""
+    """Run the block in one thread, so that results do not depend on the machine."""
     import torch
 
     before = torch.get_num_threads(), cv2.getNumThreads()

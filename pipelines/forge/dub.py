@@ -1,4 +1,4 @@
-"""Forgeries of both tracks at once: sound out of time, and dubbing with lips to match."""
+"""Forgeries of both tracks at once: sound shifted in time, and dubbing with matching lips."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from pipelines.forge.segments import (
 from pipelines.forge.sound.segments import insert, match_level, revoice, shift_sound
 from pipelines.forge.sound.world import world_available
 
-# Both tracks in step with each other: other words, and the lips that said them.
+# Both tracks forged and in sync with each other: other words, and the lips that spoke them.
 DUBS = ("dubbed_own", "dubbed_donor")
 MIN_LAG, MAX_LAG = 0.2, 1.0  # seconds by which shifted sound comes late or early
-LATE_START = 0.25  # of the shifts begin within the clip
+LATE_START = 0.25  # share of the shifts that begin within the clip
 
 
 def shift(scene: Scene, rng: np.random.Generator) -> Forged:
-    """Return a clip whose sound comes late or early, from the beginning or from a point on.
+    """Return a clip whose sound is late or early, from its beginning or from a point on.
 
-    Sound and picture themselves are genuine. What has no counterpart any more is cut off, so the
-    clip gets shorter.
+    Sound and picture themselves are genuine. Parts without a counterpart in the other track are
+    cut off, so the clip gets shorter.
     """
     waveform = scene.sound()
     seconds = float(rng.uniform(MIN_LAG, min(MAX_LAG, scene.steps / STEP_RATE / 4)))
@@ -38,12 +38,12 @@ def shift(scene: Scene, rng: np.random.Generator) -> Forged:
     lost = -(-lag // SAMPLES_PER_STEP)  # steps, rounded up
     kept = scene.steps - lost
     late = bool(rng.random() < 0.5)
-    first = 0  # sample from which on the sound is out of time
+    first = 0  # sample from which on the sound is out of sync
     if rng.random() < LATE_START:
         step = int(rng.integers(kept // 4, max(kept * 3 // 4, kept // 4 + 1)))
         first = to_samples((step, kept), waveform, rng)[0]
     skipped = 0
-    if first == 0 and late:  # nothing sounds before the beginning: the picture starts later
+    if first == 0 and late:  # there is no earlier sound to fill the start: the picture is cut
         skipped = lost
         begin = lost * SAMPLES_PER_STEP - lag
         sound = waveform[begin : begin + kept * SAMPLES_PER_STEP]
@@ -58,10 +58,10 @@ def shift(scene: Scene, rng: np.random.Generator) -> Forged:
 
 
 def dub(scene: Scene, method: str, rng: np.random.Generator, config: SegmentConfig) -> Forged:
-    """Return a clip with other words and the lips that spoke them: both tracks fit each other.
+    """Return a clip dubbed with other words and the lips that spoke them, in sync.
 
-    The words come from another part of the clip, or from a donor, whose voice is at times turned
-    into the speaker's. Segments that do not work out in both tracks are left as they were.
+    The words come from another part of the clip, or from a donor, whose voice is sometimes
+    converted to the speaker's. Segments without a change in both tracks are undone.
     """
     frames, landmarks = scene.face()
     waveform = scene.sound()
@@ -89,7 +89,7 @@ def dub(scene: Scene, method: str, rng: np.random.Generator, config: SegmentConf
 
 
 def _source(scene: Scene, method: str, rng: np.random.Generator) -> tuple[Frames, Array, Array]:
-    """Return the frames, landmarks and waveform, all of one length, that the words come from."""
+    """Return frames, landmarks and waveform of the source of the words, all of one length."""
     if method == "dubbed_own":
         frames, landmarks = scene.face()
         begin, end = (step * SAMPLES_PER_STEP for step in scene.seen)
@@ -107,7 +107,7 @@ def _source(scene: Scene, method: str, rng: np.random.Generator) -> tuple[Frames
 def _other_words(
     landmarks: Array, start: int, stop: int, source: Array, method: str, rng: np.random.Generator
 ) -> Steps:
-    """Return the steps of the source, one after the other, for a segment [start, stop)."""
+    """Return consecutive steps of the source for a segment [start, stop)."""
     length = stop - start
     places = np.arange(len(source) - length + 1)
     if method == "dubbed_own":
@@ -118,7 +118,7 @@ def _other_words(
 
 
 def _agreed(scene: Scene, method: str, picture: Frames, sound: Array, spans: list[Span]) -> Forged:
-    """Return the clip with those dubbed spans that both show and sound."""
+    """Return the clip with those dubbed spans whose change is both visible and audible."""
     done: list[Span] = []
     for span in spans:
         samples = (span[0] * SAMPLES_PER_STEP, span[1] * SAMPLES_PER_STEP)

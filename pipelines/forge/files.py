@@ -1,4 +1,4 @@
-"""A forged clip's files: the clip itself, and its truth in the format of LAV-DF, and more."""
+"""The files of a forged clip: the clip, and its labels in an extension of LAV-DF's format."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class ForgeConfig:
-    """What is forged how often, and how the clips are written."""
+    """How often each kind of forgery is drawn, and how the clips are encoded."""
 
     segments: SegmentConfig = field(default_factory=SegmentConfig)
     sources: SourceConfig = field(default_factory=SourceConfig)
     picture_share: float = 0.4  # picture alone; the shares of what a clip allows are scaled to 1
     sound_share: float = 0.2
     both_share: float = 0.2  # one forgery each, on the same or overlapping segments
-    shifted_share: float = 0.08  # sound out of time
-    dubbed_share: float = 0.12  # other words with fitting lips
+    shifted_share: float = 0.08  # sound shifted in time
+    dubbed_share: float = 0.12  # other words with matching lips
     donors: int = 2  # other people's clips that each clip may take from
     crf: tuple[int, int] = (18, 32)  # of H.264, from and to, both included
     bit_rates: tuple[int, ...] = (32_000, 48_000, 64_000)  # of AAC
@@ -40,7 +40,7 @@ class ForgeConfig:
 
 @dataclass(frozen=True)
 class ForgeTask:
-    """All that a process needs to know to forge one file's clips."""
+    """Everything that a process needs to forge one file's clips."""
 
     name: str
     path: Path
@@ -54,7 +54,7 @@ class ForgeTask:
 
 
 def write_forged(forged: Forged, task: ForgeTask, k: int) -> Row:
-    """Return a clip's metadata, the clip written first: a row on disk means that it is whole."""
+    """Write a clip and then its metadata, and return that: a row on disk means a whole clip."""
     rng = generator(task, k, "encoding")
     low, high = task.config.crf
     path = task.out / _file_name(task, k, forged.frames is not None)
@@ -96,7 +96,7 @@ def _rounded(segments: Segments) -> list[list[float]]:
 
 
 def _stem(task: ForgeTask, k: int) -> str:
-    """Return a clip's name: the genuine one (0) is called like its source."""
+    """Return a clip's name without suffix; the genuine clip (0) is named like its source."""
     stem = Path(task.name).stem
     return stem if k == 0 else f"{stem}_forged{k}"
 
@@ -110,7 +110,7 @@ def _row_path(task: ForgeTask, k: int) -> Path:
 
 
 def read_row(task: ForgeTask, k: int) -> Row | None:
-    """Return the metadata of a clip that is already there."""
+    """Return the metadata of a clip that already exists; None if it does not."""
     path = _row_path(task, k)
     if not path.exists():
         return None
@@ -119,13 +119,17 @@ def read_row(task: ForgeTask, k: int) -> Row | None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value in one go: no reader ever sees half of it."""
+    """Write a value as JSON, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def claim_folder(out: Path, settings: Row) -> None:
-    """Write the settings into a fresh folder, or see that they are those of the clips in it."""
+    """Write the settings into a new folder, or check that they match those of its clips.
+
+    Raises:
+        InputError: the folder holds clips forged with other settings.
+    """
     path = out / "settings.json"
     wanted = json.loads(json.dumps(settings))
     if path.exists() and json.loads(path.read_text()) != wanted:
@@ -134,10 +138,10 @@ def claim_folder(out: Path, settings: Row) -> None:
 
 
 def digest(*parts: object) -> bytes:
-    """Return 32 bytes that depend on the parts alone, on any machine."""
+    """Return the SHA-256 of the parts' text: 32 bytes, the same on every machine."""
     return hashlib.sha256("|".join(map(str, parts)).encode()).digest()
 
 
 def generator(task: ForgeTask, k: int, purpose: str) -> np.random.Generator:
-    """Return a generator that depends on the seed, the file's name, the clip and the purpose."""
+    """Return a random generator seeded by the task's seed, the file's name, clip and purpose."""
     return np.random.default_rng(list(digest(task.seed, task.name, k, purpose)))

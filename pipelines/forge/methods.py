@@ -1,4 +1,4 @@
-"""The forgeries by name: what each does to a scene, what it needs, and what it breaks."""
+"""The table of forgeries: how each edits a scene, what it needs, and whether it breaks sync."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pipelines.forge.sound.segments import (
 from pipelines.forge.sound.text_to_speech import ENGINES, engines
 from pipelines.forge.sound.world import world_available
 
-MIN_SHIFTED = 2 * STEP_RATE  # steps of a clip that can lose up to a quarter of itself
+MIN_SHIFTED = 2 * STEP_RATE  # steps that a clip needs, since shifting may cut off a quarter
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ SOUND = {
     ),
 }
 WORLD_METHODS = ("voice_changed", "voice_converted")
-# Both tracks together and in step with each other: other words, the lips that said them.
+# Both tracks forged and in sync with each other: other words, the lips that spoke them.
 DUBS = ("dubbed_own", "dubbed_donor")
 # How often each is chosen; a pair is as frequent as the product of its parts.
 WEIGHTS = {
@@ -134,7 +134,7 @@ WEIGHTS = {
 
 
 def absent_methods() -> dict[str, str]:
-    """Return the methods that this machine does not allow, and what each of them lacks."""
+    """Return the methods that this machine lacks a tool for, each with the reason."""
     absent = {} if world_available() else dict.fromkeys(WORLD_METHODS, "pyworld is not installed")
     if not engines():
         absent["voice_synthetic"] = f"none of {' and '.join(ENGINES)} is on PATH"

@@ -1,4 +1,4 @@
-"""What a forger works on and what comes of it: a genuine scene, donors, a forged clip."""
+"""The input and output of a forgery: a genuine scene, its donors, and the forged clip."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from extractors.media import Clip
 from pipelines.forge.picture.geometry import OVAL
 from pipelines.forge.segments import Segments, Span, merge, speaking
 
-MIN_SPEECH = 0.2  # of a segment's steps; in silence no lips can be out of time
+MIN_SPEECH = 0.2  # share of a segment's steps; in silence lips cannot be out of sync
 
 
 @dataclass(frozen=True, eq=False)
 class Donor:
-    """Another person's clip, from which a face or a voice is taken; landmarks fit the frames."""
+    """Another person's clip, the source of a face or a voice; T landmarks for T frames."""
 
     frames: Frames | None  # (T, H, W, 3)
     landmarks: Array | None  # (T, 478, 3)
@@ -27,7 +27,7 @@ class Donor:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A genuine clip as the forger sees it."""
+    """A genuine clip with its face and its donors."""
 
     frames: Frames | None  # (T, H, W, 3)
     waveform: Array | None  # (S,)
@@ -55,29 +55,29 @@ class Scene:
         return self.waveform
 
     def speaks(self, span: Span) -> bool:
-        """Return whether there is speech, and not only now and then, in a span of steps."""
+        """Return whether at least MIN_SPEECH of a span of steps is speech."""
         if self.waveform is None or span[1] <= span[0]:
             return False
         active = speaking(self.waveform, self.steps)
         return bool(active[span[0] : span[1]].mean() >= MIN_SPEECH)
 
     def donor_face(self, rng: np.random.Generator) -> tuple[Frames, Array]:
-        """Return a donor's frames and landmarks: as a rule the head that is held most alike."""
+        """Return a donor's frames and landmarks, mostly those whose head pose is most similar."""
         _, own = self.face()
         faces = [(d.frames, d.landmarks) for d in self.donors]
-        found = [(f, p) for f, p in faces if f is not None and p is not None]
-        if not found:
+        candidates = [(f, p) for f, p in faces if f is not None and p is not None]
+        if not candidates:
             raise ValueError("expected a donor with a face, got none")
         if rng.random() < 0.2:
-            return found[int(rng.integers(len(found)))]
-        return min(found, key=lambda pair: float(np.abs(_turn(own) - _turn(pair[1])).sum()))
+            return candidates[int(rng.integers(len(candidates)))]
+        return min(candidates, key=lambda pair: float(np.abs(_turn(own) - _turn(pair[1])).sum()))
 
     def donor_voice(self, rng: np.random.Generator) -> Array:
         """Return a donor's waveform."""
-        found = [d.waveform for d in self.donors if d.waveform is not None]
-        if not found:
+        candidates = [d.waveform for d in self.donors if d.waveform is not None]
+        if not candidates:
             raise ValueError("expected a donor with sound, got none")
-        return found[int(rng.integers(len(found)))]
+        return candidates[int(rng.integers(len(candidates)))]
 
 
 def make_scene(clip: Clip, track: FaceTrack | None, donors: Sequence[Donor]) -> Scene:
@@ -95,7 +95,7 @@ def make_scene(clip: Clip, track: FaceTrack | None, donors: Sequence[Donor]) -> 
 
 
 def _turn(landmarks: Array) -> Array:
-    """Return how a head is turned on average: the nose's place in the oval (2,)."""
+    """Return a head's mean pose: the nose's position in the face oval (2,)."""
     oval = landmarks[:, list(OVAL), :2]
     size = oval.std(axis=(1, 2))[:, None] + 1e-6
     turn: Array = ((landmarks[:, 4, :2] - oval.mean(axis=1)) / size).mean(axis=0)
@@ -104,7 +104,7 @@ def _turn(landmarks: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Forged:
-    """A clip and which of its seconds are forged in picture, sound, and their agreement."""
+    """A clip and its forged seconds in picture, sound, and their synchronisation."""
 
     method: str
     frames: Frames | None  # (T, H, W, 3)

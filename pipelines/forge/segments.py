@@ -1,4 +1,4 @@
-"""Where to forge, and where a forgery can indeed be seen or heard."""
+"""Forged segments: drawing them, and keeping only those with a visible or audible change."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ Segments = list[tuple[float, float]]  # seconds
 
 LEAST_VISIBLE = 1.2  # mean grey levels over the pixels that changed
 LEAST_AUDIBLE = 0.01  # of the speech's level: -40 dB
-LEAST_STEPS = 3  # 0.12 s: what remains of a forgery is not worth less
-SHARPEST = SAMPLE_RATE // 50  # samples: gaps up to 20 ms without change are still forged
+LEAST_STEPS = 3  # 0.12 s: shorter remainders of a forgery are dropped
+SHARPEST = SAMPLE_RATE // 50  # samples: gaps up to 20 ms without change count as forged
 
 
 @dataclass(frozen=True)
 class SegmentConfig:
     """How much of a clip is forged, and where."""
 
-    whole_share: float = 0.35  # of the forgeries that span the whole clip
+    whole_share: float = 0.35  # share of the forgeries that span the whole clip
     max_count: int = 3  # segments in a clip
     min_seconds: float = 0.2
     max_seconds: float = 3.0
 
 
 def speaking(waveform: Array, steps: int) -> Flags:
-    """Return at which steps (T,) somebody speaks, by loudness; pauses under 0.2 s are filled."""
+    """Return the steps (T,) with speech, by loudness; pauses under 0.2 s are filled."""
     loud = levels(waveform, SAMPLES_PER_STEP)[:steps]
     floor, top = np.quantile(loud, 0.1), np.quantile(loud, 0.95)
     threshold = max(floor + 0.15 * (top - floor), 1e-3)
@@ -53,9 +53,10 @@ def runs(flags: Flags) -> Iterator[Span]:
 def draw_spans(
     rng: np.random.Generator, within: Span, waveform: Array | None, config: SegmentConfig
 ) -> list[Span]:
-    """Return spans of steps to forge within a span: all of it, or up to a few short segments.
+    """Return spans of steps to forge within a span: the whole of it, or a few short segments.
 
-    Short ones begin anywhere, at the edge of a word, or in silence; they keep 0.2 s apart.
+    Short ones begin anywhere, at the onset of a word, or in silence, at least the shortest length
+    apart.
     """
     first, last = within
     shortest = max(round(config.min_seconds * STEP_RATE), 1)
@@ -65,7 +66,7 @@ def draw_spans(
     active = speaking(waveform, last) if waveform is not None else None
     spans: list[Span] = []
     for _ in range(int(rng.integers(1, config.max_count + 1))):
-        # Short ones are more frequent, as in the partial forgeries known so far.
+        # Log-uniform lengths: short segments are more frequent, as in published partial forgeries.
         length = round(float(np.exp(rng.uniform(np.log(shortest), np.log(longest)))))
         start = _draw_start(rng, first, max(last - length, first), active)
         stop = min(start + length, last)
@@ -87,9 +88,9 @@ def _draw_start(rng: np.random.Generator, first: int, last: int, active: Flags |
 
 
 def to_samples(span: Span, waveform: Array, rng: np.random.Generator) -> Span:
-    """Return a span of steps in samples, its edges moved a little: the sound has no frames.
+    """Return a span of steps in samples, with jittered edges, as sound is not cut at frames.
 
-    Half of the edges go to the quietest place near by, as an editor would cut.
+    Half of the edges move to the quietest place near by, as an editor would cut.
     """
     reach = min(2 * SAMPLES_PER_STEP, (span[1] - span[0]) * SAMPLES_PER_STEP // 5)
     edges = []
@@ -106,7 +107,7 @@ def to_samples(span: Span, waveform: Array, rng: np.random.Generator) -> Span:
 
 
 def keep_visible(before: Frames, after: Frames, spans: list[Span]) -> tuple[Frames, list[Span]]:
-    """Return frames forged only where that shows, and the spans where every frame differs."""
+    """Return frames forged only where the change is visible, and those spans."""
     kept: list[Span] = []
     for start, stop in spans:
         change = np.array([_change(before[t], after[t]) for t in range(start, stop)])
@@ -128,7 +129,7 @@ def _change(before: Frames, after: Frames) -> float:
 
 
 def keep_audible(before: Array, after: Array, spans: list[Span]) -> tuple[Array, list[Span]]:
-    """Return a waveform forged only where that can be heard, and those spans, in samples."""
+    """Return a waveform forged only where the change is audible, and those spans, in samples."""
     forged = before.copy()
     kept: list[Span] = []
     floor = max(LEAST_AUDIBLE * active_level(before), 2e-4)
@@ -149,7 +150,7 @@ def keep_audible(before: Array, after: Array, spans: list[Span]) -> tuple[Array,
 
 
 def _filled(changed: Flags) -> list[Span]:
-    """Return the spans of changed samples, short gaps included: waves cross by chance."""
+    """Return the spans of changed samples, short gaps included: equal samples may be chance."""
     spans: list[Span] = []
     for start, stop in runs(changed):
         if spans and start - spans[-1][1] <= SHARPEST:

@@ -1,4 +1,4 @@
-"""Real files in, clips with their face and other people's clips out: what a forger starts from."""
+"""The sources of forgeries: real files, their main face, and donors."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ MIN_FACE = 32.0  # pixels from ear to ear; smaller faces are not forged
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """How much of a real file is used, and at what size."""
+    """The length and size at which real files are used."""
 
     max_steps: int = 250  # 10 s
     shorter_side: int = 360  # pixels at most
-    donor_steps: int = 50  # with a donor's face; its sound is used as far as max_steps
+    donor_steps: int = 50  # of a donor's face; its sound is used up to max_steps
 
 
 def find_sources(sources: Path | list[Path]) -> dict[str, Path]:
     """Return the media files of a folder and its subfolders, or of a list, by name.
 
     Raises:
-        InputError: there are none, or two of the same name.
+        InputError: there are none, or two have the same name.
     """
     if isinstance(sources, Path):
         files = sorted(p for p in sources.rglob("*") if p.suffix.lower() in SUFFIXES)
@@ -54,17 +54,17 @@ def find_sources(sources: Path | list[Path]) -> dict[str, Path]:
     else:
         files = list(sources)
         names = [p.name for p in files]
-    found = dict(zip(names, files, strict=True))
+    by_name = dict(zip(names, files, strict=True))
     stems = {Path(name).stem for name in names}
     if not files:
         raise InputError(f"no media files in {sources}: expected one of {', '.join(SUFFIXES)}")
     if len(stems) < len(files):
         raise InputError(f"expected {len(files)} files of different names, got {len(stems)} names")
-    return found
+    return by_name
 
 
 def load_clip(path: Path, config: SourceConfig) -> Clip:
-    """Return the beginning of a file, scaled down; sound that outlasts the picture is left out.
+    """Return the beginning of a file, scaled down, with sound no longer than the picture.
 
     Raises:
         MediaError: the file cannot be read.
@@ -88,7 +88,7 @@ def load_clip(path: Path, config: SourceConfig) -> Clip:
 
 
 def load_source(path: Path, config: SourceConfig) -> tuple[Clip, FaceTrack | None]:
-    """Return the beginning of a file and its main face, if it shows one.
+    """Return the beginning of a file and its main face; None if it shows no face.
 
     Raises:
         MediaError: the file cannot be read.
@@ -98,7 +98,7 @@ def load_source(path: Path, config: SourceConfig) -> tuple[Clip, FaceTrack | Non
 
 
 def main_face(tracks: list[FaceTrack]) -> FaceTrack | None:
-    """Return the face that is largest and longest in the picture, if any is large enough."""
+    """Return the face of the largest size times duration; None if all are too small."""
     sizes = [float(np.median([face_width(points) for points in t.landmarks])) for t in tracks]
     large = [(s * len(t.landmarks), i) for i, (s, t) in enumerate(zip(sizes, tracks, strict=True))]
     large = [(area, i) for area, i in large if sizes[i] >= MIN_FACE]
@@ -107,7 +107,7 @@ def main_face(tracks: list[FaceTrack]) -> FaceTrack | None:
 
 @lru_cache(maxsize=6)
 def load_donor(path: Path, config: SourceConfig) -> Donor:
-    """Return a file as a donor of its face, if it shows one, and of its sound, if it has any.
+    """Return a file as a donor of its face and its sound; either may be missing.
 
     Raises:
         MediaError: the file cannot be read.

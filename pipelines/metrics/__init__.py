@@ -1,1 +1,1 @@
-"""Metrics: numbers in, numbers out."""
+"""Metrics as pure functions of labels, scores and segments."""

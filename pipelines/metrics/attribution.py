@@ -1,4 +1,4 @@
-"""Labels and what a head says in, numbers out: several labels a clip, or families and unknowns."""
+"""Metrics of attribution: several labels a clip, or families and unseen manipulations."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from pipelines.metrics.classification import average_precision
 
 
 def multi_label_metrics(truth: ArrayLike, scores: ArrayLike, threshold: float) -> dict[str, float]:
-    """Return mAP, CF1, OF1, exact match and any-correct of label sets (N, C), by scores (N, C).
+    """Return mAP, CF1, OF1, exact match and any-correct of label sets (N, C) and scores (N, C).
 
-    - map: mean average precision over the labels that some clip has and some has not.
+    - map: mean average precision over the labels that have positive and negative clips.
     - cf1, of1: F1 of precision and recall averaged over labels, and pooled over all.
-    - exact: the share of clips whose set is said exactly; none for the genuine is a set too.
-    - any_correct: of clips with a label, the share whose highest-scored label is one of theirs.
-      Where all have exactly one it is the accuracy.
+    - exact: the share of clips whose predicted label set is the true one; a genuine clip's is
+      the empty set.
+    - any_correct: of clips with a label, the share whose highest-scored label is a true one.
+      Where every clip has exactly one label it is the accuracy.
 
     Source: the conventions of multi-label image classification (Chen et al., ML-GCN, CVPR 2019).
     """
-    labels, said = np.asarray(truth) > 0, np.asarray(scores, dtype=np.float64)
-    chosen = said >= threshold
+    labels, values = np.asarray(truth) > 0, np.asarray(scores, dtype=np.float64)
+    chosen = values >= threshold
     hits = (chosen & labels).sum(axis=0)
     precise = _share(hits, chosen.sum(axis=0)).mean(), _share(hits.sum(), chosen.sum())
     recalled = _share(hits, labels.sum(axis=0)).mean(), _share(hits.sum(), labels.sum())
     ranked = [
-        average_precision(labels[:, c], said[:, c])
+        average_precision(labels[:, c], values[:, c])
         for c in range(labels.shape[1])
         if 0 < labels[:, c].sum() < len(labels)
     ]
     has = labels.any(axis=1)
-    top = labels[np.arange(len(labels)), said.argmax(axis=1)]
+    top = labels[np.arange(len(labels)), values.argmax(axis=1)]
     return {
         "map": float(np.mean(ranked)) if ranked else float("nan"),
         "cf1": _f1(precise[0], recalled[0]),
@@ -43,15 +44,15 @@ def multi_label_metrics(truth: ArrayLike, scores: ArrayLike, threshold: float) -
     }
 
 
-def cluster_accuracy(truth: ArrayLike, said: ArrayLike) -> float:
-    """Return the share of clips that are right under the best one-to-one naming of clusters.
+def cluster_accuracy(truth: ArrayLike, clusters: ArrayLike) -> float:
+    """Return the accuracy under the best one-to-one assignment of clusters to classes.
 
     Source: Hungarian accuracy, as open-world attribution (CPL, ICCV 2023) measures novel classes.
     """
     from scipy.optimize import linear_sum_assignment
 
     _, first = np.unique(np.asarray(truth), return_inverse=True)
-    _, second = np.unique(np.asarray(said), return_inverse=True)
+    _, second = np.unique(np.asarray(clusters), return_inverse=True)
     counts = np.zeros((first.max() + 1, second.max() + 1))
     np.add.at(counts, (first, second), 1)
     rows, columns = linear_sum_assignment(-counts)
@@ -59,24 +60,24 @@ def cluster_accuracy(truth: ArrayLike, said: ArrayLike) -> float:
 
 
 def mean_interval(values: ArrayLike, draws: int = 400, seed: int = 0) -> tuple[float, float, float]:
-    """Return the mean of a value a clip, and its 95 % bootstrap interval over clips."""
-    given = np.asarray(values, dtype=np.float64)
-    low, high = resampled(lambda rows: float(given[rows].mean()), len(given), draws, seed)
-    return float(given.mean()), low, high
+    """Return the mean of one value per clip, and its 95 % bootstrap interval over clips."""
+    sample = np.asarray(values, dtype=np.float64)
+    low, high = resampled(lambda rows: float(sample[rows].mean()), len(sample), draws, seed)
+    return float(sample.mean()), low, high
 
 
 def resampled(
     metric: Callable[[NDArray[np.intp]], float], clips: int, draws: int = 400, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the 95 % percentile interval of a metric of row numbers, over clips drawn anew."""
+    """Return the 95 % bootstrap interval (percentiles) of a metric of row indices over clips."""
     generator = np.random.default_rng(seed)
-    found = [metric(generator.integers(0, clips, clips)) for _ in range(draws)]
-    low, high = np.nanquantile(found, [0.025, 0.975])
+    estimates = [metric(generator.integers(0, clips, clips)) for _ in range(draws)]
+    low, high = np.nanquantile(estimates, [0.025, 0.975])
     return float(low), float(high)
 
 
 def _share(part: ArrayLike, whole: ArrayLike) -> Doubles:
-    """Return part / whole, 0 of nothing."""
+    """Return part / whole, 0 where the whole is 0."""
     return np.asarray(part, np.float64) / np.maximum(np.asarray(whole, np.float64), 1)
 
 

@@ -1,9 +1,9 @@
-"""Timelines in, temporal AUPIMO out: recall at false positive rates fixed on real videos alone.
+"""Temporal AUPIMO: recall of forged steps at false positive rates fixed on real videos alone.
 
-After AUPIMO (Bertoldo, Ziemann and others, BMVC 2024) with steps in the place of pixels. The share
-of false alarms that a threshold gives is measured on entirely real videos, so that the score of
-one forged video depends on no other forged one. Thresholds are the real steps' own scores, which
-makes the result the same under every increasing change of the scores.
+After AUPIMO (Bertoldo, Ziemann and others, BMVC 2024) with steps in the place of pixels. The false
+positive rate of a threshold is measured on entirely real videos, so that the score of one forged
+video depends on no other forged one. Thresholds are the real steps' own scores, which makes the
+result invariant under every increasing transformation of the scores.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from extractors.errors import AvdetectError, InputError
 
 BOUNDS = (1e-3, 1e-2)  # false positive rates over which the recall is averaged
 STEPS_PER_RATE = 10  # real steps needed for each 1 / lower bound
-FEWEST_POINTS, FEW_POINTS = 30, 300  # of the curve within the bounds: refused, warned of
-MISSED = 0.05  # a forged video with less was missed
+FEWEST_POINTS, FEW_POINTS = 30, 300  # of the curve within the bounds: fewer are refused, warned of
+MISSED = 0.05  # a forged video with a lower AUPIMO counts as missed
 
 
 class TooFewStepsError(AvdetectError, ValueError):
@@ -30,7 +30,7 @@ class TooFewStepsError(AvdetectError, ValueError):
 class Aupimo:
     """AUPIMO of each forged video, and what it rests on."""
 
-    scores: Doubles  # (V,) in [0, 1], one a forged video, in the order given
+    scores: Doubles  # (V,) in [0, 1], one a forged video, in the order of the input
     bounds: tuple[float, float]
     real_steps: int
     points: int  # of the curve within the bounds
@@ -46,7 +46,7 @@ def temporal_aupimo(
     forged: Sequence[tuple[Doubles, Doubles]],
     bounds: tuple[float, float] = BOUNDS,
 ) -> Aupimo:
-    """Return the mean recall of each forged video over log false positive rates in the bounds.
+    """Return each forged video's mean recall over log false positive rates within the bounds.
 
     Args:
         real: scores (T,) of the steps of each entirely real video; each video counts the same.
@@ -88,9 +88,10 @@ def temporal_aupimo(
 
 
 def _false_positive_rates(real: Sequence[Doubles]) -> tuple[Doubles, Doubles]:
-    """Return distinct thresholds, the highest first, and the mean over videos of the share above.
+    """Return the distinct thresholds, highest first, and the false positive rate at each.
 
-    A step is a false alarm where its score is the threshold or more.
+    A step is a false alarm where its score is the threshold or more; the rate is the mean over
+    videos of their shares of false alarms.
     """
     scores = np.concatenate(real)
     weights = np.concatenate([np.full(len(v), 1 / len(v) / len(real)) for v in real if len(v)])

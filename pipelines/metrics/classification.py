@@ -1,7 +1,7 @@
-"""Clip labels and scores in, numbers out. Label 1 is fake, a score is higher for fake.
+"""Metrics of binary detection. Label 1 is fake, and a higher score means more likely fake.
 
 Pure functions. NaN is an error everywhere: a video that could not be judged must not vanish from
-a result. Segments are measured in `pipelines.metrics.segments`.
+a result. Metrics of segments are in `pipelines.metrics.segments`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Metric = Callable[[Doubles, Doubles], float]
 
 
 def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[Doubles, Doubles]:
-    """Return the false and true positive rates, from (0, 0) to (1, 1), a point a distinct score."""
+    """Return false and true positive rates from (0, 0) to (1, 1), one point per distinct score."""
     fake, score = _both_classes(labels, scores)
     order = np.argsort(-score, kind="stable")
     last = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)  # of equal scores
@@ -40,7 +40,8 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
 def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
     """Return the mean precision over the recall steps, not interpolated (as scikit-learn).
 
-    Equal scores are one step. It depends on the share of fakes: compare only on the same clips.
+    Equal scores are one step. The metric depends on the share of fakes: compare detectors on the
+    same clips only.
     """
     fake, score = _both_classes(labels, scores)
     order = np.argsort(-score, kind="stable")
@@ -54,9 +55,10 @@ def eer(
     scores: ArrayLike,
     variant: Literal["hull", "deepfakebench", "asvspoof", "deepsafe"] = "hull",
 ) -> float:
-    """Return the equal error rate: where as many real clips are rejected as fakes are missed.
+    """Return the equal error rate: where false positive and false negative rate are equal.
 
-    With few clips no threshold makes the two rates equal, and conventions differ by points:
+    With few clips no threshold makes the two rates equal, and conventions differ by percentage
+    points:
 
     - "hull": where the convex hull of the ROC curve meets the line of equal rates. Reached by
       choosing between two thresholds at random; depends on no order and no grid.
@@ -88,7 +90,7 @@ def eer(
 
 
 def tpr_at_fpr(labels: ArrayLike, scores: ArrayLike, fpr: float = 0.01) -> float:
-    """Return the most fakes that a threshold finds with a false positive rate of `fpr` or less.
+    """Return the highest true positive rate at a false positive rate of `fpr` or less.
 
     Nothing is interpolated: with fewer than 1 / fpr real clips no false alarm is allowed.
     """
@@ -97,20 +99,20 @@ def tpr_at_fpr(labels: ArrayLike, scores: ArrayLike, fpr: float = 0.01) -> float
 
 
 def balanced_accuracy(labels: ArrayLike, scores: ArrayLike, threshold: float = 0.5) -> float:
-    """Return the mean of the shares of fakes and of real clips judged right; fake: >= threshold."""
+    """Return the mean of true positive and true negative rate; scores >= threshold are fake."""
     fake, score = _both_classes(labels, scores)
     right = (score >= threshold) == (fake == 1)
     return float((right[fake == 1].mean() + right[fake == 0].mean()) / 2)
 
 
 def brier(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """Return the mean squared difference of probability and label."""
+    """Return the Brier score: the mean squared difference of probability and label."""
     fake, probability = _probabilities(labels, probabilities)
     return float(((probability - fake) ** 2).mean())
 
 
 def nll(labels: ArrayLike, probabilities: ArrayLike, floor: float = 1e-7) -> float:
-    """Return the mean negative log-likelihood in nats; no label is less likely than `floor`."""
+    """Return the mean negative log-likelihood in nats; probabilities are clipped at `floor`."""
     fake, probability = _probabilities(labels, probabilities)
     return float(-np.log(np.where(fake == 1, probability, 1 - probability).clip(floor)).mean())
 
@@ -120,8 +122,8 @@ def expected_calibration_error(
 ) -> float:
     """Return the mean over clips of |share of fakes - mean P(fake)| in the clip's bin.
 
-    Bins are of equal width and hold their lower edge; probability 1 is a bin of its own. That is
-    the version on P(fake), as in torchmetrics; the one on the winning class gives other numbers.
+    Bins are of equal width and hold their lower edge; probability 1 is a bin of its own. This is
+    the version on P(fake), as in torchmetrics; the one on the predicted class differs.
     """
     fake, probability = _probabilities(labels, probabilities)
     which = np.searchsorted(np.linspace(0, 1, bins + 1), probability, side="right") - 1
@@ -131,10 +133,11 @@ def expected_calibration_error(
 def chance_calibration_error(
     probabilities: ArrayLike, draws: int = 1000, seed: int = 0, level: float = 0.95
 ) -> tuple[float, tuple[float, float]]:
-    """Return the calibration error that right probabilities would show on so few clips.
+    """Return the calibration error that perfectly calibrated probabilities would show by chance.
 
-    Its mean and the interval of its draws: labels are drawn by the probabilities themselves. An
-    error inside the interval cannot be told from none (Vaicenavicius et al. 2019, section 4).
+    Labels are drawn from the probabilities themselves; the mean over the draws comes with their
+    interval. An error inside the interval is indistinguishable from perfect calibration
+    (Vaicenavicius et al. 2019, section 4).
     """
     values = np.asarray(probabilities, dtype=float)
     generator = np.random.default_rng(seed)
@@ -149,7 +152,7 @@ def chance_calibration_error(
 def reliability_curve(
     labels: ArrayLike, probabilities: ArrayLike, bins: int = 15
 ) -> tuple[Doubles, Doubles, Doubles]:
-    """Return mean P(fake), share of fakes and number of clips of each bin that has any.
+    """Return mean P(fake), share of fakes and number of clips of each bin that is not empty.
 
     The bins are those of `expected_calibration_error`.
     """
@@ -169,9 +172,9 @@ def bootstrap_interval(
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Return the percentile interval of a metric over resampled clips.
+    """Return the bootstrap interval (percentiles) of a metric over resampled clips.
 
-    Real and fake clips are drawn apart, so that every draw has as many of each as the data.
+    Real and fake clips are drawn separately, so that every draw has as many of each as the data.
     """
     fake, score = _both_classes(labels, scores)
     generator = np.random.default_rng(seed)
@@ -238,4 +241,4 @@ def _asvspoof_eer(labels: ArrayLike, scores: ArrayLike) -> float:
     return float((rejected[nearest] + accepted[nearest]) / 2)
 
 
-FAILED = 0.5  # the score that a file without one counts with in the imputed metrics
+FAILED = 0.5  # the score imputed to a file that could not be scored

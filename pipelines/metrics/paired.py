@@ -1,7 +1,7 @@
-"""Two detectors' results on the same clips in, which of them is better out, if either is.
+"""DeLong's paired test: which of two detectors has the higher AUC on the same clips, if either.
 
-Two intervals that overlap say little: both detectors find the same clips hard. The test here is
-paired: it looks at the difference on the very same clips.
+Overlapping intervals say little, because the same clips are hard for both detectors. The test here
+is paired: it looks at the difference on the very same clips.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from extractors.clip import Doubles
 from extractors.errors import InputError
 from pipelines.metrics.classification import auc
 
-NORMAL_975 = 1.959963984540054  # a standard normal value lies below it 97.5 times of 100
+NORMAL_975 = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
 
 
 def paired_auc(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> dict[str, Any]:
-    """Return both AUC, first - second with its 95 % interval, p (two-sided), and a verdict.
+    """Return both AUCs, their difference with 95 % interval, two-sided p, and a verdict.
 
-    After DeLong, DeLong and Clarke-Pearson (Biometrics 1988). The verdict is "better" or "worse"
-    of the first where the interval leaves out 0, else "not distinguishable".
+    After DeLong, DeLong and Clarke-Pearson (Biometrics 1988). The difference is first - second;
+    the verdict is that the first is "better" or "worse" where the interval excludes 0, else "not
+    distinguishable".
     """
     areas = auc(labels, first), auc(labels, second)
     fake = np.asarray(labels, dtype=float)
@@ -32,7 +33,7 @@ def paired_auc(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> dict[s
     variance = sum(_variance_of_mean(a - b) for a, b in zip(*shares, strict=True))
     error = sqrt(variance)
     low, high = difference - NORMAL_975 * error, difference + NORMAL_975 * error
-    certain = 0.0 if difference else 1.0  # where the difference has no spread at all
+    certain = 0.0 if difference else 1.0  # where the variance of the difference is 0
     verdict = "better" if low > 0 else "worse" if high < 0 else "not distinguishable"
     return {
         "auc": areas[0],
@@ -45,7 +46,7 @@ def paired_auc(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> dict[s
 
 
 def _shares(fake: Doubles, scores: Doubles) -> tuple[Doubles, Doubles]:
-    """Return for each fake the share of real clips below it, for each real of fakes above it."""
+    """Return each fake's share of real clips below it, and each real clip's of fakes above it."""
     fakes, reals = np.sort(scores[fake == 1]), np.sort(scores[fake == 0])
     return _share_below(scores[fake == 1], reals), 1 - _share_below(scores[fake == 0], fakes)
 

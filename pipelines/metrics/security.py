@@ -1,6 +1,6 @@
-"""Closed forms and searches of security: bounded attacks, GREAT scores, the ceiling of noise.
+"""White-box robustness: bounded attacks (PGD), GREAT scores, and the noise ceiling.
 
-For detectors that one has the weights of, to learn where they break before others do.
+For detectors whose weights are at hand, to learn where they break before others do.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ def pgd(
     steps: int = 10,
     bounds: tuple[float, float] = (-float("inf"), float("inf")),
 ) -> tuple[Tensor, list[float]]:
-    """Return the input within epsilon of x with the highest loss found, and the best by step.
+    """Return the input within epsilon of x with the highest loss, and that loss after each step.
 
     Projected gradient ascent of Madry and others (ICLR 2018) in the maximum norm: steps of
     epsilon / 4 by the gradient's sign, from x itself, so that the best loss never falls.
 
     Args:
-        loss: input -> a scalar, to be raised.
+        loss: input -> scalar, to be maximised.
         x: the input.
-        epsilon: how far any of its values may go; 0 returns x.
+        epsilon: the bound on the change of each value; 0 returns x.
         steps: gradient steps.
-        bounds: that the values must stay in.
+        bounds: the range that the values must stay in.
     """
     best, adversarial = x.detach(), x.detach()
     history: list[float] = []
     for step in range((steps if epsilon else 0) + 1):
-        given = adversarial.clone().requires_grad_(True)
-        value = loss(given)
+        candidate = adversarial.clone().requires_grad_(True)
+        value = loss(candidate)
         if not history or float(value.detach()) > history[-1]:
             best = adversarial
         history.append(max([float(value.detach()), *history[-1:]]))
         if epsilon and step < steps:
-            (gradient,) = torch.autograd.grad(value, given)
+            (gradient,) = torch.autograd.grad(value, candidate)
             moved = adversarial + epsilon / 4 * gradient.sign()
             adversarial = moved.clamp(x - epsilon, x + epsilon).clamp(*bounds).detach()
     return best, history
@@ -56,18 +56,18 @@ def pgd(
 
 @dataclass(frozen=True)
 class Great:
-    """A GREAT score: mean least distance (standard deviations of noise) that flips a clip."""
+    """A GREAT score: the mean least distance, in noise standard deviations, that flips a clip."""
 
     score: float
-    interval: tuple[float, float]  # that holds the mean with 95 %, by Hoeffding
+    interval: tuple[float, float]  # 95 % confidence interval of the mean, by Hoeffding
     clips: int
 
 
 def great_score(labels: ArrayLike, probabilities: ArrayLike) -> Great:
-    """Return the GREAT score of clips by their P(fake) alone: 0 where a clip is misjudged.
+    """Return the GREAT score of clips from their P(fake) alone; a misclassified clip counts 0.
 
-    After Li, Chen and Ho (NeurIPS 2024). A distance below it cannot flip the classifier smoothed
-    with unit Gaussian noise, on average; of a classifier that is not smoothed it is a heuristic.
+    After Li, Chen and Ho (NeurIPS 2024). On average, a smaller perturbation cannot flip the
+    classifier smoothed with unit Gaussian noise; without smoothing the score is a heuristic.
 
     Raises:
         InputError: no clips, or probabilities outside [0, 1].
@@ -82,7 +82,7 @@ def great_score(labels: ArrayLike, probabilities: ArrayLike) -> Great:
 
 
 def great_clips(error: float, chance: float) -> int:
-    """Return how many clips a GREAT score needs to be off by `error` with so small a chance.
+    """Return how many clips keep a GREAT score within `error` of the mean, except with `chance`.
 
     >>> great_clips(0.05, 0.05)
     1159
@@ -92,7 +92,7 @@ def great_clips(error: float, chance: float) -> int:
 
 @dataclass(frozen=True)
 class NoiseCeiling:
-    """What no detector can exceed once noise is added to real and fake alike."""
+    """The best AUC that any detector can reach once noise is added to real and fake alike."""
 
     total_variation: float
     auc: float  # of the best detector, for a known difference
@@ -100,9 +100,9 @@ class NoiseCeiling:
 
 
 def noise_ceiling(distance: float, sigma: float) -> NoiseCeiling:
-    """Return the ceiling for fakes that differ from real ones by a known vector of a length.
+    """Return the ceiling for fakes that differ from real clips by one vector of length `distance`.
 
-    Gaussian noise of standard deviation sigma is added to both (Saberi and others, ICLR 2024).
+    Gaussian noise of standard deviation `sigma` is added to both (Saberi and others, ICLR 2024).
     """
     if distance < 0 or sigma <= 0:
         raise InputError(f"expected distance >= 0 and sigma > 0, got {distance} and {sigma}")

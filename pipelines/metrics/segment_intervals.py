@@ -1,7 +1,7 @@
 """Bootstrap intervals of AP, AR and false alarms: videos are drawn, each with all its proposals.
 
-A video that is drawn k times counts k times. What a proposal hits is found once, since nothing of
-another video changes it; only where its precision lies is found anew for every draw.
+A video that is drawn k times counts k times. Proposals are matched once, since no other video
+changes their matches; only the precision at each is computed again for every draw.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ def segment_intervals(
     """Return the 95 % interval of every metric by its key in result files.
 
     Args:
-        videos: what the protocol compares.
-        protocol: whose rules, see `pipelines.metrics.segments.localization`.
+        videos: proposals by video, as the protocol compares them.
+        protocol: see `pipelines.metrics.segments.localization`.
         ious: thresholds of AP.
         counts: N of AR.
         alarms: false alarms of each real video.
-        durations: seconds of each video; None: no false alarms a minute.
+        durations: seconds of each video; None: no false alarms per minute.
     """
     compared, single = list(videos.values()), protocol in ("lavdf", "av1m")
     curves = precision_curves(compared, ious, single, merge_ties=protocol == "avdetect")
@@ -65,7 +65,7 @@ def segment_intervals(
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class PrecisionCurve:
     """The precision-recall curve of all proposals at one IoU, for any weights of their videos."""
 
     owner: NDArray[np.int64]  # (P,) the video of each proposal, best score first
@@ -82,9 +82,9 @@ class Curve:
         rows = weights[self.owner]
         counted = np.cumsum(rows)
         steps = rows[self.hits]
-        found = np.cumsum(steps)
+        true_positives = np.cumsum(steps)
         last = np.searchsorted(self.hits, self.ends, side="right") - 1
-        precision = found[last] / counted[self.ends].clip(1)
+        precision = true_positives[last] / counted[self.ends].clip(1)
         precision = np.maximum.accumulate(precision[::-1])[::-1]
         area = float(steps @ precision)
         if self.loses_first and len(self.hits) and (drawn := np.flatnonzero(rows)).size:
@@ -106,7 +106,7 @@ def ratio(parts: Doubles, wholes: Doubles) -> Statistic:
 
 def precision_curves(
     videos: Sequence[Proposals], ious: Sequence[float], first_come: bool, merge_ties: bool
-) -> dict[float, Curve]:
+) -> dict[float, PrecisionCurve]:
     """Return the curve of each IoU.
 
     Args:
@@ -127,14 +127,14 @@ def precision_curves(
     curves = {}
     for iou, flags in _hits(videos, ious, first_come).items():
         hits = np.flatnonzero(flags[order])
-        curves[iou] = Curve(owner, hits, end[hits], segments, first_come)
+        curves[iou] = PrecisionCurve(owner, hits, end[hits], segments, first_come)
     return curves
 
 
 def _hits(
     videos: Sequence[Proposals], ious: Sequence[float], first_come: bool
 ) -> dict[float, Flags]:
-    """Return (P,) for each IoU, whether each proposal hit, in the order of the videos."""
+    """Return for each IoU whether each proposal (P,) is a hit, in the order of the videos."""
     none = np.zeros(0, dtype=bool)
     if first_come:
         return {i: np.concatenate([none, *(first_come_hits(v, i) for v in videos)]) for i in ious}
@@ -146,29 +146,31 @@ def _hits(
 def recall_statistics(
     videos: Sequence[Proposals], counts: Sequence[int], strict: bool, skip_silent: bool
 ) -> dict[int, Statistic]:
-    """Return AR of each count by the rules of `first_rows_recall`, for any weights of videos."""
+    """Return AR@N by N, by the rules of `first_rows_recall`, for any weights of videos."""
     heard = np.array([bool(len(video.scores)) or not skip_silent for video in videos])
     segments = np.array([video.segments for video in videos], dtype=float) * heard
     return {
-        count: ratio(_found([v.overlap[:count] for v in videos], strict) * heard, segments)
+        count: ratio(
+            _recalled_counts([v.overlap[:count] for v in videos], strict) * heard, segments
+        )
         for count in counts
     }
 
 
 def shared_statistics(videos: Sequence[Proposals], counts: Sequence[int]) -> dict[int, Statistic]:
-    """Return AR of each count by the rules of `shared_recall`; the cut is that of all videos."""
+    """Return AR@N by N, by the rules of `shared_recall`; the cut is that of all videos."""
     forged = np.array([bool(video.segments) for video in videos])
     segments = np.array([video.segments for video in videos], dtype=float)
     statistics = {}
     for count, kept in shared_rows(videos, counts).items():
-        found = np.zeros(len(videos))
-        found[forged] = _found(kept, strict=False)
-        statistics[count] = ratio(found, segments)
+        recalled = np.zeros(len(videos))
+        recalled[forged] = _recalled_counts(kept, strict=False)
+        statistics[count] = ratio(recalled, segments)
     return statistics
 
 
-def _found(tables: Sequence[Doubles], strict: bool) -> Doubles:
-    """Return (V,), the number of segments that each video's overlaps find, mean over the IoUs."""
+def _recalled_counts(tables: Sequence[Doubles], strict: bool) -> Doubles:
+    """Return (V,), the number of recalled segments of each video, averaged over the IoUs."""
     return np.array([found_segments(t, strict).sum() / len(RECALL_IOUS) for t in tables])
 
 
@@ -177,7 +179,7 @@ def bootstrap(
 ) -> dict[str, tuple[float, float]]:
     """Return the 95 % percentile interval of each statistic over videos drawn with replacement.
 
-    One that no draw defines is left out.
+    A statistic that is NaN in every draw is left out.
     """
     generator = np.random.default_rng(seed)
     values: dict[str, list[float]] = {name: [] for name in statistics}

@@ -1,6 +1,6 @@
-"""Overlaps of proposed and true segments in, average precision and recall out, by several rules.
+"""Matching of proposed to true segments, and the average precision and recall that follow.
 
-`pipelines.metrics.segments` says which protocol goes by which rules.
+`pipelines.metrics.segments` says which protocol uses which rules.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Proposals:
 
 
 def overlaps(proposals: Doubles, segments: Doubles, hull: bool) -> Doubles:
-    """Return the IoU (P, G) of (P, 2) and (G, 2), over the span of both or over their union."""
+    """Return the IoU (P, G) of (P, 2) and (G, 2), over the hull of both or over their union."""
     start, end = proposals[:, :1], proposals[:, 1:]  # (P, 1)
     low, high = segments.T  # (G,)
     shared = (np.minimum(end, high) - np.maximum(start, low)).clip(0)
@@ -40,20 +40,20 @@ def overlaps(proposals: Doubles, segments: Doubles, hull: bool) -> Doubles:
 
 
 def first_come_precision(videos: Sequence[Proposals], iou: float) -> float:
-    """Return AP where true segments choose, and the step from recall 0 to the first is lost."""
+    """Return AP where true segments choose their proposals; the first recall step is lost."""
     hits = [first_come_hits(video, iou) for video in videos]
     segments = sum(video.segments for video in videos)
     if not segments:
         return float("nan")
     order = np.argsort(-np.concatenate([v.scores for v in videos]), kind="stable")
-    found = np.cumsum(np.concatenate(hits)[order])
-    recall = np.append(1.0, (found / segments)[::-1])
-    precision = np.append(0.0, (found / np.arange(1, len(found) + 1))[::-1])
+    true_positives = np.cumsum(np.concatenate(hits)[order])
+    recall = np.append(1.0, (true_positives / segments)[::-1])
+    precision = np.append(0.0, (true_positives / np.arange(1, len(true_positives) + 1))[::-1])
     return float((np.abs(np.diff(recall)) * np.maximum.accumulate(precision)[:-1]).sum())
 
 
 def first_come_hits(video: Proposals, iou: float) -> Flags:
-    """Return (P,), whether each proposal was the first free one of a true segment."""
+    """Return (P,), whether each proposal is a hit: the first free one of a true segment."""
     possible = video.overlap > np.float32(iou)
     taken = np.zeros(len(video.scores), dtype=bool)
     for column in possible.T:
@@ -65,7 +65,7 @@ def first_come_hits(video: Proposals, iou: float) -> Flags:
 def best_match_precision(
     videos: Sequence[Proposals], ious: Sequence[float], merge_ties: bool
 ) -> dict[float, float]:
-    """Return AP at each IoU where proposals choose, best score first; interpolated as VOC 2011."""
+    """Return AP at each IoU; proposals choose, best score first; interpolated as in VOC 2011."""
     segments = sum(video.segments for video in videos)
     scores = np.concatenate([[], *(video.scores for video in videos)])
     if not segments or not len(scores):
@@ -76,15 +76,15 @@ def best_match_precision(
     if merge_ties:
         last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     values = {}
-    for iou, hit in zip(ious, hits, strict=True):  # one by one: millions of proposals fit
-        found = np.cumsum(hit[order])[last]
-        precision = np.maximum.accumulate((found / (1 + last))[::-1])[::-1]
-        values[iou] = float((np.diff(found, prepend=0) * precision).sum() / segments)
+    for iou, hit in zip(ious, hits, strict=True):  # one by one, for the memory of millions
+        true_positives = np.cumsum(hit[order])[last]
+        precision = np.maximum.accumulate((true_positives / (1 + last))[::-1])[::-1]
+        values[iou] = float((np.diff(true_positives, prepend=0) * precision).sum() / segments)
     return values
 
 
 def best_match_hits(video: Proposals, ious: Sequence[float]) -> Flags:
-    """Return (I, P), whether each proposal found a true segment that none before had taken."""
+    """Return (I, P), whether each proposal matches a true segment that no better one has taken."""
     proposals, segments = video.overlap.shape
     hits = np.zeros((len(ious), proposals), dtype=bool)
     free = np.ones((len(ious), segments), dtype=bool)
@@ -103,9 +103,9 @@ def best_match_hits(video: Proposals, ious: Sequence[float]) -> Flags:
 def first_rows_recall(
     videos: Sequence[Proposals], count: int, strict: bool, skip_silent: bool = False
 ) -> float:
-    """Return AR@count: what the first rows of each video find, a segment being a segment.
+    """Return AR@count: the recall of the first rows of each video, pooled over all segments.
 
-    Several segments may share a proposal. `skip_silent` leaves out the videos without any.
+    Several segments may share a proposal. `skip_silent` leaves out videos without proposals.
     """
     return _mean_recall(
         found_segments(video.overlap[:count], strict)
@@ -115,7 +115,7 @@ def first_rows_recall(
 
 
 def shared_recall(videos: Sequence[Proposals], counts: Sequence[int]) -> dict[int, float]:
-    """Return AR@N of ActivityNet; `shared_rows` tells which proposals count."""
+    """Return AR@N as ActivityNet defines it, by N; `shared_rows` selects the proposals."""
     return {
         count: _mean_recall(found_segments(overlap, strict=False) for overlap in kept)
         for count, kept in shared_rows(videos, counts).items()
@@ -125,7 +125,7 @@ def shared_recall(videos: Sequence[Proposals], counts: Sequence[int]) -> dict[in
 def shared_rows(videos: Sequence[Proposals], counts: Sequence[int]) -> dict[int, list[Doubles]]:
     """Return for each N the overlaps of the forged videos' proposals that count for AR@N.
 
-    N is the mean number of proposals, and each video has its share of its own.
+    N is the mean number of proposals over videos; each video keeps the same share of its own.
     """
     total = sum(len(video.scores) for video in videos)
     forged = [video for video in videos if video.segments]
@@ -143,13 +143,13 @@ def shared_rows(videos: Sequence[Proposals], counts: Sequence[int]) -> dict[int,
 
 
 def found_segments(overlap: Doubles, strict: bool) -> Flags:
-    """Return (10, G), whether one of the proposals of overlap (P, G) finds each segment."""
+    """Return (10, G), whether any proposal of `overlap` (P, G) recalls each segment, by IoU."""
     ious = np.array(RECALL_IOUS, dtype=overlap.dtype)[:, None]
     best = overlap.max(axis=0, initial=0)
     return best > ious if strict else best >= ious
 
 
-def _mean_recall(found: Iterable[Flags]) -> float:
-    """Return the mean over the IoUs of the share of all segments that was found."""
-    joined = np.concatenate([np.empty((len(RECALL_IOUS), 0), dtype=bool), *found], axis=1)
+def _mean_recall(recalled: Iterable[Flags]) -> float:
+    """Return the recall over all segments, averaged over the IoUs."""
+    joined = np.concatenate([np.empty((len(RECALL_IOUS), 0), dtype=bool), *recalled], axis=1)
     return float(joined.mean()) if joined.size else float("nan")

@@ -1,8 +1,8 @@
-"""Proposed and true segments of many videos in, AP@IoU and AR@N out, by a named protocol.
+"""Temporal localization: AP@IoU and AR@N of proposed segments, by a named protocol.
 
 The field measures in two incompatible ways, "lavdf" / "av1m" and "activitynet" / "forgerynet";
-both are kept to reproduce other people's numbers, quirks included. "avdetect" is our own: the
-second without what depends on the order of a file, and with the false alarms on real videos.
+both are kept to reproduce published numbers, quirks included. "avdetect" is our own: the second
+without its dependence on the order of a file, and with the false alarms on real videos.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ AR_COUNTS: dict[str, tuple[int, ...]] = {
 
 @dataclass(frozen=True)
 class LocalizationResult:
-    """AP@IoU and AR@N of one protocol, and on how much they rest. NaN without true segments."""
+    """AP@IoU and AR@N of one protocol, and the counts behind them. NaN without true segments."""
 
     protocol: str
     average_precision: dict[float, float]  # by IoU
     average_recall: dict[int, float]  # by N, the mean over IoU 0.50:0.05:0.95
-    false_per_minute: float | None  # segments of a real video's minute; None: lengths not given
+    false_per_minute: float | None  # segments per minute of real video; None without durations
     videos: int
     real_videos: int
     segments: int  # true ones
@@ -71,7 +71,7 @@ class LocalizationResult:
 
     @property
     def challenge_score(self) -> float | None:
-        """Half the mean AP and half the mean AR, as the AV-Deepfake1M++ challenge ranks by."""
+        """The AV-Deepfake1M++ challenge's ranking score: half mean AP plus half mean AR."""
         scored = tuple(self.average_precision), tuple(self.average_recall)
         if self.protocol != "av1m" or scored != (AP_IOUS["av1m"], AR_COUNTS["av1m"]):
             return None
@@ -79,7 +79,7 @@ class LocalizationResult:
         return _number(float(precision + np.mean(list(self.average_recall.values()))) / 2)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return one flat row, as result files have it."""
+        """Return the result as one flat row, as result files hold it."""
         return {
             "protocol": self.protocol,
             "version": VERSION,
@@ -109,7 +109,7 @@ def localization(
     fps: float = 1.0,
     intervals: bool = False,
 ) -> LocalizationResult:
-    """Return average precision and recall of the proposed segments.
+    """Return average precision and average recall of the proposed segments.
 
     - "lavdf": IoU over the hull in float32; a hit needs IoU > t; true segments, in order, take
       the first free proposal in file order; the first recall step is lost; AR looks at the first
@@ -125,18 +125,18 @@ def localization(
         predictions: by video, rows (score, start, end). lavdf and av1m need a row list for every
             video of the truth, maybe an empty one; else a video without one has no proposals.
         truth: by video, rows (start, end) in seconds; none for a real video.
-        protocol: whose rules.
+        protocol: whose rules apply.
         ious: thresholds of AP. Default: the protocol's own.
         counts: N of AR. Default: the protocol's own.
         durations: seconds of each video, for the false alarms on real ones.
         alarm_score: segments of real videos with this score or more are false alarms.
-        reported: how many segments of each video were reported, where a system says so itself:
-            then those of real videos are the false alarms.
+        reported: number of segments that the system itself reported, by video: then those of real
+            videos are the false alarms.
         fps: predicted starts and ends are divided by it (25 for LAV-DF's frame numbers).
         intervals: also bootstrap 95 % intervals over videos.
 
     Raises:
-        InputError: a NaN, a wrong row, or videos that only one of the two files knows.
+        InputError: a NaN, a wrong row, or videos that only one of the two files has.
     """
     if protocol not in get_args(SegmentProtocol):
         raise InputError(
@@ -178,7 +178,7 @@ def _videos(
     protocol: SegmentProtocol,
     fps: float,
 ) -> dict[str, Proposals]:
-    """Return what the protocol compares, in the order that it goes by."""
+    """Return the proposals and overlaps by video, in the protocol's order."""
     missing = [name for name in truth if name not in predictions]
     unknown = [name for name in predictions if name not in truth]
     single = protocol in ("lavdf", "av1m")
@@ -227,7 +227,7 @@ def _without_nan(table: Doubles, columns: tuple[str, ...], name: str) -> Doubles
 
 
 def _distinct(segments: Doubles) -> Doubles:
-    """Return the segments (G, 2) of some length that repeat no earlier one within 1 ms."""
+    """Return the non-empty segments (G, 2), without those that repeat an earlier one to 1 ms."""
     kept: list[Doubles] = []
     for segment in segments:
         repeats = any((np.abs(segment - other) <= 1e-3).all() for other in kept)
@@ -248,7 +248,7 @@ def _alarms(
 def _false_per_minute(
     alarms: Mapping[str, int], durations: Mapping[str, float] | None
 ) -> float | None:
-    """Return how many false alarms there are in a minute of real video; None if unknown."""
+    """Return the false alarms per minute of real video; None if unknown."""
     if durations is None or not alarms:
         return None
     unknown = [name for name in alarms if name not in durations]

@@ -1,8 +1,8 @@
-"""Labels, scores and sources in, how well fakes are told from real clips of the same source out.
+"""AUC within sources: how well fakes are told from real clips of the same collection.
 
-Where genuine and forged clips come from different collections, a detector gets far by telling
-collections apart: by their cameras, their codecs, how people move. A source that has both classes
-cannot be told apart like that, so only its clips are compared with each other here.
+Where genuine and forged clips come from different collections, a detector can score well by
+telling the collections apart: by their cameras, their codecs, how people move. Within a source
+that has both classes this shortcut does not exist, so only its own clips are compared here.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ Strings = NDArray[np.str_]
 def within_sources(
     labels: Doubles, scores: Doubles, sources: Strings, draws: int = 1000
 ) -> dict[str, Any]:
-    """Return the AUC over the pairs of a fake and a real clip of one source, and of each source.
+    """Return the AUC over pairs of a fake and a real clip of the same source, and by source.
 
-    It is the probability that of a fake and a real clip, drawn as a pair from the same source,
-    the fake has the higher score (ties count half): the AUC stratified by source (van Elteren
-    1960, each pair counting the same).
+    It is the probability that the fake of such a pair has the higher score (ties count half): the
+    AUC stratified by source (van Elteren 1960, each pair counting the same).
 
     Args:
         labels: (N,) 1 fake, 0 real.
@@ -34,7 +33,7 @@ def within_sources(
 
     Returns:
         `within_sources_auc`, its 95 % interval, and `by_source` the fakes, genuine clips and AUC
-        of each source that has both classes; nothing where none has.
+        of each source that has both classes; empty where none has.
     """
     groups = {
         str(source): (
@@ -71,7 +70,7 @@ def within_sources(
 
 
 def _won(pair: tuple[Doubles, Doubles]) -> float:
-    """Return in how many pairs the fake's score is above the real one's (sorted); ties half."""
+    """Return in how many pairs the fake scores above the real clip (sorted); a tie counts half."""
     fake, real = pair
     below = np.searchsorted(real, fake, "left") + np.searchsorted(real, fake, "right")
     return float(below.sum()) / 2

@@ -1,1 +1,1 @@
-"""A corpus compared with itself."""
+"""Mutual scoring: the files of a corpus compared with each other."""

@@ -1,7 +1,8 @@
-"""Scores of how little each file of an unlabelled corpus has in common with the others (MuSc).
+"""Mutual scoring of an unlabelled corpus (MuSc): how unlike the others each file is.
 
-The files are compared in groups: within one, all with all. So neither memory nor time a file grows
-with the corpus, and groups are what workers share. Which files meet depends on their content alone.
+The files are compared in groups, all with all within each. So neither memory nor time per file
+grows with the corpus, and workers can share the groups. The grouping depends on the files' content
+alone.
 
 Source: Li et al., MuSc, ICLR 2024, whose authors divide large sets likewise.
 """
@@ -57,35 +58,35 @@ class MutualConfig:
 
     modality: ComparedModality = "visual"
     weights: Path = STARTER  # whose experts' tokens are compared
-    workers: int | None = None  # None: as many as the cluster carries
-    fresh: bool = False  # take all tokens anew
+    workers: int | None = None  # None: as many as fit on the cluster
+    fresh: bool = False  # compute all tokens again
     address: str | None = None  # of a Ray cluster; None: one on this machine, for this run
-    limit: float = 300.0  # seconds without progress after which a file is given up
-    columns: Columns = field(default_factory=dict)  # what a manifest calls our columns
+    limit: float = 300.0  # seconds without progress after which a file is abandoned
+    columns: Columns = field(default_factory=dict)  # our column names -> the manifest's
 
 
 @dataclass(frozen=True)
 class MutualSummary:
-    """What was found."""
+    """The scores of a corpus."""
 
-    file: Path  # .parquet with a row a file, the most peculiar first
+    file: Path  # .parquet with a row per file, highest score first
     rows: list[Row]  # of the files that could be compared
     failed: dict[str, str]  # causes by path
-    common: int  # files that share something with too many to be found
+    common: int  # files that share a trait with too many others, see `MutualScores.common`
 
 
 def scan_mutual(
     source: str, out: Path, config: MutualConfig, on_begin: OnBegin, on_progress: OnProgress
 ) -> MutualSummary:
-    """Return how little each file of a source has in common with the others, kept in `out`.
+    """Return the mutual scores of a source's files, which are also kept in `out`.
 
-    The first six seconds of each file are looked at. Tokens of earlier runs are taken as they are.
-    Workers write to `out`: on a cluster, all nodes must see it.
+    The first six seconds of each file are compared. Tokens of earlier runs are reused. Workers
+    write to `out`: on a cluster, all nodes must have access to it.
 
     Raises:
         SourceError: the source cannot be read.
         ResultError: the results cannot be written.
-        PlanError, PoolError: there are no such workers, or none comes up.
+        PlanError, PoolError: there are too few cores, or no worker starts.
         InputError, OSError: fewer than three files can be compared, or weights cannot be loaded.
     """
     model = model_of(config.weights)
@@ -109,7 +110,7 @@ def compare(
     pools: Pools,
     on_progress: OnProgress,
 ) -> MutualSummary:
-    """Return what `scan_mutual` does, by workers that somebody else provides."""
+    """Return what `scan_mutual` returns, on worker pools that the caller provides."""
     try:
         if config.fresh:
             shutil.rmtree(folder, ignore_errors=True)
@@ -123,13 +124,13 @@ def compare(
     failed = {row["path"]: row["error_message"] for row in taken if row["status"] == "error"}
     contents = {row["path"]: row["sha256"] for row in taken if row["status"] == "ok"}
     groups = _groups(sorted(set(contents.values())), folder)
-    # one group is compared here, in less time than a worker needs to come up
+    # a single group is compared in this process, in less time than a worker needs to start
     pool = pools(scorer, GroupScorer.model) if len(groups) > 1 else LoopPool(GroupScorer())
     for row in _all_rows(None, [Video(str(path)) for path in groups], pool):
         if row["status"] == "error":
             raise ResultError(row["error_message"])
-    found = _found(groups)
-    rows = [_row(path, found[sha256]) for path, sha256 in contents.items()]
+    scores = _scores(groups)
+    rows = [_row(path, scores[sha256]) for path, sha256 in contents.items()]
     rows.sort(key=lambda row: (-row["score"], row["path"]))
     file = folder / "scores.parquet"
     bad = [{"path": p, "status": "error", "error_message": why} for p, why in failed.items()]
@@ -143,7 +144,7 @@ def _all_rows(
     pool: Pool,
     on_progress: OnProgress = lambda progress: None,
 ) -> list[Row]:
-    """Return a row for each file or group when workers are done with all; they are let go then."""
+    """Return a row for each file or group, and end the workers."""
     videos, begin = list(videos), time.perf_counter()
     rows: list[Row] = []
     try:
@@ -159,9 +160,9 @@ def _all_rows(
 
 
 def _groups(contents: Sequence[str], folder: Path) -> list[Path]:
-    """Write the lists of those that meet, of about one size; return their files.
+    """Write the lists of the files that are compared, of about equal size; return their paths.
 
-    A list is named by what is in it, so that its scores are found again.
+    A list is named by the hash of its content, so that its scores can be reused.
 
     Raises:
         InputError: there are fewer than three contents.
@@ -181,20 +182,20 @@ def _groups(contents: Sequence[str], folder: Path) -> list[Path]:
     return files
 
 
-def _found(groups: Sequence[Path]) -> dict[str, Row]:
-    """Return what was found of each content."""
-    found: dict[str, Row] = {}
+def _scores(groups: Sequence[Path]) -> dict[str, Row]:
+    """Return the score row of each content, by its SHA-256."""
+    scores: dict[str, Row] = {}
     for number, group in enumerate(groups):
         names = json.loads(group.read_text())
         columns = json.loads(score_file(group).read_text())
         for index, name in enumerate(names):
             row = {column: values[index] for column, values in columns.items()}
-            found[Path(name).stem] = row | {"group": number}
-    return found
+            scores[Path(name).stem] = row | {"group": number}
+    return scores
 
 
-def _row(path: str, found: Row) -> Row:
-    return {"path": path, "status": "ok", **found}
+def _row(path: str, scores: Row) -> Row:
+    return {"path": path, "status": "ok", **scores}
 
 
 SCHEMA = pa.schema(

@@ -1,6 +1,6 @@
-"""The jobs of comparing a corpus with itself (MuSc): tokens of a file, scores of a group.
+"""The jobs of mutual scoring (MuSc): the tokens of a file, and the scores of a group.
 
-The workers of a scan do them, so that what befalls one of them stops no other.
+The workers of a scan run them, so that a crash over one file stops no other.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ COMPARED: dict[ComparedModality, tuple[str, ...]] = {
 
 
 class TokenTaker:
-    """Keeps the tokens of files' first seconds in a folder, in files named by content."""
+    """A job that keeps the tokens of files' first seconds in a folder, named by content."""
 
     def __init__(self, weights: Path, modality: ComparedModality, folder: Path) -> None:
         self.model = model_of(weights)
@@ -44,7 +44,7 @@ class TokenTaker:
         self._extractor, self._min_face = StreamExtractor(), JudgeConfig().min_face
 
     def run(self, path: Path, on_step: OnStep) -> dict[str, Any]:
-        """Put a file's tokens into the folder, unless they are there.
+        """Write a file's tokens into the folder, unless they are there already.
 
         Raises:
             MediaError: the file cannot be decoded, or has no such track.
@@ -65,51 +65,51 @@ class TokenTaker:
 
 
 class GroupScorer:
-    """Compares the files of a group with each other; what is found is kept beside its list."""
+    """A job that compares the files of a group; the scores are kept beside its list."""
 
     model = {"name": "mutual", "version": "1"}  # noqa: RUF012  every job has one
 
     def run(self, path: Path, on_step: OnStep) -> dict[str, Any]:
-        """Score the token files that a list (.json) names, unless that was done."""
+        """Score the token files of a list (.json), unless there are scores already."""
         if score_file(path).exists():
             return {"status": "ok"}
         names = json.loads(path.read_text())
         kept = [load_file(name) for name in names]
-        found = mutual_scores([t["tokens"] for t in kept], on_step=on_step)
+        mutual = mutual_scores([t["tokens"] for t in kept], on_step=on_step)
         seconds = [
             (int(t["start"]) + int(curve.argmax())) / STEP_RATE
-            for t, curve in zip(kept, found.curves, strict=True)
+            for t, curve in zip(kept, mutual.curves, strict=True)
         ]
-        scores = {
-            "score": found.scores.tolist(), "second": seconds, "peers": found.peers.tolist(),
-            "common": found.common.tolist(),
+        columns = {
+            "score": mutual.scores.tolist(), "second": seconds, "peers": mutual.peers.tolist(),
+            "common": mutual.common.tolist(),
         }  # fmt: skip
-        write_whole(score_file(path), json.dumps(scores).encode())
+        write_whole(score_file(path), json.dumps(columns).encode())
         return {"status": "ok"}
 
 
 @dataclass(frozen=True)
 class TokenJob:
-    """What a worker loads to take tokens; small enough to be sent anywhere."""
+    """A picklable loader of a `TokenTaker`."""
 
     weights: Path
     modality: ComparedModality
     folder: Path
 
     def __call__(self) -> TokenTaker:
-        """Return what takes tokens, in a process that has one core to itself."""
+        """Return the job of taking tokens, in a process with one thread."""
         torch.set_num_threads(1)
         return TokenTaker(self.weights, self.modality, self.folder)
 
 
 def scorer() -> GroupScorer:
-    """Return what compares a group, in a process that has one core to itself."""
+    """Return the job of comparing a group, in a process with one thread."""
     torch.set_num_threads(1)
     return GroupScorer()
 
 
 def model_of(weights: Path) -> dict[str, str]:
-    """Return what the tokens depend on.
+    """Return the identity of the tokens: the digest of the weights.
 
     Raises:
         FileNotFoundError: there are no such weights.

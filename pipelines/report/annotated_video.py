@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from extractors.clip import Array
+from extractors.clip import Array, Frames
 from extractors.encoding import ClipWriter
 from extractors.media import open_media
 from pipelines.detection.result import Result
 from pipelines.report.lanes import fused
-from pipelines.report.pictures import Pixels
 from pipelines.report.wording import MODALITIES, clock
 from pipelines.storage.files import write_by
 
@@ -63,12 +62,12 @@ def burn_in(
 
 
 def annotated(
-    frame: Pixels,
+    frame: Frames,
     step: int,
     result: Result,
     boxes: Mapping[int, tuple[int, Array]],
     curve: npt.NDArray[np.floating[Any]],
-) -> Pixels:
+) -> Frames:
     """Return a frame (H, W, 3) with the boxes of its step, a bar of scores (T,), and the segments.
 
     The bar runs along the lower edge: red as high as the score, a white line at the step.
@@ -101,7 +100,7 @@ def _corners(square: Array, width: int) -> npt.NDArray[np.int32]:
     return corners
 
 
-def _draw_bar(strip: Pixels, step: int, curve: npt.NDArray[np.floating[Any]], thick: int) -> None:
+def _draw_bar(strip: Frames, step: int, curve: npt.NDArray[np.floating[Any]], thick: int) -> None:
     """Draw the scores (T,) into a strip (h, W, 3) of a frame, and a line at the step."""
     bar, width = strip.shape[:2]
     strip[:] = strip // 3
@@ -123,7 +122,7 @@ def _lines(step: int, result: Result) -> list[str]:
     return lines
 
 
-def _write(picture: Pixels, text: str, at: tuple[int, int], thick: int) -> None:
+def _write(picture: Frames, text: str, at: tuple[int, int], thick: int) -> None:
     import cv2
 
     place = (max(int(at[0]), 2), max(int(at[1]) - 4, 14 * thick))

@@ -9,11 +9,11 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.nn import functional
 
+from extractors.clip import Frames
 from pipelines.evidence.moments import Moment
 from pipelines.report.lanes import data_uri
 
 TILE = 112  # pixels
-Pixels = npt.NDArray[np.uint8]
 STREAM = {"appearance": "appearance", "lips": "mouth", "flow": "flow", "depth": "depth"}
 SEEN = {
     "appearance": "the face close up",
@@ -57,7 +57,7 @@ def _forged_picture(crops: Tensor, shares: Tensor) -> dict[str, str]:
     return _picture(SEEN["forged"], words, [tiles, grey])
 
 
-def _tiles(name: str, stream: Tensor) -> Pixels:
+def _tiles(name: str, stream: Tensor) -> Frames:
     """Return a stream's steps (N, ...) as pictures (N, h, w, 3)."""
     import cv2
 
@@ -76,7 +76,7 @@ def _tiles(name: str, stream: Tensor) -> Pixels:
     return np.stack(scaled).astype(np.uint8)
 
 
-def _flow_colours(flow: npt.NDArray[np.float32]) -> Pixels:
+def _flow_colours(flow: npt.NDArray[np.float32]) -> Frames:
     """Return flow (N, 2, h, w) as colours: the hue is the direction, the brightness the speed."""
     import cv2
 
@@ -88,14 +88,14 @@ def _flow_colours(flow: npt.NDArray[np.float32]) -> Pixels:
     return np.stack([cv2.cvtColor(frame, cv2.COLOR_HSV2RGB) for frame in hsv]).astype(np.uint8)
 
 
-def overlaid(tiles: Pixels, heat: npt.NDArray[np.floating[Any]]) -> Pixels:
+def overlaid(tiles: Frames, heat: npt.NDArray[np.floating[Any]]) -> Frames:
     """Return pictures (N, h, w, 3) turned grey under a heat map (N, h, w) in [0, 1]."""
     from matplotlib import colormaps
 
     grey = tiles.mean(axis=-1, keepdims=True) * 0.8
     colour = colormaps["inferno"](heat.clip(0, 1))[..., :3] * 255
     weight = 0.75 * heat.clip(0, 1)[..., None]
-    mixed: Pixels = (grey * (1 - weight) + colour * weight).round().astype(np.uint8)
+    mixed: Frames = (grey * (1 - weight) + colour * weight).round().astype(np.uint8)
     return mixed
 
 
@@ -117,7 +117,7 @@ def _sound_picture(moment: Moment, heat: Tensor) -> dict[str, str]:
     return _picture(SEEN["mel"], words, [tiles, overlaid(tiles, spread[None])])
 
 
-def _picture(seen: str, words: str, rows: list[Pixels]) -> dict[str, str]:
+def _picture(seen: str, words: str, rows: list[Frames]) -> dict[str, str]:
     """Return rows of tiles (N, h, w, 3) as one JPEG, with its texts."""
     import cv2
 

@@ -1,1 +1,1 @@
-"""Rows of results: what is written, what is read back."""
+"""Writing and reading of result rows."""

@@ -1,4 +1,4 @@
-"""Rows in, on disk before the next one comes; out again, up to where a killed writer broke off."""
+"""A journal of rows: each is on disk before the next, and readable after a crash of the writer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipelines.results.row_schema import Row
 
 
 class Journal:
-    """A file of rows that begins empty and grows row by row."""
+    """A file of rows that is created empty and grows row by row."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._schema = schema
@@ -21,7 +21,7 @@ class Journal:
         self._file.flush()
 
     def add(self, row: Row) -> None:
-        """Hand a row to the operating system."""
+        """Append a row and flush it to the operating system."""
         self._stream.write(pa.RecordBatch.from_pylist([row], self._schema))
         self._file.flush()
 
@@ -33,7 +33,7 @@ class Journal:
 
 
 def journal_rows(path: Path) -> Iterable[Row]:
-    """Yield the journal's rows up to where a killed writer broke off."""
+    """Return the journal's complete rows, also if the writer was killed."""
     rows: list[Row] = []
     with suppress(OSError, pa.ArrowException), pa.OSFile(str(path)) as file:
         for batch in pa.ipc.open_stream(file):

@@ -1,6 +1,6 @@
-"""Files of results in, rows by path out: JSON lines or a scan's Parquet, read piece by piece.
+"""Reading of result files: JSON lines, a scan's Parquet files, or a table of scores.
 
-Of each result only what an evaluation needs stays in memory.
+They are read piece by piece, and only the fields that an evaluation needs stay in memory.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KEPT = (
 
 
 def is_results(path: Path, columns: Columns = OUR_NAMES) -> bool:
-    """Return whether clips were judged: .jsonl, .parquet, a scan's folder, a .csv of clip scores.
+    """Return whether a path holds results: .jsonl, .parquet, a scan's folder, a .csv of scores.
 
     Raises:
         InputError, OSError: see `open_table`.
@@ -43,17 +43,17 @@ def is_results(path: Path, columns: Columns = OUR_NAMES) -> bool:
 def read_results(
     path: Path, timelines: bool = False, columns: Columns = OUR_NAMES
 ) -> dict[str, Row]:
-    """Return results by the path that they name.
+    """Return results by their `path`.
 
     Args:
         path: JSON objects, one a line (.jsonl), a Parquet file, the folder of `avdetect scan`, or
-            a table (.csv, .tsv) of `path` and scores, of which `score` must be there.
+            a table (.csv, .tsv) of `path` and scores, of which `score` is required.
         timelines: also keep each result's scores of every step, as an array (T, 3) float32 with
             NaN where a modality was not judged.
-        columns: what others' files call our columns.
+        columns: our column names -> the file's.
 
-    `seconds` is how long judging took, where the result tells; `candidates`, where it has any, are
-    rows (score, start, end). Results without, as scans once kept, are told of in a warning.
+    `seconds` is the time that judging took, if the result has it; `candidates`, if it has any, are
+    rows (score, start, end). A warning counts results without, which older scans wrote.
 
     Raises:
         InputError: a line is no result, two are of one path, a score is no probability, or the
@@ -81,12 +81,12 @@ def read_results(
 
 
 def without_candidates(results: Iterable[Mapping[str, Any]]) -> int:
-    """Return how many clips were judged and have no ranking of candidates."""
+    """Return the number of judged clips without candidates."""
     return sum(row.get("status") == "ok" and "candidates" not in row for row in results)
 
 
 def _probability(score: object) -> bool:
-    """Return whether a score is one, NaN and words not being any; None is a file not judged."""
+    """Return whether a score is a number in [0, 1], or None for a file that was not judged."""
     return score is None or (isinstance(score, int | float) and 0 <= score <= 1)
 
 
@@ -96,32 +96,32 @@ def models(results: Mapping[str, Row]) -> list[Row]:
 
 
 def results_of(paths: Sequence[Path], results: Mapping[str, Row]) -> dict[str, Row]:
-    """Return the results under the paths of the truth, those of files that it does not know left.
+    """Return the results under the paths of the truth, without those of other files.
 
-    A corpus may have been judged elsewhere: a file and its result have the longest end of their
-    paths in common. Where neither side has two of a name, the name alone will do.
+    A corpus may have been judged elsewhere: a file and its result are matched by the longest common
+    end of their paths. A name that is unique on both sides suffices.
     """
     ours, theirs = [path.parts for path in paths], {name: Path(name).parts for name in results}
-    found: dict[str, Row] = {}
+    matches: dict[str, Row] = {}
     free = set(results)
     for length in range(max(map(len, [*ours, *theirs.values()]), default=0), 0, -1):
-        known = Counter(parts[-length:] for parts in ours if len(parts) >= length)
-        given = Counter(parts[-length:] for parts in theirs.values() if len(parts) >= length)
+        our_tails = Counter(parts[-length:] for parts in ours if len(parts) >= length)
+        their_tails = Counter(parts[-length:] for parts in theirs.values() if len(parts) >= length)
         single = {
             parts[-length:]: name
             for name, parts in theirs.items()
-            if len(parts) >= length and given[parts[-length:]] == 1 and name in free
+            if len(parts) >= length and their_tails[parts[-length:]] == 1 and name in free
         }
         for path, parts in zip(paths, ours, strict=True):
-            name = single.get(parts[-length:]) if known[parts[-length:]] == 1 else None
-            if name is not None and str(path) not in found:
-                found[str(path)] = results[name]
+            name = single.get(parts[-length:]) if our_tails[parts[-length:]] == 1 else None
+            if name is not None and str(path) not in matches:
+                matches[str(path)] = results[name]
                 free.discard(name)
-    return found
+    return matches
 
 
 def _rows(path: Path, timelines: bool, columns: Columns) -> Iterator[tuple[str, Row]]:
-    """Yield each result and where it stands."""
+    """Yield each result's place, for error messages, and the result."""
     if path.suffix.lower() in (".csv", ".tsv"):
         yield from _score_rows(path, columns)
         return
@@ -133,16 +133,16 @@ def _rows(path: Path, timelines: bool, columns: Columns) -> Iterator[tuple[str, 
     for part in [path] if path.is_file() else _parts(path):
         curves = _curves(part.parent.parent / "timelines" / part.name) if timelines else {}
         for row in _parquet_rows(part, KEPT, columns):
-            found = row.pop("candidates", None)
-            if found is not None:
-                row["candidates"] = segment_table(found)
+            candidates = row.pop("candidates", None)
+            if candidates is not None:
+                row["candidates"] = segment_table(candidates)
             if timelines and row["path"] in curves:
                 row["timeline"] = curves[row["path"]]
             yield str(part), row
 
 
 def _score_rows(path: Path, columns: Columns) -> Iterator[tuple[str, Row]]:
-    """Yield the scores of clips that a table lists; an empty cell is a clip without."""
+    """Yield the scores of the clips in a table; an empty cell is no score."""
     table = open_table(path, columns)
     table.need("path", "score")
     scores = [name for name in SCORES if name in table.kinds]
@@ -156,8 +156,8 @@ def _score_rows(path: Path, columns: Columns) -> Iterator[tuple[str, Row]]:
                 },
             )
         except ValueError as error:
-            given = [row[name] for name in scores]
-            raise InputError(f"{place}: expected scores from 0 to 1, got {given}") from error
+            cells = [row[name] for name in scores]
+            raise InputError(f"{place}: expected scores from 0 to 1, got {cells}") from error
 
 
 def _lines(path: Path, timelines: bool, columns: Columns) -> Iterator[tuple[str, Row]]:
@@ -180,7 +180,7 @@ def _lines(path: Path, timelines: bool, columns: Columns) -> Iterator[tuple[str,
 
 
 def _text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield number and text of each line that has any."""
+    """Yield number and text of each line that is not blank."""
     try:
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
@@ -191,10 +191,10 @@ def _text_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _check(row: Row) -> None:
-    """See that what is read of a result has the form that its names promise.
+    """Check the types of a result's fields.
 
     Raises:
-        TypeError, KeyError, ValueError: it has not.
+        TypeError, KeyError, ValueError: one is wrong or missing.
     """
     if not isinstance(row["path"], str):
         raise TypeError(f"path is no text: {row['path']!r}")
@@ -227,14 +227,14 @@ def _parquet_rows(part: Path, names: Iterable[str], columns: Columns = OUR_NAMES
 
     try:
         with pq.ParquetFile(part) as file:
-            found = file.schema_arrow.names
-            theirs = {n: columns[n] if columns.get(n) in found else n for n in names}
-            there = {ours: name for ours, name in theirs.items() if name in found}
-            if "path" not in there:
-                raise InputError(f"{part}: has no column 'path'; found {', '.join(found)}")
-            for batch in file.iter_batches(batch_size=1024, columns=list(there.values())):
+            own = file.schema_arrow.names
+            theirs = {n: columns[n] if columns.get(n) in own else n for n in names}
+            present = {ours: name for ours, name in theirs.items() if name in own}
+            if "path" not in present:
+                raise InputError(f"{part}: has no column 'path'; found {', '.join(own)}")
+            for batch in file.iter_batches(batch_size=1024, columns=list(present.values())):
                 for row in batch.to_pylist():
-                    yield {ours: row[name] for ours, name in there.items()}
+                    yield {ours: row[name] for ours, name in present.items()}
     except pyarrow.ArrowException as error:
         raise InputError(f"{part}: not a Parquet file that can be read: {error}") from error
 

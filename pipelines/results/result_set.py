@@ -1,17 +1,17 @@
-"""Rows of a corpus in, Parquet files out that are whole or absent, and what they hold so far.
+"""The result set of a scan: Parquet files that are whole or absent, and a journal of recent rows.
 
 A result set belongs to one model, one configuration and one schema; anything else gets a set of
 its own. In its folder:
 
-    set.json         what the set belongs to
-    results/         part-*.parquet, one row a video: `result_schema.FIELDS`
-    timelines/       part-*.parquet, one row a judged video, where asked for
+    set.json         the identity of the set: model, configuration, schema
+    results/         part-*.parquet, one row per video: `row_schema.FIELDS`
+    timelines/       part-*.parquet, one row per judged video, if requested
     pending.arrows   rows of the last minutes, not yet in a part
-    summary.json     what all of them say together
+    summary.json     the summary of all rows
 
-Every row is in `pending.arrows` before the next video is taken, and goes from there into a part.
-A process that is killed anywhere between the two leaves a row in both at worst; whoever opens the
-set next takes it once.
+Every row is in `pending.arrows` before the next video is started, and moves from there into a part.
+A process that is killed in between leaves a row in both at worst; it is read once when the set is
+opened again.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from pipelines.results.row_schema import (
 from pipelines.storage.files import write_whole
 from pipelines.storage.local_copy import hold
 
-PART_ROWS = 1000  # a part is written when so many rows wait,
-PART_SECONDS = 300.0  # or the first of them has waited so long
+PART_ROWS = 1000  # a part is written when this many rows wait,
+PART_SECONDS = 300.0  # or when the first of them has waited this long
 
 
 class ResultError(AvdetectError):
@@ -56,7 +56,7 @@ class ResultSet:
     def __init__(
         self, out: Path, identity: dict[str, Any], extra: Sequence[tuple[str, pa.DataType]] = ()
     ) -> None:
-        """Open or begin the set in `out` that belongs to the identity.
+        """Open or create the set of an identity in `out`.
 
         Raises:
             ResultError: it cannot be written, another scan writes to it, or it has other columns.
@@ -93,7 +93,7 @@ class ResultSet:
         return len(self._keys)
 
     def add(self, row: Row) -> None:
-        """Keep a row, from here on for good; a path that is there already is left as it is.
+        """Add a row durably; a row of a path that has one already is ignored.
 
         Raises:
             ResultError: it cannot be written.
@@ -112,7 +112,7 @@ class ResultSet:
             raise _failure(self.folder, error) from error
 
     def finish(self) -> None:
-        """Put what waits into a part.
+        """Write the waiting rows into a part.
 
         Raises:
             ResultError: it cannot be written.
@@ -123,7 +123,7 @@ class ResultSet:
             raise _failure(self.folder, error) from error
 
     def close(self) -> None:
-        """Put what waits into a part and let others in.
+        """Write the waiting rows into a part and release the lock.
 
         Raises:
             ResultError: it cannot be written.
@@ -158,9 +158,9 @@ class ResultSet:
     def _claim(
         self, identity: dict[str, Any], extra: Sequence[tuple[str, pa.DataType]]
     ) -> pa.Schema:
-        """Return the set's schema: of a new set what is asked for, of an old one its own.
+        """Return the set's schema: the requested one for a new set, its own for an existing one.
 
-        One that an older avdetect began goes on without the columns of results that came later.
+        A set of an older avdetect is continued without the columns that were added since.
         """
         path = self.folder / "set.json"
         schema_file = self.folder / ".schema"
@@ -180,7 +180,7 @@ class ResultSet:
         return wanted
 
     def _remove_halves(self) -> None:
-        """Remove what a killed scan left: unfinished files, timelines that have no results."""
+        """Remove what a killed scan left: partial files, and timelines without results."""
         for path in self.folder.rglob("*.partial"):
             path.unlink()
         for path in (self.folder / "timelines").glob("part-*.parquet"):
@@ -198,7 +198,7 @@ class ResultSet:
                 yield from file.iter_batches(columns=list(columns))
 
     def _recover(self) -> None:
-        """Write what a killed scan left in the journal into a part, and begin a new journal."""
+        """Write the journal of a killed scan into a part, and start a new journal."""
         rows: list[Row] = []
         if self.pending.exists():
             rows = [row for row in journal_rows(self.pending) if row["path"] not in self]
@@ -221,7 +221,7 @@ class ResultSet:
         self._since = time.monotonic()
 
     def _write_rows(self) -> None:
-        """Write what waits as a part of each dataset; the results, last, make it count."""
+        """Write the waiting rows as a part of each dataset; the results come last and commit it."""
         name = f"part-{time.time_ns() // 1_000_000:013d}-{uuid.uuid4().hex[:8]}.parquet"
         if self.timelines:
             judged = [row for row in self._waiting if row["status"] == "ok"]
@@ -235,14 +235,14 @@ class ResultSet:
 
 
 def set_name(identity: dict[str, Any]) -> str:
-    """Return the name of the folder of results that belong together: model and digest."""
+    """Return the name of the folder of an identity: the model's name and a digest."""
     text = json.dumps({"schema": SCHEMA, **identity}, sort_keys=True)
     name = str(identity["model"]["name"]).replace("/", "_")
     return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def key_of(path: str) -> int:
-    """Return 64 bits that stand for a path: ten million of them fit in memory."""
+    """Return a 64-bit hash of a path: ten million of them fit in memory."""
     return int.from_bytes(hashlib.blake2b(path.encode(), digest_size=8).digest())
 
 

@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 
 class ScanFacts(TypedDict):
-    """What a scan knows of a video beside its result."""
+    """The columns that a scan adds to a video's result."""
 
     seconds: float  # that a worker was busy with it, fetching included
     tries: int  # 2: a worker was lost over it once
@@ -54,12 +54,12 @@ _PLAIN = {
 def _columns() -> dict[str, pa.DataType]:
     """Return the columns of a result: `path` is the key, `status` is ok or error.
 
-    Where it is error, `error_type` and `error_message` say why, and what is of the clip is null.
+    For an error, `error_type` and `error_message` give the cause, and the other fields are null.
     """
     fields = get_type_hints(Result)
     first = {name: arrow_type(fields.pop(name)) for name in ("path", "status")}
     causes = {f"error_{n}": arrow_type(hint) for n, hint in get_type_hints(Cause).items()}
-    fields |= {"streams": list[str]}  # the names of those that there were
+    fields |= {"streams": list[str]}  # the names of those that were present
     elsewhere = {"schema", "error", "timeline"}  # in the metadata, above, and in a file of its own
     rest = {n: arrow_type(hint) for n, hint in fields.items() if n not in elsewhere}
     facts = {n: arrow_type(hint) for n, hint in get_type_hints(ScanFacts).items()}
@@ -84,7 +84,7 @@ def result_schema(extra: Sequence[tuple[str, pa.DataType]] = ()) -> pa.Schema:
 
 
 def column_name(name: str) -> str:
-    """Return what a manifest's column is called in the results: itself, unless that is taken."""
+    """Return the name of a manifest's column in the results: `manifest_NAME` if it is taken."""
     return f"manifest_{name}" if name in FIELDS or name in CURVES else name
 
 
@@ -102,5 +102,5 @@ def flat_row(result: Mapping[str, Any], extra: Mapping[str, Any]) -> Row:
 
 
 def readable(text: str) -> str:
-    """Return the text as Parquet can hold it: bytes of a name that are no UTF-8 written out."""
+    """Return the text with bytes that are not UTF-8 escaped, so that Parquet can hold it."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")

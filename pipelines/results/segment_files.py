@@ -1,6 +1,6 @@
-"""Files of proposed and of true segments in, rows by video out: the field's formats, unchanged.
+"""Reading of proposed segments in the field's file formats.
 
-Which format a file has is read off its content. Names stay as the file spells them.
+The format is recognised by the file's content. Video names stay as the file spells them.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ def read_proposals(path: Path) -> dict[str, Doubles]:
 
     - `{"a.mp4": [[score, begin, end], …]}`: LAV-DF (in frames) and AV-Deepfake1M (in seconds);
     - `{"results": {"a": [{"score": …, "segment": [start, end]}, …]}}`: ActivityNet;
-    - our results, lines or a scan's: by their paths, and without a row where not judged.
+    - our results, JSON lines or a scan's: by their paths, with no rows where not judged.
 
-    Videos are turned into arrays one by one: a file of millions of rows fits in memory.
+    Videos are converted to arrays one by one, so that a file of millions of rows fits in memory.
 
     Raises:
         InputError: the file has none of these forms, or a video twice.
     """
     if is_results(path):
         return {name: proposal_table(row) for name, row in read_results(path).items()}
-    found: dict[str, Doubles] = {}
+    proposals: dict[str, Doubles] = {}
     try:
         text = path.read_text(encoding="utf-8")
         for name, rows in _members(text, "results"):
-            if name in found:
+            if name in proposals:
                 raise InputError(f"a second entry for {name}")
-            found[name] = _proposal_table(rows)
-        return found
+            proposals[name] = _proposal_table(rows)
+        return proposals
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         cause = f"has no {error}" if isinstance(error, KeyError) else error
         raise InputError(f"{path}: no file of proposed segments: {cause}") from error
 
 
 def read_reported(path: Path) -> dict[str, Doubles] | None:
-    """Return the segments (score, start, end) that our results report, None of others' files.
+    """Return the reported segments (score, start, end) of our results; None for others' files.
 
-    `read_proposals` returns their candidates, which go on below what is worth reporting.
+    `read_proposals` returns their candidates, which include lower scores.
     """
     if not is_results(path):
         return None
@@ -57,27 +57,27 @@ def read_reported(path: Path) -> dict[str, Doubles] | None:
 
 
 def matched(predictions: Mapping[str, Doubles], truth: Mapping[str, Doubles]) -> dict[str, Doubles]:
-    """Return the predictions under the truth's names: a path ends with its video's name.
+    """Return the predictions under the truth's names, matched by the end of their paths.
 
-    A video that the truth does not know keeps its name, and the protocol decides what it means.
+    A video that is not in the truth keeps its name; the protocol decides how it counts.
     """
     by_stem = {str(Path(name).with_suffix("")): name for name in truth}
-    found: dict[str, Doubles] = {}
+    renamed: dict[str, Doubles] = {}
     for name, rows in predictions.items():
         parts = Path(name).parts
         tails = ["/".join(parts[i:]) for i in range(len(parts))]
-        known = [tail for tail in tails if tail in truth] or [
+        matches = [tail for tail in tails if tail in truth] or [
             by_stem[stem] for tail in tails if (stem := str(Path(tail).with_suffix(""))) in by_stem
         ]
-        key = name if name in truth else (known or [name])[0]
-        if key in found:
+        key = name if name in truth else (matches or [name])[0]
+        if key in renamed:
             raise InputError(f"two predictions for {key}")
-        found[key] = rows
-    return found
+        renamed[key] = rows
+    return renamed
 
 
 def _members(text: str, wrapper: str) -> Iterator[tuple[str, Any]]:
-    """Yield the members of a JSON object, or of the one that it has under `wrapper`."""
+    """Yield the members of a JSON object that are lists, or those of its member `wrapper`."""
     place = _skip(text, 0)
     if text[place : place + 1] != "{":
         raise InputError("expected a JSON object")
@@ -99,14 +99,14 @@ def _members(text: str, wrapper: str) -> Iterator[tuple[str, Any]]:
 
 
 def _skip(text: str, place: int) -> int:
-    """Return where the white space that starts at a place ends."""
+    """Return the position after the white space at a position."""
     while text[place : place + 1] in (" ", "\n", "\r", "\t"):
         place += 1
     return place
 
 
 def _proposal_table(rows: list[Any]) -> Doubles:
-    """Return rows (score, start, end), of lists or of ActivityNet's objects."""
+    """Return rows (score, start, end) from lists or from ActivityNet's objects."""
     flat = [[row["score"], *row["segment"]] if isinstance(row, dict) else row for row in rows]
     if any(len(row) != 3 for row in flat):
         raise InputError("expected rows (score, start, end)")
@@ -121,6 +121,6 @@ def _proposal_table(rows: list[Any]) -> Doubles:
 
 
 def proposal_table(result: Mapping[str, Any]) -> Doubles:
-    """Return rows (score, start, end) of a result's candidates; of its segments, if it has none."""
-    found: Doubles | None = result.get("candidates")
-    return segment_table(result.get("segments")) if found is None else found
+    """Return rows (score, start, end) of a result's candidates, or of its segments without any."""
+    candidates: Doubles | None = result.get("candidates")
+    return segment_table(result.get("segments")) if candidates is None else candidates

@@ -1,1 +1,1 @@
-"""A corpus to a result set, on workers that may die."""
+"""The scan of a corpus into a result set, on workers that may crash."""

@@ -1,8 +1,8 @@
-"""Videos in, tasks out in the order in which they are to be done, until every video has a result.
+"""The agenda of a scan: the order of its tasks, until every video has a result.
 
-A video that cost a worker is tried once more, after all others, so that two bad ones cannot take
-turns; then that is its result. Nothing is retried without limit. The shards of a long video come
-before the next video, so that no film is what the end of a corpus waits for.
+A video over which a worker was lost is retried once, after all others, so that two bad ones cannot
+alternate; a second loss is its result. Nothing is retried without limit. The shards of a long video
+come before the next video, so that the end of a corpus does not wait for one film.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TRIES = 2  # of a task whose worker was lost
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task: its result, or why its worker was lost."""
+    """The outcome of a task: its result, or why its worker was lost."""
 
     task: Task
     result: dict[str, Any] | None
@@ -29,7 +29,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Finished:
-    """A video and its result, whatever it is, and the shards that it was judged in."""
+    """A video with its result, ok or error, and the shards that it was judged in."""
 
     video: Video
     result: dict[str, Any]
@@ -38,16 +38,16 @@ class Finished:
 
 @dataclass
 class _Unfinished:
-    """A video that was begun."""
+    """A video that was started and has no result yet."""
 
     video: Video
-    spans: Sequence[range] = ()  # its shards, once it is known to be long
-    again: set[Task] = field(default_factory=set)  # tasks that cost a worker
+    spans: Sequence[range] = ()  # its shards, if it turned out to be long
+    again: set[Task] = field(default_factory=set)  # tasks over which a worker was lost
     seconds: float = 0.0  # that workers were busy with it
 
 
 class Agenda:
-    """What is to be done, and what is known of the videos that were begun."""
+    """The tasks that remain, and the state of the videos that were started."""
 
     def __init__(self, videos: Iterator[Video], pieces: PieceStore) -> None:
         self._videos, self._pieces = videos, pieces
@@ -57,11 +57,11 @@ class Agenda:
 
     @property
     def empty(self) -> bool:
-        """Whether every video that was begun has its result."""
+        """Whether every video that was started has its result."""
         return not self._unfinished
 
     def next(self) -> Task | None:
-        """Return the next task, None where there is none at the moment."""
+        """Return the next task; None: there is none at the moment."""
         task = self._pop(self._first)
         if task is not None:
             return task
@@ -73,34 +73,34 @@ class Agenda:
         return Task(video.path)
 
     def settle(self, outcome: Outcome) -> Finished | None:
-        """Take in what became of a task; return the video where that was the last of it.
+        """Take in the outcome of a task, and return its video if that completes it.
 
         Raises:
             ResultError: the piece of a long video cannot be written.
         """
         task, result = outcome.task, outcome.result
-        known = self._unfinished.get(task.path)
-        if known is None:  # a shard of a video that has failed meanwhile
+        state = self._unfinished.get(task.path)
+        if state is None:  # a shard of a video that has failed meanwhile
             return None
         if result is None:
-            if task not in known.again:
-                known.again.add(task)
+            if task not in state.again:
+                state.again.add(task)
                 self._last.append(task)
                 return None
             result = _lost(task.path, outcome.lost)
-        known.seconds += result.get("seconds", 0.0)
+        state.seconds += result.get("seconds", 0.0)
         if result["status"] == "long":
-            known.spans = result["spans"]
-            self._first.extend(self._pieces.left(task.path, known.spans))
+            state.spans = result["spans"]
+            self._first.extend(self._pieces.left(task.path, state.spans))
             return None
         if result["status"] == "piece" and task.span is not None:
             self._pieces.keep(task.path, task.span, result["piece"])
-            left = self._pieces.left(task.path, known.spans)
+            left = self._pieces.left(task.path, state.spans)
             self._first.extend(t for t in left if t.pieces)
             return None
         del self._unfinished[task.path]
-        facts = {"tries": 2 if known.again else 1, "seconds": round(known.seconds, 3)}
-        return Finished(known.video, result | facts, known.spans)
+        facts = {"tries": 2 if state.again else 1, "seconds": round(state.seconds, 3)}
+        return Finished(state.video, result | facts, state.spans)
 
     def _pop(self, tasks: deque[Task]) -> Task | None:
         while tasks:
@@ -111,6 +111,6 @@ class Agenda:
 
 
 def _lost(path: str, cause: str | None) -> dict[str, Any]:
-    """Return the result of a video that cost a worker each time."""
+    """Return the result of a video over which a worker was lost each time."""
     error = {"type": "WorkerLost", "message": f"{path} {cause}, {TRIES} times"}
     return {"path": path, "status": "error", "error": error}

@@ -1,4 +1,4 @@
-"""A Ray cluster joined or begun, what it has, and why there is none."""
+"""Connection to a Ray cluster, its resources, and the causes of lost workers."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from pipelines.scan.cores import allowed_cores
 from pipelines.scan.plan import Resources
 
 OBJECT_STORE = 200 * 2**20  # bytes, on a cluster of our own where only rows go through it
-# Ray gives the processes of a cluster that it begins 30 s, which a busy machine may exceed.
-INIT_SECONDS = 300.0  # in which one is begun anew when it was too slow
+# Ray gives the processes of a cluster that it starts 30 s, which a busy machine may exceed.
+INIT_SECONDS = 300.0  # in which a start that was too slow is repeated
 INIT_TRIES = 3  # when it failed faster than that
 SLOW = 20.0  # seconds from which on a try was slow
 
 
 class PoolError(AvdetectError):
-    """There are no workers to be had. The message is one sentence."""
+    """No workers are available. The message is one sentence."""
 
 
 def connect(address: str | None, store: int | None = OBJECT_STORE) -> bool:
-    """Return whether a cluster was joined or begun now; False: this process was in one already.
+    """Join or start a cluster and return True; False: this process is in one already.
 
     Args:
-        address: of a cluster to join, `auto` for the one of this machine; None begins one here.
-        store: bytes for what goes from process to process in that; None: what Ray finds right.
+        address: of a cluster to join, `auto` for the one of this machine; None starts one here.
+        store: bytes of the object store of a cluster that is started; None: Ray's default.
 
     Raises:
-        PoolError: there is no such cluster, or none can be begun within `INIT_SECONDS`.
+        PoolError: there is no such cluster, or none can be started within `INIT_SECONDS`.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # reports to nobody
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
     if ray.is_initialized():
@@ -51,7 +51,7 @@ def connect(address: str | None, store: int | None = OBJECT_STORE) -> bool:
         try:
             ray.init(address=address or "local", **quiet, **({} if address else own))
             break
-        except Exception as error:  # Ray raises just that where a node starts too slowly
+        except Exception as error:  # Ray raises a bare Exception where a node starts too slowly
             ray.shutdown()
             if address or not _again(tries, time.monotonic() - begin):
                 where = address or "a cluster here"
@@ -60,16 +60,16 @@ def connect(address: str | None, store: int | None = OBJECT_STORE) -> bool:
 
 
 def _again(tries: int, seconds: float) -> bool:
-    """Return whether a cluster is begun anew after so many tries that took so long together."""
+    """Return whether to start a cluster once more after `tries` that took `seconds` together."""
     return seconds < INIT_SECONDS if seconds / tries > SLOW else tries < INIT_TRIES
 
 
 def resources() -> Resources:
-    """Return what the nodes of the cluster have."""
+    """Return the resources of the cluster's nodes that are alive."""
     import ray
 
-    known: list[dict[str, Any]] = ray.nodes()
-    nodes = [node["Resources"] for node in known if node["Alive"]]
+    listed: list[dict[str, Any]] = ray.nodes()
+    nodes = [node["Resources"] for node in listed if node["Alive"]]
     return Resources(
         cores=tuple(node.get("CPU", 0.0) for node in nodes),
         gpus=sum(node.get("GPU", 0.0) for node in nodes),
@@ -78,7 +78,7 @@ def resources() -> Resources:
 
 
 def disconnect() -> None:
-    """Leave the cluster; one that was begun here ends."""
+    """Leave the cluster; one that was started here ends."""
     import ray
 
     ray.shutdown()
@@ -86,7 +86,7 @@ def disconnect() -> None:
 
 @contextmanager
 def cluster(address: str | None, store: int | None = OBJECT_STORE) -> Iterator[Resources]:
-    """Yield what a cluster has, joined or begun for as long as it is needed: see `connect`."""
+    """Yield the resources of a cluster, joined or started for the context's duration."""
     joined = connect(address, store)
     try:
         yield resources()
@@ -96,7 +96,7 @@ def cluster(address: str | None, store: int | None = OBJECT_STORE) -> Iterator[R
 
 
 def cause_of_loss(error: Exception) -> str:
-    """Return what Ray says of the cause: how a process ended, or else the last line."""
+    """Return the cause in a Ray error: how the process ended, or else the message's last line."""
     text = str(error).strip()
     detail = re.search(r"Worker exit detail: ([^.\n]+)", text)
     if detail and "creation task" not in text:

@@ -1,8 +1,8 @@
-"""A number of cores in; this process kept to as many, which no other worker of the machine has.
+"""Pinning of a worker to cores of its own.
 
-Whoever packs a node by the cores that each process was granted relies on each taking no more. A
-worker of a scan would: its decoder is a process beside it, and it cuts crops in one thread while
-it looks for faces in another.
+Scheduling by the number of cores per process relies on each process using no more. A worker of a
+scan would: its decoder is a process of its own, and it cuts crops in one thread while it detects
+faces in another.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import TypeVar
 from pipelines.storage.local_copy import hold
 
 Made = TypeVar("Made")
-LOCKS = "avdetect-cores"  # a folder of a file a core, locked by whoever has it
+LOCKS = "avdetect-cores"  # a folder with a file per core, locked by the process that has the core
 
 
 def alone(cores: int, load: Callable[[], Made]) -> Made:
-    """Return what `load` makes, in a process that has so many cores to itself from here on."""
+    """Return what `load` makes, after pinning this process to `cores` cores of its own."""
     keep_to_cores(cores)
     import torch
 
@@ -30,13 +30,13 @@ def alone(cores: int, load: Callable[[], Made]) -> Made:
 
 
 def keep_to_cores(count: int, locks: Path | None = None) -> set[int]:
-    """Return the cores that this process and its later children run on from here on.
+    """Pin this process and its later children to cores, and return these.
 
-    They are none that another process has taken by this function; the system lets go of the locks
-    of those that end. Where so many are not left, or the system cannot bind a process to cores
-    (macOS), it keeps those that it had.
+    They are disjoint from the cores that other processes have taken by this function; the system
+    releases the locks of processes that end. If too few are left, or the system cannot pin a
+    process (macOS), it keeps the cores that it had.
 
-    locks: the folder that tells which are taken; None: one that all on this machine share.
+    locks: the folder of the locks; None: one that all processes on this machine share.
     """
     allowed = allowed_cores()
     if not hasattr(os, "sched_setaffinity"):
@@ -58,7 +58,7 @@ def allowed_cores() -> set[int]:
 
 
 def _take(cores: list[int], count: int, locks: Path) -> set[int]:
-    """Return so many of the cores, locked for as long as this process lives; or none of them."""
+    """Return `count` of the cores, locked until this process ends; or none of them."""
     held: dict[int, int] = {}
     for core in cores:
         with suppress(OSError):  # the folder or file is another user's: as good as taken

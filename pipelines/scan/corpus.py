@@ -1,6 +1,6 @@
-"""A source in, a result set and its summary out: `scan_corpus` is the whole of `avdetect scan`.
+"""The scan of a corpus: `scan_corpus` is the whole of `avdetect scan`.
 
-Ray divides the work, save where one worker is asked for: that one is this process.
+Ray divides the work, unless one worker is asked for: that one is this process.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class ScanConfig:
     """How a corpus is scanned."""
 
     model: WeightsSpec = field(default_factory=WeightsSpec)
-    workers: int | None = None  # None: as many as the cluster carries; 1: this process, no cluster
-    cores: int | None = None  # that each worker gets; None: as many as make it faster
-    judges: int | None = None  # processes that judge for the workers; None: what the plan finds
+    workers: int | None = None  # None: as many as fit on the cluster; 1: this process, no cluster
+    cores: int | None = None  # per worker; None: see `plan_scan`
+    judges: int | None = None  # processes that judge for the workers; None: see `plan_scan`
     timelines: bool = False  # also keep the scores of every step
-    fresh: bool = False  # forget what earlier runs of this model and configuration judged
+    fresh: bool = False  # discard earlier results of this model and configuration
     address: str | None = None  # of a Ray cluster; None: one on this machine, for this run
-    limit: float = 300.0  # seconds without progress after which a worker of Ray's is given up
-    columns: Columns = field(default_factory=dict)  # what a manifest calls our columns
+    limit: float = 300.0  # seconds without progress after which a Ray worker's video is abandoned
+    columns: Columns = field(default_factory=dict)  # our column names -> the manifest's
 
 
 @dataclass(frozen=True)
@@ -62,21 +62,21 @@ OnBegin = Callable[[Beginning], None]
 def scan_corpus(
     source: str, out: Path, config: ScanConfig, on_begin: OnBegin, on_progress: OnProgress
 ) -> Summary:
-    """Return the summary of the result set, when every video of the source has its row there.
+    """Scan a source until every video has its row, and return the result set's summary.
 
     Raises:
         SourceError: the source cannot be read.
         ResultError: the results cannot be written.
         ScratchError: a worker has no room for copies of remote videos.
-        PlanError: the cluster cannot do what is asked of it.
-        PoolError: there is no cluster, or no worker comes up.
+        PlanError: the cluster lacks the requested resources.
+        PoolError: there is no cluster, or no worker starts.
         ValueError, OSError: the model cannot be loaded.
     """
     begins = _begins(source, out, config.columns)
     with ExitStack() as stack:
         aside = stack.enter_context(ThreadPoolExecutor(1))
         loading = aside.submit(identity_of, config.model, config.timelines)
-        found = stack.enter_context(_resources(config)) if begins else None  # meanwhile
+        found = stack.enter_context(_resources(config)) if begins else None  # while the model loads
         identity = loading.result()
         results = stack.enter_context(
             open_results(source, out, identity, config.fresh, config.columns)
@@ -98,7 +98,7 @@ def scan_corpus(
 
 
 def make_plan(config: ScanConfig) -> Plan:
-    """Return what a scan would do on the cluster, and leave it again.
+    """Return the plan of a scan on the cluster, without running it.
 
     Raises:
         PlanError, PoolError: see `scan_corpus`.
@@ -108,7 +108,7 @@ def make_plan(config: ScanConfig) -> Plan:
 
 
 def _planned(config: ScanConfig, found: Resources) -> Plan:
-    """Return how the cluster, or this machine, is used."""
+    """Return the plan for the resources of a cluster or of this machine."""
     if _alone(config):
         cores = config.cores or int(found.cpus)
         plan = plan_scan(found, config.model.device, 1, 0, cores)
@@ -122,7 +122,7 @@ def _alone(config: ScanConfig) -> bool:
 
 
 def _begins(source: str, out: Path, columns: Columns) -> bool:
-    """Return whether there surely is something to do, for which Ray may start at once.
+    """Return whether there certainly are videos to judge, so that Ray may start at once.
 
     Raises:
         SourceError: the source cannot be read.
@@ -132,7 +132,7 @@ def _begins(source: str, out: Path, columns: Columns) -> bool:
 
 
 def _resources(config: ScanConfig) -> AbstractContextManager[Resources]:
-    """Return what there is: the cluster, joined or begun for as long as the context lasts."""
+    """Return what this machine has, or the cluster, as a context manager."""
     if _alone(config):
         return nullcontext(own_resources(config.model.device))
     stages = config.judges or (config.judges is None and config.model.device == "cuda")
@@ -140,7 +140,7 @@ def _resources(config: ScanConfig) -> AbstractContextManager[Resources]:
 
 
 def _pool(config: ScanConfig, model: dict[str, str], plan: Plan) -> Pool:
-    """Return the plan's workers; where others judge for them, they have no need of a GPU."""
+    """Return the plan's workers; with a judging stage they run on the CPU alone."""
     if _alone(config):
         load = partial(detector_job, config.model)
         return LoopPool(load() if config.cores is None else alone(config.cores, load))
@@ -154,7 +154,7 @@ def _pool(config: ScanConfig, model: dict[str, str], plan: Plan) -> Pool:
 
 
 def identity_of(model: WeightsSpec, timelines: bool) -> dict[str, Any]:
-    """Return what results depend on: those of another model or configuration are not mixed in."""
+    """Return the identity of a result set: results of one model and configuration share it."""
     from pipelines.detection.result import SCHEMA
 
     session = replace(model, device="cpu").load()  # the GPUs may be the workers' alone
@@ -181,13 +181,13 @@ def open_results(
     """
     extra = [(name, _type_of(kind)) for name, kind in extra_columns(source, columns)]
     if fresh:
-        ResultSet(out, identity).close()  # complains where another scan is at work
+        ResultSet(out, identity).close()  # raises if another scan is writing there
         shutil.rmtree(out / set_name(identity))
     return ResultSet(out, identity, extra)
 
 
 def _type_of(kind: str) -> pa.DataType:
-    """Return a manifest column's type; what Arrow knows by no plain name is kept as text."""
+    """Return a manifest column's Arrow type; text for types without an alias."""
     try:
         return pa.type_for_alias(kind)
     except ValueError:

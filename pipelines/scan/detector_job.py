@@ -15,15 +15,15 @@ from pipelines.progress import OnStep
 
 
 class DetectorJob:
-    """A detector session, one file after the other; videos that are too long are cut in shards."""
+    """A detector session as a worker's job; long videos are judged in shards."""
 
     def __init__(self, session: DetectorSession, shard: int | None = None) -> None:
-        """Take a session.
+        """Wrap a session.
 
-        shard: steps; videos that are longer by half are to be done in shards; None: none is.
+        shard: steps; videos of 1.5 times as many are judged in shards; None: no video is.
         """
         self.session, self.shard = session, shard
-        # what turns blocks into timelines; None: the session itself
+        # turns blocks into timelines; None: the session does
         self.stage: Callable[[Iterable[Streams]], list[Timeline]] | None = None
 
     @property
@@ -36,13 +36,13 @@ class DetectorJob:
 
         Raises:
             MediaError: the file cannot be read.
-            LongVideoError: it is to be done in shards.
+            LongVideoError: it is to be judged in shards.
         """
         piece = self.session.read_piece(path, None, on_step, shard=self.shard, stage=self.stage)
         return dict(self.session.conclude(path, [piece]).to_dict())
 
     def run_shard(self, path: str | PathLike[str], span: range, on_step: OnStep) -> bytes:
-        """Return what `join` needs of one shard of a file: what the steps of a span say.
+        """Return the packed piece of one shard of a file, for `join`.
 
         Raises:
             MediaError: the file cannot be read.
@@ -50,15 +50,15 @@ class DetectorJob:
         return pack(self.session.read_piece(path, span, on_step, stage=self.stage))
 
     def join(self, path: str | PathLike[str], pieces: Sequence[bytes]) -> dict[str, Any]:
-        """Return the verdict on a file of which all shards were done; reads no file."""
+        """Return the verdict on a file from the pieces of all its shards; reads no file."""
         return dict(self.session.conclude(path, map(unpack, pieces)).to_dict())
 
 
 def detector_job(spec: WeightsSpec) -> DetectorJob:
     """Return the job of a worker with these weights.
 
-    A shard is a whole number of window strides, so that the windows of the sound are those of the
-    video detected at once.
+    A shard is a whole number of window strides, so that the windows of the sound are the same as if
+    the video were judged at once.
     """
     session = spec.load()
     stride = session.config.windows.stride

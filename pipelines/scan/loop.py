@@ -1,7 +1,7 @@
-"""A corpus in, a result set out: what is still to do, who does it, what became of it.
+"""The loop of a scan: it submits tasks to workers and keeps their results.
 
-The loop knows neither Ray nor videos: a `Pool` takes tasks and gives back results, or says that
-a worker was lost over one. Which task comes next, and what is tried again, is the `Agenda`'s.
+The loop depends on neither Ray nor media: a `Pool` takes tasks and returns outcomes. Which task
+comes next, and what is retried, is decided by the `Agenda`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from pipelines.storage.local_copy import ScratchError
 from pipelines.storage.sources import Video, check_source, videos_of
 from pipelines.storage.tables import OUR_NAMES, Columns
 
-WAIT = 0.5  # seconds between two looks at the workers
+WAIT = 0.5  # seconds between two polls of the workers
 
 
 class Pool(Protocol):
-    """Workers that do several tasks at a time."""
+    """Workers that run tasks in parallel."""
 
     def free(self) -> bool:
         """Return whether a worker waits for a task."""
@@ -33,15 +33,15 @@ class Pool(Protocol):
         """Give a task to a worker that is free."""
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Return what is finished, after that time at the latest."""
+        """Return the outcomes of finished tasks, after at most `seconds`."""
 
     def close(self) -> None:
-        """Let the workers go."""
+        """End the workers."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a scan is; what earlier runs did is not counted."""
+    """The progress of a scan, in numbers of videos; those of earlier runs are not counted."""
 
     total: int
     done: int
@@ -55,7 +55,7 @@ class Progress:
 
     @property
     def left(self) -> float | None:
-        """Seconds that the rest will take; None: not known yet."""
+        """Estimated seconds that remain; None: unknown yet."""
         return (self.total - self.done) / self.rate if self.done else None
 
 
@@ -75,7 +75,7 @@ def run(
     on_progress: OnProgress,
     columns: Columns = OUR_NAMES,
 ) -> Progress:
-    """Return how it went, when every video of the source has its row.
+    """Judge the source until every video has its row, and return the final progress.
 
     Raises:
         SourceError: the source cannot be read any more.
@@ -100,12 +100,12 @@ def judged_rows(
 ) -> Iterator[Row]:
     """Yield a row for every video, in the order in which they are finished.
 
-    source: where they come from, which must still be there when one fails; None: nowhere.
+    source: of the videos; when one fails, it must still exist. None: it is not checked.
 
     Raises:
         SourceError: the source cannot be read any more.
         ResultError: the pieces of long videos cannot be written.
-        ScratchError: a worker has no room for copies of what it is to judge.
+        ScratchError: a worker has no room for copies of remote videos.
     """
     agenda = Agenda(videos, pieces)
     while True:

@@ -1,4 +1,4 @@
-"""What a cluster has in, how a scan uses it out."""
+"""The plan of a scan: how many workers and judges a cluster's resources are divided into."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from extractors.errors import AvdetectError
 from pipelines.scan.cores import allowed_cores
 
 WORKER_BYTES = 3 * 2**29  # 1.5 GiB: a worker's model, its decoder and the frames between them
-CORES_A_WORKER = 2  # that make it faster: it decodes and cuts crops while it looks for faces
-WORKERS_A_GPU = 4.0  # as long as each extracts on a core of its own, a GPU serves several
+CORES_A_WORKER = 2  # more do not help: a worker decodes and cuts crops while it detects faces
+WORKERS_A_GPU = 4.0  # workers that share a GPU, each extracting on a core of its own
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a cluster has."""
+    """The resources of a cluster."""
 
     cores: tuple[float, ...]  # of each node
     gpus: float
@@ -32,7 +32,7 @@ class Resources:
         return sum(self.cores)
 
     def room(self, cores: int) -> int:
-        """Return how many processes there is room for that each need so many cores of one node."""
+        """Return how many processes fit that each need `cores` cores of one node."""
         return sum(int(node // cores) for node in self.cores)
 
 
@@ -72,7 +72,7 @@ class Plan:
 
 
 class PlanError(AvdetectError, ValueError):
-    """The cluster cannot do what is asked of it; the message names the numbers."""
+    """The cluster lacks the requested resources; the message names the numbers."""
 
 
 def plan_scan(
@@ -84,16 +84,16 @@ def plan_scan(
 ) -> Plan:
     """Return the plan for a cluster.
 
-    Where a GPU would have more cores to wait for than workers fit on it, extraction and judging
-    are stages of their own; else each worker does both, which saves sending streams around. Many
-    workers on a core each do more than few on several; where cores are left over, each gets more.
+    With more cores per GPU than workers that can share one, extraction and judging are separate
+    stages; otherwise each worker does both, which saves sending streams between processes. Many
+    workers with one core each are faster than few with several; spare cores are given to them.
 
     Args:
-        resources: what the cluster has.
+        resources: of the cluster.
         device: `cpu` or `cuda`.
-        workers: how many are wanted; None: as many as the scarcest resource carries.
-        judges: how many processes judge for the workers; 0: none; None: whatever is faster.
-        cores: of each worker; None: one, or as many as make it faster where nobody else needs them.
+        workers: their number; None: as many as the scarcest resource allows.
+        judges: number of processes that judge for the workers; 0: none; None: whatever is faster.
+        cores: of each worker; None: one, or `CORES_A_WORKER` where there are enough.
 
     Raises:
         PlanError: there is no GPU for `cuda`, or there are too few cores or GPUs.

@@ -1,7 +1,6 @@
 """The judging stage of a scan: Ray processes that judge the blocks that workers extract.
 
-Where there is a GPU, few processes judge for many that extract: each takes all blocks that wait
-and judges them together.
+With a GPU, few processes judge for many that extract: each batches all blocks that are waiting.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ BATCH = 8  # windows that the networks take at once
 
 
 class BlockJudge:
-    """Judges blocks; may be asked from several threads at a time."""
+    """A judge of blocks, in batches; may be called from several threads at a time."""
 
     def __init__(self, load: Callable[[], DetectorSession], expected: Mapping[str, object]) -> None:
         """Load the model.
@@ -42,7 +41,7 @@ class BlockJudge:
         """Return when the model is loaded."""
 
     def judge(self, block: Streams) -> Timeline:
-        """Return the timeline of a block; whoever has the turn judges all that wait."""
+        """Return the timeline of a block; one thread at a time judges all blocks that wait."""
         future: Future[Timeline] = Future()
         with self._entry:
             self._waiting.append((block, future))
@@ -63,7 +62,7 @@ class BlockJudge:
                 session.precision,
                 BATCH,
             )
-        except Exception as error:  # noqa: BLE001  it belongs to all who wait for these blocks
+        except Exception as error:  # noqa: BLE001  raised in all threads that wait for these blocks
             for _, future in taken:
                 future.set_exception(error)
             return
@@ -72,20 +71,20 @@ class BlockJudge:
 
 
 JUDGE_RESTARTS = 100  # of a process that judges for others
-BLOCKS_AHEAD = 2  # blocks of a worker that are on their way to be judged: bounds memory
+BLOCKS_AHEAD = 2  # blocks of a worker that wait to be judged, at most: bounds memory
 
 
 def start_judges(
     load: Callable[[], DetectorSession], model: Mapping[str, object], plan: Plan
 ) -> list[Any]:
-    """Return the processes that judge for a plan's workers; one that dies comes back."""
+    """Return the processes that judge for a plan's workers; one that crashes is restarted."""
     import ray
 
     options: dict[str, Any] = {
         "num_cpus": 1.0,
         "num_gpus": plan.judge_gpus,
         "max_restarts": JUDGE_RESTARTS,
-        "max_task_retries": 0,  # the video whose block it was is tried once more as a whole
+        "max_task_retries": 0,  # the block's video is retried once as a whole
         "max_concurrency": plan.workers + 1,
     }
     actor = ray.remote(**options)(BlockJudge)

@@ -1,13 +1,13 @@
-"""Ray workers for a scan: who does a task, who is lost, who takes the place.
+"""Ray workers for a scan: they run tasks and are replaced where they crash or hang.
 
-Why plain actors with a window of work in the driver's hands, and not Ray Data: its actor pools
-restart a crashed worker and repeat its task without limit, so one video that crashes its decoder
-stops a corpus; a failed block takes good rows with it; its checkpoints do nothing for sources that
-it did not read itself, without a word; and a pool that fills every core starves the reads. Here a
-worker has one video at a time, so whoever dies or hangs is known by name, and what was finished is
-already on disk. Rows are paths and numbers: no frame goes through the object store.
+Why plain actors scheduled by the driver, and not Ray Data: its actor pools restart a crashed worker
+and repeat its task without limit, so one video that crashes its decoder stops a corpus; a failed
+block loses good rows as well; its checkpoints silently do nothing for sources that it did not read
+itself; and a pool that fills every core starves the reads. Here a worker has one video at a time,
+so the video that a crash or hang is due to is known, and finished results are already on disk.
+Rows are paths and numbers: no frame goes through the object store.
 
-Only this module and its neighbours `cluster` and `ray_judges` know Ray.
+Only this module and its neighbours `cluster` and `ray_judges` import Ray.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from pipelines.scan.worker import Job, Worker
 if TYPE_CHECKING:
     from pipelines.detection.session import DetectorSession
 
-START_SECONDS = 600.0  # in which some worker must have come up
-FAILED_STARTS = 3  # in a row, and two more a worker, after which it is no accident
-ANSWER_SECONDS = 30.0  # in which a worker says how far it is, unless it hangs
+START_SECONDS = 600.0  # within which at least one worker must have started
+FAILED_STARTS = 3  # in a row, plus two per worker, after which the scan ends
+ANSWER_SECONDS = 30.0  # within which a worker reports its progress, unless it hangs
 
 
 @dataclass
 class _Busy:
-    """What a worker is doing: a task, or None while it loads its model."""
+    """A busy worker and its task, None while it loads its model."""
 
     worker: Any
     task: Task | None
@@ -44,7 +44,7 @@ class _Busy:
 
 
 class RayPool:
-    """Workers on a Ray cluster, replaced where they die or hang."""
+    """Workers on a Ray cluster, replaced where they crash or hang."""
 
     def __init__(
         self,
@@ -54,15 +54,15 @@ class RayPool:
         limit: float = 300.0,
         load_session: Callable[[], DetectorSession] | None = None,
     ) -> None:
-        """Ask for the plan's workers; they come up while others already work.
+        """Request the plan's workers; they start while others already work.
 
         Args:
             load_job: makes the job, in the worker's process.
-            model: which weights it must come with.
-            plan: how many workers, and what each gets.
-            limit: seconds without progress on a video after which a worker is given up.
-            load_session: makes the session of a detecting stage, in a plan that has one; the
-                jobs are then `DetectorJob`, whose blocks go to that stage.
+            model: the expected model of the job.
+            plan: the number of workers, and the resources of each.
+            limit: seconds without progress on a video after which a worker is killed.
+            load_session: makes the session of the judging stage, in a plan that has one; the jobs
+                are then `DetectorJob`, whose blocks go to that stage.
         """
         import ray
 
@@ -71,7 +71,7 @@ class RayPool:
         options: dict[str, Any] = {
             "num_cpus": plan.cpus,
             "num_gpus": plan.gpus,
-            "max_restarts": 0,  # Ray's own restarts repeat a deadly task without limit
+            "max_restarts": 0,  # Ray's own restarts would repeat a crashing task without limit
             "max_task_retries": 0,
             "concurrency_groups": {"watch": 1},  # answers while the other thread works
         }
@@ -81,7 +81,7 @@ class RayPool:
         self._busy: dict[Any, _Busy] = {}
         self._idle: list[Any] = []
         self._failed_starts = 0
-        self._most_failed_starts = FAILED_STARTS + 2 * plan.workers  # a node takes many along
+        self._most_failed_starts = FAILED_STARTS + 2 * plan.workers  # a node loses many at once
         for _ in range(plan.workers):
             self._start()
 
@@ -101,10 +101,10 @@ class RayPool:
         self._busy[ref] = _Busy(worker, task, time.monotonic())
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Return what is finished, after that time at the latest.
+        """Return the outcomes of finished tasks, after at most `seconds`.
 
         Raises:
-            PoolError: no worker comes up.
+            PoolError: no worker starts.
         """
         import ray
 
@@ -116,7 +116,7 @@ class RayPool:
         return [outcome for outcome in outcomes if outcome is not None]
 
     def close(self) -> None:
-        """Let the workers go."""
+        """Kill the workers and judges."""
         import ray
 
         for worker in [*self._idle, *(busy.worker for busy in self._busy.values())]:
@@ -134,14 +134,14 @@ class RayPool:
         self._busy[worker.ready.remote()] = _Busy(worker, None, time.monotonic())
 
     def _finished(self, ref: Any) -> Outcome | None:
-        """Return a task's outcome; None: a worker came up, or failed to."""
+        """Return a task's outcome; None: a worker started, or failed to."""
         import ray
         from ray.exceptions import RayError, RayTaskError
 
         busy = self._busy.pop(ref)
         try:
             result = ray.get(ref)
-        except RayTaskError as error:  # not a MediaError: the worker's state is unknown now
+        except RayTaskError as error:  # no MediaError, which is a result: the worker may be broken
             ray.kill(busy.worker)
             return self._replaced(busy, f"stopped its worker ({cause_of_loss(error)})")
         except RayError as error:
@@ -159,7 +159,7 @@ class RayPool:
         ]
 
     def _hangs(self, ref: Any) -> bool:
-        """Return whether a worker has come no further since it was looked at last."""
+        """Return whether a worker has made no progress since the last check."""
         import ray
         from ray.exceptions import RayError
 
@@ -185,7 +185,7 @@ class RayPool:
         return self._replaced(busy, f"made no progress for {self._limit:g} s")
 
     def _replaced(self, busy: _Busy, cause: str) -> Outcome | None:
-        """Start another worker in the place of a lost one; return the outcome of its video."""
+        """Start another worker in place of a lost one, and return the outcome of its task."""
         if busy.task is None:
             self._failed_starts += 1
             if self._failed_starts >= self._most_failed_starts:

@@ -1,4 +1,4 @@
-"""A result set in, what it says as a whole out."""
+"""The summary of a result set: counts of verdicts and failures, and the throughput."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pipelines.results.result_set import ResultSet
 from pipelines.scan.loop import Progress
 from pipelines.storage.files import write_whole
 
-MAX_CAUSES = 20  # of failure that are told apart; the rest is counted together
+MAX_CAUSES = 20  # of failure that are listed; the rest is counted together
 
 
 class RunSummary(TypedDict):
-    """What one run of a scan did."""
+    """The counts and throughput of one run of a scan."""
 
     videos: int
     failed: int
@@ -25,7 +25,7 @@ class RunSummary(TypedDict):
 
 
 class Summary(TypedDict):
-    """What a result set says as a whole."""
+    """The summary of a result set."""
 
     schema: int
     results: str  # the folder of its Parquet files
@@ -53,8 +53,8 @@ def summarise(results: ResultSet, progress: Progress) -> Summary:
                 media_seconds += row["media"]["duration"] or 0.0
             else:
                 causes[cause_of(row)] += 1
-    told = dict(causes.most_common(MAX_CAUSES))
-    other = causes.total() - sum(told.values())
+    listed = dict(causes.most_common(MAX_CAUSES))
+    other = causes.total() - sum(listed.values())
     return {
         "schema": SCHEMA,
         "results": str(results.folder / "results"),
@@ -62,7 +62,7 @@ def summarise(results: ResultSet, progress: Progress) -> Summary:
         "judged": verdicts.total(),
         "failed": causes.total(),
         "verdicts": dict(sorted(verdicts.items())),
-        "causes": told | ({"other causes": other} if other else {}),
+        "causes": listed | ({"other causes": other} if other else {}),
         "media_seconds": round(media_seconds, 1),
         "worker_seconds": round(worker_seconds, 1),
         "run": {

@@ -1,6 +1,6 @@
-"""Pieces of videos that are judged in shards, kept on disk until a video can be joined.
+"""The tasks of a scan, and the pieces of long videos, kept on disk until they can be joined.
 
-So a scan that is killed within a film goes on within it, and neither the driver's memory nor the
+So a scan that is killed within a film resumes within it, and neither the driver's memory nor the
 object store grows with the films.
 """
 
@@ -17,25 +17,25 @@ from pipelines.storage.files import write_whole
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker does at a time: judge a video, or a shard of it, or join its shards."""
+    """A worker's unit of work: judge a video or one of its shards, or join its pieces."""
 
     path: str
     span: range | None = None  # steps of the shard
     pieces: tuple[Path, ...] = ()  # files of all of its pieces, where they are to be joined
 
     def contents(self) -> list[bytes]:
-        """Return what is in the files."""
+        """Return the contents of the piece files."""
         return [file.read_bytes() for file in self.pieces]
 
 
 class PieceStore:
-    """The pieces of unfinished videos in a folder; begun where there is a first one."""
+    """The pieces of unfinished videos, in a folder that is created with the first of them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def left(self, path: str, spans: Sequence[range]) -> list[Task]:
-        """Return what is left to do of a video: its missing shards, or else their joining."""
+        """Return the remaining tasks of a video: its missing shards, or else their joining."""
         files = tuple(self._file(path, span) for span in spans)
         missing = [s for s, file in zip(spans, files, strict=True) if not file.exists()]
         return [Task(path, span) for span in missing] or [Task(path, None, files)]
@@ -59,7 +59,7 @@ class PieceStore:
             self._file(path, span).unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Remove whatever is there, when every video has its row."""
+        """Remove the folder, when every video has its row."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _file(self, path: str, span: range) -> Path:

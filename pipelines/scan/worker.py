@@ -1,4 +1,4 @@
-"""What every worker does: a job, for one file at a time."""
+"""The worker of a scan: it runs a job on one file at a time."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from pipelines.storage.local_copy import ScratchError, local_copy, scratch_folde
 
 
 class Job(Protocol):
-    """What is done with each file: `DetectorJob` of a scan, or another."""
+    """The work on each file: `DetectorJob` of a scan, or another."""
 
     @property
     def model(self) -> Mapping[str, object]:
-        """What the results depend on, such as name, version and digest of weights."""
+        """The identity of the model, such as name, version and digest of weights."""
 
     def run(self, path: Path, on_step: OnStep) -> dict[str, Any]:
         """Return the result of one file as plain values, with its `status`.
@@ -33,17 +33,17 @@ class Job(Protocol):
 
 @runtime_checkable
 class ShardJob(Job, Protocol):
-    """A job whose `run` may raise `LongVideoError`: the file is then done in shards."""
+    """A job whose `run` may raise `LongVideoError`: the file is then judged in shards."""
 
     def run_shard(self, path: Path, span: range, on_step: OnStep) -> bytes:
         """Return the piece of one shard of a file, or raise MediaError."""
 
     def join(self, path: str, pieces: Sequence[bytes]) -> dict[str, Any]:
-        """Return the result of the file of which these are all pieces."""
+        """Return the result of a file from all of its pieces."""
 
 
 class Worker:
-    """Does its job for one file at a time, in one thread, and can be asked how far it is."""
+    """A worker that runs its job on one file at a time and reports its progress."""
 
     def __init__(self, load_job: Callable[[], Job], expected: Mapping[str, object]) -> None:
         """Load the job.
@@ -67,11 +67,11 @@ class Worker:
     def run(
         self, path: str, span: range | None = None, pieces: Sequence[bytes] = ()
     ) -> dict[str, Any]:
-        """Return the result of a file or object as plain values, also where it is unreadable.
+        """Return the result of a file or object as plain values, also if it is unreadable.
 
-        Of a long video, that is the `spans` to take instead; of one of them, its `piece`; and of
-        all `pieces`, what the file would give if it were not long. Where nothing can be done
-        here, because the disk is full, it is the `message` that says so.
+        `status` is `ok` or `error` for a file, or for all `pieces` of a long one; `long` with the
+        `spans` of the shards for a long video; `piece` with the `piece` for a shard; or `stopped`
+        with a `message` if there is no room for copies on this machine.
         """
         begin, self._signs = time.perf_counter(), 0
         try:
@@ -107,9 +107,9 @@ class Worker:
 
 
 class LoopPool:
-    """One worker in this process: the same work without Ray.
+    """A pool of one worker in this process, without Ray.
 
-    What crashes or hangs takes this process along; a job that fails is reported as lost.
+    A crash ends this process, a hang is not noticed; a job that raises is reported as lost.
     """
 
     def __init__(self, job: Job) -> None:
@@ -125,7 +125,7 @@ class LoopPool:
         self._waiting.append(task)
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Return what became of it."""
+        """Run the task and return its outcome."""
         task = self._waiting.popleft()
         try:
             return [Outcome(task, self._worker.run(task.path, task.span, task.contents()))]
@@ -133,4 +133,4 @@ class LoopPool:
             return [Outcome(task, None, f"stopped its worker ({type(error).__name__}: {error})")]
 
     def close(self) -> None:
-        """Let the worker go."""
+        """Do nothing: there is no process to end."""

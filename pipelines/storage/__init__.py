@@ -1,1 +1,1 @@
-"""URIs, local copies, whole files, kept rows."""
+"""Files, tables and weights, on this machine and elsewhere."""

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writing of files: whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 
 def write_whole(path: Path, content: Any) -> None:
-    """Write bytes in one go: no reader ever sees half of them, whatever happens in between."""
+    """Write bytes atomically: no reader ever sees a part of them, whatever happens in between."""
     write_by(path, lambda partial: partial.write_bytes(content))
 
 
 def write_by(path: Path, write: Callable[[Path], object], suffix: str = "") -> None:
-    """Let `write` fill a file beside `path`, which takes its place once it is on the disk.
+    """Let `write` fill a temporary file beside `path`, which replaces it once it is on the disk.
 
-    What `write` leaves behind when it fails is removed.
+    The temporary file is removed if `write` fails.
 
-    suffix: of the file beside it, for writers that choose a format by it.
+    suffix: of the temporary file, for writers that choose a format by it.
     """
     partial = path.with_name(f".{path.name}.partial{suffix}")
     try:

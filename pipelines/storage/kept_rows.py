@@ -1,6 +1,6 @@
-"""Long work of one model, row by row: each is kept as a line of JSON as soon as there is one.
+"""Rows of a long computation, each kept as a line of JSON as soon as it is computed.
 
-So a run that broke off goes on where it was.
+So a run that broke off resumes where it was.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class KeptRows:
     """Rows of one model by their key, on disk or, without a path, in memory alone."""
 
     def __init__(self, path: Path | None, names: tuple[str, ...], model: Mapping[str, Any]) -> None:
-        """Read what stands there already, by the same model; other models' rows are left alone.
+        """Read the rows that the same model wrote before; other models' rows stay in the file.
 
         Raises:
             ValueError: the file holds something else.
@@ -32,7 +32,7 @@ class KeptRows:
             self.rows.update(self._read(path))
 
     def row(self, key: Key, make: Callable[[], Row]) -> Row:
-        """Return the row of a key, which is made and kept where there is none yet."""
+        """Return the row of a key; it is made and kept if there is none yet."""
         if key not in self.rows:
             named = dict(zip(self.names, key, strict=True))
             self.rows[key] = {**named, "model": self.model, **make()}
@@ -53,7 +53,7 @@ class KeptRows:
 
 
 def _drop_half_line(path: Path) -> None:
-    """Cut off a last line that was not written to its end."""
+    """Truncate the file after its last complete line."""
     text = path.read_bytes()
     if text and not text.endswith(b"\n"):
         with path.open("r+b") as file:

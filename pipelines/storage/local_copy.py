@@ -1,4 +1,4 @@
-"""A path or URI in, a file on this machine out, for as long as it is needed."""
+"""Local copies of remote files, and the scratch folders that hold them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class ScratchError(AvdetectError):
 def local_copy(
     path: str, folder: Path, on_bytes: Callable[[int], None] = lambda done: None
 ) -> Iterator[Path]:
-    """Yield a local file with what the path or URI holds; a copy is removed afterwards.
+    """Yield a local file with the content of a path or URI; a copy is removed afterwards.
 
     Args:
         path: a file on this machine, which is not copied, or a URI.
         folder: where a copy goes.
-        on_bytes: is told how many bytes have come so far.
+        on_bytes: called with the number of bytes copied so far.
 
     Raises:
         MediaError: the object cannot be fetched.
@@ -52,10 +52,10 @@ def local_copy(
 
 @contextmanager
 def judged_file(source: str) -> Iterator[Path]:
-    """Yield a local file with what one of a command's arguments names, for as long as it is judged.
+    """Yield a local file with the content of a command's argument; a copy is removed afterwards.
 
     Args:
-        source: a path, a URI of the web or a bucket, or `-`: what comes from standard input.
+        source: a path, a URI of the web or a bucket, or `-` for standard input.
 
     Raises:
         MediaError: it cannot be fetched, or it cannot be read; the message names the source.
@@ -84,7 +84,7 @@ def judged_file(source: str) -> Iterator[Path]:
 def _written(
     copy: Path, pieces: Iterator[bytes], on_bytes: Callable[[int], None]
 ) -> Iterator[Path]:
-    """Yield a file with the pieces in it, which is removed afterwards."""
+    """Yield a file that holds the pieces; it is removed afterwards."""
     done = 0
     try:
         try:
@@ -93,7 +93,7 @@ def _written(
                     target.write(piece)
                     done += len(piece)
                     on_bytes(done)
-        except OSError as error:  # of this disk: one of the object's is a MediaError by now
+        except OSError as error:  # of this disk: reading errors are MediaErrors by now
             cause = f"copies of remote videos cannot be written ({error.strerror})"
             raise ScratchError(f"{copy.parent}: {cause}") from error
         yield copy
@@ -112,9 +112,9 @@ def _pieces(uri: str) -> Iterator[bytes]:
 
 
 def scratch_folder(parent: Path | None = None) -> Path:
-    """Return a new folder for this process's copies; those of processes that died are removed.
+    """Return a new folder for this process's copies; those of processes that ended are removed.
 
-    Whoever lives holds a lock in their folder, and the system lets go of the locks of the dead.
+    A running process holds a lock in its folder, which the system releases when it ends.
     """
     parent = parent or Path(tempfile.gettempdir()) / f"avdetect-scan-{os.getuid()}"
     parent.mkdir(parents=True, exist_ok=True)
@@ -123,13 +123,13 @@ def scratch_folder(parent: Path | None = None) -> Path:
             shutil.rmtree(old, ignore_errors=True)
     while True:
         folder = Path(tempfile.mkdtemp(dir=parent))
-        with suppress(FileNotFoundError):  # another one may clear it away before it is locked
+        with suppress(FileNotFoundError):  # another process may remove it before it is locked
             if hold(folder / LOCK) is not None:
                 return folder
 
 
 def hold(path: Path) -> int | None:
-    """Return the descriptor of a lock held until it is closed or this process ends, None: taken."""
+    """Return a descriptor that holds the lock until it is closed; None: the lock is taken."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -140,7 +140,7 @@ def hold(path: Path) -> int | None:
 
 
 def _abandoned(folder: Path) -> bool:
-    """Return whether the folder's maker is gone; one that has no lock yet is just being made."""
+    """Return whether the folder's process has ended; a folder without a lock is just being made."""
     if not (folder / LOCK).exists():
         return False
     try:

@@ -1,10 +1,10 @@
-"""Which files are taken for media, by suffix."""
+"""Media files, recognised by their suffix."""
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-# Names that folders are searched for: what FFmpeg commonly reads, not only what forging writes.
+# Suffixes that folders are searched for: formats that FFmpeg commonly reads.
 SUFFIXES = frozenset((
     ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg",
     ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
@@ -13,5 +13,5 @@ SUFFIXES = frozenset((
 
 
 def is_media(name: str) -> bool:
-    """Return whether a name ends like that of a media file."""
+    """Return whether a name has the suffix of a media file."""
     return PurePosixPath(name).suffix.lower() in SUFFIXES

@@ -1,7 +1,7 @@
-"""A URI in: the file system that holds it, what it is, the objects below it.
+"""Access to files by URI: their file system, their kind, the objects below a folder.
 
-Names of objects are taken and given as they are, so `s3://bucket/my clip #1.mp4` is what it says;
-only `file://` has its special characters percent-encoded, as everywhere.
+Object names are not percent-encoded, so `s3://bucket/my clip #1.mp4` is written as it is; only
+`file://` URIs are percent-encoded, as everywhere.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def is_uri(path: str) -> bool:
-    """Return whether the path names a place by a scheme, such as `s3://` or `file://`."""
+    """Return whether the path begins with a scheme, such as `s3://` or `file://`."""
     return re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", path) is not None
 
 
@@ -24,7 +24,7 @@ def filesystem_of(uri: str) -> tuple[FileSystem, str]:
     """Return the file system of a URI, by pyarrow or else by fsspec, and the path within it.
 
     Raises:
-        OSError: nothing here can open such a URI, or the place that it names does not answer.
+        OSError: no library here can open such a URI, or its host does not answer.
     """
     from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
 
@@ -43,10 +43,10 @@ def filesystem_of(uri: str) -> tuple[FileSystem, str]:
 
 
 def kind_of(uri: str) -> Literal["file", "folder"] | None:
-    """Return what a URI names, None where there is nothing.
+    """Return the kind of object at a URI; None: there is none.
 
     Raises:
-        OSError: it cannot be asked for.
+        OSError: the file system cannot be reached.
     """
     from pyarrow.fs import FileType
 
@@ -59,8 +59,9 @@ def kind_of(uri: str) -> Literal["file", "folder"] | None:
 def objects_below(folder: str) -> Iterator[str]:
     """Yield the URIs of all objects below a URI, sorted folder by folder.
 
-    The names of one folder are in memory at a time: those of a whole bucket might fill it. Of
-    Google's all are, since pyarrow sees a folder there only where somebody made an object for it.
+    Only the names of one folder are in memory at a time: those of a whole bucket might fill it.
+    Google's buckets are the exception, since pyarrow lists a folder there only if an object stands
+    for it.
 
     Raises:
         OSError: it cannot be listed.
@@ -81,7 +82,7 @@ def objects_below(folder: str) -> Iterator[str]:
 
 
 def _encoded(uri: str) -> str:
-    """Return a URI as pyarrow takes it."""
+    """Return a URI percent-encoded, as pyarrow expects it."""
     if uri.startswith("file://"):
         return uri
     scheme, rest = uri.split("://", 1)
@@ -90,5 +91,5 @@ def _encoded(uri: str) -> str:
 
 
 def _as_named(folder: str, name: str) -> str:
-    """Return a name as it stands in the URIs of a folder."""
+    """Return an object's name as URIs below the folder write it."""
     return quote(name) if folder.startswith("file://") else name

@@ -1,7 +1,7 @@
-"""The videos of a source: a folder, pattern, list, manifest or URI names them, one by one.
+"""The videos of a source: a folder, pattern, list, manifest or URI.
 
-Nothing is gathered: a bucket of ten million objects is listed as it is worked through. What is
-not on this machine stays where it is until a worker fetches it.
+They are listed lazily: a bucket of ten million objects never has to fit in memory. Remote videos
+stay where they are until a worker fetches them.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ class SourceError(InputError):
 
 @dataclass(frozen=True)
 class Video:
-    """A file to judge: a path on this machine or a URI, and what the manifest says of it."""
+    """A file to judge: a path on this machine or a URI, and its further manifest columns."""
 
     path: str
     extra: dict[str, Any] = field(default_factory=dict)
 
 
 def videos_of(source: str, columns: Columns = OUR_NAMES) -> Iterator[Video]:
-    """Yield the videos that a source names, the same ones in the same order every time.
+    """Yield the videos of a source, in the same order every time.
 
-    Paths on this machine come out absolute, so that a corpus is the same from every folder.
-    Folders and buckets are searched at all depths for names that end like media files; patterns,
-    lists and manifests are taken at their word. Relative names in a list or manifest begin at its
-    folder; `columns` tells what a manifest calls its column `path`.
+    Local paths are made absolute, so that a corpus is the same from every folder. Folders and
+    buckets are searched at all depths for names with a media suffix; the files of patterns, lists
+    and manifests are taken whatever their suffix. Relative names in a list or manifest are relative
+    to its folder; `columns` maps our column `path` to the manifest's.
 
     Raises:
         SourceError: there is no such source, it cannot be read, or its manifest has no paths.
@@ -60,7 +60,7 @@ def videos_of(source: str, columns: Columns = OUR_NAMES) -> Iterator[Video]:
 
 
 def check_source(source: str) -> None:
-    """See that the source is still there, as a network drive may not be.
+    """Check that the source still exists, as a network drive may not.
 
     Raises:
         SourceError: it is gone, or a folder that had videos is empty.
@@ -72,7 +72,7 @@ def check_source(source: str) -> None:
     while not path.exists() and glob.has_magic(str(path)):  # a pattern's fixed part
         path = path.parent
     gone = not path.exists()
-    if path.is_dir():  # a drive that is gone leaves an empty folder behind
+    if path.is_dir():  # an unmounted drive leaves an empty folder behind
         with os.scandir(path) as entries:
             gone = next(entries, None) is None
     if gone:
@@ -91,7 +91,7 @@ def _check_uri(source: str) -> None:
 
 
 def extra_columns(source: str, columns: Columns = OUR_NAMES) -> list[tuple[str, str]]:
-    """Return name and Arrow type of the columns that a manifest has beside the paths.
+    """Return name and Arrow type of a manifest's columns other than the paths.
 
     Raises:
         SourceError: the manifest cannot be read or has no column of paths.
@@ -117,7 +117,7 @@ def _unreadable(source: str, error: Exception) -> SourceError:
 
 
 def _matches(pattern: str) -> list[str]:
-    """Return the sorted paths that fit a pattern, `**` standing for any depth."""
+    """Return the sorted paths that match a pattern; `**` matches any depth."""
     return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  Path's takes no absolute ones
 
 
@@ -133,7 +133,7 @@ def _walk(folder: str) -> Iterator[str]:
 
 
 def _file_videos(source: str, columns: Columns) -> Iterator[Video]:
-    """Yield what a file names: itself, the lines of a list or the rows of a manifest."""
+    """Yield the videos of a file: itself, the lines of a list, or the rows of a manifest."""
     folder = Path(source).parent
     if Path(source).suffix.lower() in SUFFIXES:
         yield Video(source)
@@ -158,7 +158,7 @@ def _placed(path: str, folder: Path) -> str:
 
 
 def _uri_videos(source: str) -> Iterator[Video]:
-    """Yield the media objects below a URI, or the one object that it is."""
+    """Yield the media objects below a URI, or the one object at it."""
     if is_web(source):  # there are no folders on the web
         yield Video(source)
         return

@@ -1,6 +1,6 @@
-"""Tables on this disk, a row a file: CSV, TSV, JSON lines and Parquet, others' column names mapped.
+"""Tables with a row per file: CSV, TSV, JSON lines and Parquet, with column names mapped to ours.
 
-The one reader of manifests: what names the clips of a scan, a training or an evaluation.
+The one reader of manifests, which list the clips of a scan, a training or an evaluation.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ OUR_NAMES: Columns = {}
 
 @dataclass(frozen=True)
 class Table:
-    """A table, its columns under our names.
+    """A table with its columns under our names.
 
-    A cell of CSV, TSV and JSON lines is text, since what looks like a number may be a name with
-    leading zeros; one of Parquet has its type.
+    Cells of CSV, TSV and JSON lines are text, since what looks like a number may be a name with
+    leading zeros; those of Parquet have their types.
     """
 
     path: Path
@@ -34,10 +34,10 @@ class Table:
     names: dict[str, str]  # the file's name -> ours
 
     def need(self, *columns: str) -> None:
-        """See that the table has these columns.
+        """Check that the table has these columns.
 
         Raises:
-            InputError: it lacks one; the message has those that it has.
+            InputError: it lacks one; the message lists those that it has.
         """
         if missing := [name for name in columns if name not in self.kinds]:
             raise InputError(
@@ -47,10 +47,10 @@ class Table:
             )
 
     def rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield each row's place, to be named in errors, and its cells.
+        """Yield each row's place, for error messages, and its cells.
 
         Raises:
-            InputError: the file cannot be read as what its suffix says.
+            InputError: the file is not in the format of its suffix.
         """
         read = {".jsonl": _json_rows, ".parquet": _parquet_rows}.get(_suffix(self.path), _csv_rows)
         unit = "row" if _suffix(self.path) == ".parquet" else "line"
@@ -60,15 +60,15 @@ class Table:
 
 
 def open_table(path: Path, columns: Columns = OUR_NAMES) -> Table:
-    """Return a table, of which only the names of the columns are read.
+    """Return a table, reading only the names of its columns.
 
     Args:
-        path: ends in one of `TABLES`.
-        columns: what the file calls our columns. One that it does not have is left out: truth and
-            predictions may share a mapping. A column that loses its name becomes `manifest_NAME`.
+        path: with a suffix of `TABLES`.
+        columns: our names -> the file's. Columns that it lacks are ignored, since truth and
+            predictions may share a mapping. A column whose name is taken becomes `manifest_NAME`.
 
     Raises:
-        InputError: the file cannot be read as what its suffix says.
+        InputError: the file is not in the format of its suffix.
         OSError: it cannot be opened.
     """
     kinds = _kinds(path)
@@ -100,7 +100,7 @@ def parse_columns(words: Sequence[str]) -> dict[str, str]:
 
 
 def _own_columns(kinds: Mapping[str, str]) -> Columns:
-    """Return the mapping of the project's first manifests, whose `path` is that in a repository."""
+    """Return the mapping for the project's first manifests, whose `path` is one in a repository."""
     return {"path": "file"} if {"file", "repo"} <= set(kinds) else OUR_NAMES
 
 
@@ -165,7 +165,7 @@ def _parquet(path: Path) -> Any:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Name the file in what its readers raise about its content."""
+    """Turn errors about the content into `InputError`s that name the file."""
     try:
         yield
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Videos on the web: of a plain link by itself, of a video site's page with yt-dlp."""
+"""Videos on the web: plain links to files, and pages of video sites by yt-dlp."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ PAGES = ("text/html", "application/xhtml+xml")
 
 
 def is_web(uri: str) -> bool:
-    """Return whether a URI is one of the web."""
+    """Return whether a URI is an http or https one."""
     return uri.lower().startswith(("http://", "https://"))
 
 
 def web_copy(url: str, folder: Path) -> Iterator[bytes]:
-    """Yield the bytes that a link leads to, piece by piece.
+    """Yield the bytes of a video on the web, piece by piece.
 
     Args:
         url: of a file, or of the page of a video site.
-        folder: where the video of a page may lie for as long as it is read.
+        folder: for the temporary file of a page's video.
 
     Raises:
-        MediaError: there is no answer, or it is a page whose video cannot be had.
+        MediaError: there is no answer, or the video of a page cannot be fetched.
     """
     try:
         with urlopen(Request(url, headers={"User-Agent": "avdetect"}), timeout=TIMEOUT) as answer:
@@ -56,7 +56,7 @@ def _video_of_page(url: str, folder: Path) -> Iterator[bytes]:
             "many sites' pages can be fetched"
         )
     yt_dlp: Any = import_module("yt_dlp")
-    # "b": the best file that has picture and sound, which nothing has to be joined for
+    # "b": the best single file with picture and sound, so that no tracks have to be joined
     options: dict[str, Any] = {
         "format": "b", "outtmpl": str(folder / "page.%(ext)s"), "quiet": True, "noprogress": True,
         "no_warnings": True, "noplaylist": True, "socket_timeout": TIMEOUT,

@@ -1,7 +1,7 @@
-"""Files of weights, of any kind: one pair of functions writes and reads them.
+"""Writing and reading of weights files of any kind.
 
-A file is safetensors and carries its format, what else its kind needs to be rebuilt, and the digest
-of its tensors.
+A file is safetensors and carries its format, the metadata from which its network is rebuilt, and
+the digest of its tensors.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from extractors.errors import AvdetectError
 from pipelines.storage.files import write_by
 
-DIGEST = "digest"  # of the tensors; files of before 2027 lack it
+DIGEST = "digest"  # of the tensors; files from before 2027 lack it
 
 
 class WeightsError(AvdetectError, ValueError):
@@ -34,7 +34,7 @@ def save_weights(
         path: the file.
         state: tensors by name, on any device.
         format: kind and version, such as `avdetect detector 7`.
-        metadata: whatever else is to be known of the weights; keys of its own.
+        metadata: anything else about the weights; not the keys `format` and `digest`.
 
     Raises:
         WeightsError: the file cannot be written.
@@ -52,11 +52,11 @@ def load_weights(path: Path, format: str | None) -> tuple[dict[str, Tensor], dic
 
     Args:
         path: the file.
-        format: that it has to be in; None: any, as files that other projects publish.
+        format: that is required; None: any, for files of other projects.
 
     Raises:
-        WeightsError: there is no such file, it is no safetensors file, in another format, or its
-            tensors are not those that were written.
+        WeightsError: there is no such file, it is no safetensors file, it has another format, or
+            its tensors do not match the digest.
     """
     if not path.is_file():
         raise WeightsError(f"no weights at {path}")
@@ -76,10 +76,10 @@ def load_weights(path: Path, format: str | None) -> tuple[dict[str, Tensor], dic
 
 
 def load_into(module: nn.Module, path: Path, state: Mapping[str, Tensor]) -> None:
-    """Let a module take over the tensors of a file.
+    """Load the tensors of a file into a module.
 
     Raises:
-        WeightsError: they are another module's; the message names the file.
+        WeightsError: they do not fit the module; the message names the file.
     """
     try:
         module.load_state_dict(state)
@@ -89,7 +89,7 @@ def load_into(module: nn.Module, path: Path, state: Mapping[str, Tensor]) -> Non
 
 
 def tensors_sha256(state: Mapping[str, Tensor]) -> str:
-    """Return the digest of names, types, shapes and values."""
+    """Return the SHA-256 of the tensors' names, types, shapes and values."""
     digest = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].contiguous()

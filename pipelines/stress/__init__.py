@@ -1,1 +1,1 @@
-"""Worse and attacked clips: how far a detector falls."""
+"""Robustness: how far a detector falls on perturbed and attacked clips."""

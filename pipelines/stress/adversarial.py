@@ -1,9 +1,9 @@
-"""Clips and our own detector in, how often a bounded attack flips it out.
+"""How often a bounded adversarial attack flips a verdict.
 
-The attack knows the weights. On the picture it repaints the crops of face and mouth, and leaves
-the landmarks, flow and depth as they were found; on the sound it changes the waveform. Either is
-judged over one window by its own modality. This is more than somebody can do who has to go
-through a face tracker and a codec, so what holds here holds there.
+The attack is white-box. On the picture it changes the crops of face and mouth, but not the
+landmarks, flow and depth; on the sound it changes the waveform. Either is scored over one window
+by its own modality. An attacker who has to get through a face tracker and a codec can do less, so
+a verdict that holds here holds there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from temporal.segment import MODALITIES
 from temporal.windows import cut_windows
 
 PAINTED = ("appearance", "mouth")
-BOUNDS: dict[str, tuple[float, ...]] = {  # how far a value may go
+BOUNDS: dict[str, tuple[float, ...]] = {  # on the change of each value (maximum norm)
     "visual": (0.0, 1.0, 2.0, 4.0, 8.0),  # of 255
     "audio": (0.0, 0.0005, 0.002, 0.008),  # of full scale
 }
@@ -41,17 +41,17 @@ def attack(
     kept: Path | None = None,
     on_step: OnStep = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Return for picture and sound how many clips are judged right under each bound.
+    """Return accuracy and success rate of the attack under each bound, for picture and sound.
 
-    A clip takes part in a modality whose truth is known: forged from end to end or genuine. Bound
-    0 is the clean window, so the clean error stands beside the rest.
+    A clip counts for a modality that is known to be genuine or forged from end to end. Bound 0 is
+    the clean window, so that the clean error is part of the result.
 
     Args:
         samples: the clips.
         session: the detector under attack.
-        steps: of the attack's gradient.
-        kept: JSON lines; a clip that stands there, attacked alike, is not attacked again.
-        on_step: told how many clips are done, and of how many.
+        steps: gradient steps of the attack.
+        kept: JSON lines; a clip in it with the same attack is not attacked again.
+        on_step: called with the number of clips done and the total.
 
     Raises:
         ValueError: the file holds something else.
@@ -68,52 +68,52 @@ def attack(
 
 
 def _attacked(sample: Sample, session: DetectorSession, steps: int) -> dict[str, Any]:
-    """Return for each modality whether the clip is judged right under each bound."""
+    """Return for each modality whether the clip is classified correctly under each bound."""
     try:
-        found = windows_of(sample, session)
-    except MediaError as error:  # the number of clips attacked tells how many
+        windows = windows_of(sample, session)
+    except MediaError as error:  # counted: fewer clips are attacked than given
         return {"right": {}, "error": str(error)}
     right = {}
-    for name, window in found.items():
+    for name, window in windows.items():
         fake = bool(getattr(sample, name))
         right[name] = [_holds(*window, fake, bound, steps) for bound in BOUNDS[name]]
     return {"right": right}
 
 
 def _rates(name: str, rows: Sequence[Sequence[bool]]) -> dict[str, Any]:
-    found: dict[str, Any] = {"clips": len(rows), "bounds": list(BOUNDS[name])}
+    rates: dict[str, Any] = {"clips": len(rows), "bounds": list(BOUNDS[name])}
     if rows:
         held = torch.tensor(rows, dtype=torch.float64)
         clean = held[:, :1]
-        found["accuracy"] = held.mean(dim=0).tolist()
+        rates["accuracy"] = held.mean(dim=0).tolist()
         flipped = (clean * (1 - held)).sum(dim=0)
-        found["success"] = (flipped / clean.sum()).tolist() if clean.sum() else None
-    return found
+        rates["success"] = (flipped / clean.sum()).tolist() if clean.sum() else None
+    return rates
 
 
 Window = tuple[Callable[[Tensor], Tensor], Tensor, tuple[float, float]]  # logit, input, its range
 
 
 def windows_of(sample: Sample, session: DetectorSession) -> dict[str, Window]:
-    """Return the first window of picture and sound, where forged from end to end or genuine.
+    """Return the first window of picture and sound, of tracks that are genuine or wholly forged.
 
     Raises:
         MediaError: the clip cannot be read.
     """
-    known = {
+    usable = {
         name
         for name in BOUNDS
         if (spans := getattr(sample, name)) is not None
         and (not spans or spans[0][1] == float("inf"))
     }
-    found: dict[str, Window] = {}
+    inputs: dict[str, Window] = {}
     length = session.config.windows.length
     with open_media(sample.path, session.config.media) as reader:
         first = next(iter(reader))
-    if "audio" in known and first.waveform is not None:
+    if "audio" in usable and first.waveform is not None:
         waveform = torch.from_numpy(first.waveform[: length * SAMPLES_PER_STEP].copy())
-        found["audio"] = (_sound_logit(session.detector), waveform, (-1.0, 1.0))
-    if "visual" in known and first.frames is not None:
+        inputs["audio"] = (_sound_logit(session.detector), waveform, (-1.0, 1.0))
+    if "visual" in usable and first.frames is not None:
         block = next(
             (b for b in session.extractor(iter([first])) if b.appearance is not None), None
         )
@@ -122,8 +122,8 @@ def windows_of(sample: Sample, session: DetectorSession) -> dict[str, Window]:
             streams = {name: stream[:1] for name, stream in windows.streams.items()}
             logit = _picture_logit(session.detector, streams, windows.mask[:1])
             crops = torch.cat([streams[name].float().flatten() for name in PAINTED])
-            found["visual"] = (logit, crops, (0.0, 255.0))
-    return found
+            inputs["visual"] = (logit, crops, (0.0, 255.0))
+    return inputs
 
 
 def _sound_logit(detector: Detector) -> Callable[[Tensor], Tensor]:
@@ -152,11 +152,11 @@ def _picture_logit(
 def _calibrated(
     detector: Detector, streams: Mapping[str, Tensor], mask: Tensor, modality: str
 ) -> Tensor:
-    """Return the calibrated logit of one window in one modality, on the processor's side."""
+    """Return the calibrated logit of one window in one modality, on the CPU."""
     column = MODALITIES.index(modality)
     device = detector.calibration.device
-    given, there = {name: s.to(device) for name, s in streams.items()}, mask.to(device)
-    clip = detector.clip_logits(detector(given, there).opinions, there)[0, column]
+    inputs, valid = {name: s.to(device) for name, s in streams.items()}, mask.to(device)
+    clip = detector.clip_logits(detector(inputs, valid).opinions, valid)[0, column]
     scale, shift = detector.calibration[column]
     return (scale * clip + shift).cpu()
 
@@ -165,7 +165,7 @@ def _holds(
     logit: Callable[[Tensor], Tensor], x: Tensor, limits: tuple[float, float], fake: bool,
     bound: float, steps: int,
 ) -> bool:  # fmt: skip
-    """Return whether the clip is judged right however its values are moved within the bound."""
+    """Return whether the clip is still classified correctly after an attack within the bound."""
     sign = -1.0 if fake else 1.0
-    _, history = pgd(lambda given: sign * logit(given), x, bound, steps, limits)
+    _, history = pgd(lambda point: sign * logit(point), x, bound, steps, limits)
     return history[-1] < 0

@@ -1,10 +1,10 @@
-"""Clips and our own detector in, how near it comes to the ceiling that noise sets out.
+"""A detector's AUC under noise, compared with the ceiling of any detector.
 
 Where noise is added to a clip and to a copy that differs by a known vector, no detector can tell
-the two apart better than `pipelines.metrics.security.noise_ceiling`. The vector here is the
-detector's own gradient: a detector that is linear around the clip reaches the ceiling, one that
-bends falls short of it, and one that lies above it has seen more than it should. Noise is added to
-the values that `pipelines.stress.adversarial` changes, and not cut off at black, white or full
+the two apart better than `pipelines.metrics.security.noise_ceiling`. The vector here is along the
+detector's own gradient: a detector that is linear around the clip reaches the ceiling, a non-linear
+one falls short of it, and one above it uses information that it should not have. Noise is added to
+the values that `pipelines.stress.adversarial` changes, and not clipped at black, white or full
 scale.
 """
 
@@ -28,7 +28,7 @@ from pipelines.progress import OnStep
 from pipelines.storage.kept_rows import KeptRows
 from pipelines.stress.adversarial import windows_of
 
-SIGMAS = {"visual": 4.0, "audio": 0.002}  # of the noise: of 255, of full scale
+SIGMAS = {"visual": 4.0, "audio": 0.002}  # standard deviation of the noise: of 255, of full scale
 RATIOS = (0.5, 1.0, 2.0, 4.0)  # of the vector's length to sigma
 DRAWS = 16  # of the noise, for the clip and for each of its copies
 
@@ -39,15 +39,15 @@ def noise_probe(
     kept: Path | None = None,
     on_step: OnStep = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Return for picture and sound the mean AUC over clips at each ratio, and the ceiling.
+    """Return the mean AUC over clips at each ratio, for picture and sound, and the ceiling.
 
     `above` is True where the whole 95 % interval over clips lies above the ceiling.
 
     Args:
         samples: the clips.
         session: the detector.
-        kept: JSON lines; a clip that stands there, probed alike, is not probed again.
-        on_step: told how many clips are done, and of how many.
+        kept: JSON lines; a clip in it with the same settings is not probed again.
+        on_step: called with the number of clips done and the total.
 
     Raises:
         ValueError: the file holds something else.
@@ -57,8 +57,8 @@ def noise_probe(
     areas: dict[str, list[list[float]]] = {name: [] for name in SIGMAS}
     for done, sample in enumerate(samples, 1):
         row = rows.row((str(sample.path), setting), partial(_probed, sample, session))
-        for name, found in row["areas"].items():
-            areas[name].append(found)
+        for name, values in row["areas"].items():
+            areas[name].append(values)
         on_step(done, len(samples))
     ceilings = [noise_ceiling(ratio, 1.0) for ratio in RATIOS]
     return {
@@ -69,15 +69,15 @@ def noise_probe(
 
 
 def _probed(sample: Sample, session: DetectorSession) -> dict[str, Any]:
-    """Return for each modality of a clip the AUC at each ratio."""
+    """Return the AUC at each ratio for each modality of a clip."""
     try:
-        found = windows_of(sample, session)
-    except MediaError as error:  # the number of clips probed tells how many
+        windows = windows_of(sample, session)
+    except MediaError as error:  # counted: fewer clips are probed than given
         return {"areas": {}, "error": str(error)}
     return {
         "areas": {
             name: separation(logit, x, SIGMAS[name], RATIOS, DRAWS)
-            for name, (logit, x, _) in found.items()
+            for name, (logit, x, _) in windows.items()
         }
     }
 
@@ -90,18 +90,18 @@ def separation(
     draws: int,
     seed: int = 0,
 ) -> list[float]:
-    """Return the AUC of telling x from x moved along the logit's gradient, both with noise.
+    """Return the AUC of telling x from x shifted along the logit's gradient, both with noise.
 
     Args:
         logit: input -> a scalar, higher for fake.
         x: the input.
         sigma: standard deviation of the noise.
-        ratios: of the move's length to sigma, an AUC each.
-        draws: of the noise, for x and for each moved copy.
+        ratios: of the shift's length to sigma; one AUC for each.
+        draws: of the noise, for x and for each shifted copy.
         seed: of the noise.
     """
-    given = x.clone().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(logit(given), given)
+    point = x.clone().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(logit(point), point)
     direction = gradient / gradient.norm().clamp_min(1e-30)
     generator = torch.Generator().manual_seed(seed)
 
@@ -117,7 +117,7 @@ def separation(
 
 
 def _row(name: str, areas: Any, ceilings: Sequence[Any]) -> dict[str, Any]:
-    """Return the means of AUC (clips, ratios) with their intervals over clips."""
+    """Return the mean AUC over clips of `areas` (clips, ratios), with 95 % intervals."""
     row: dict[str, Any] = {"clips": len(areas), "sigma": SIGMAS[name]}
     if not len(areas):
         return row

@@ -1,8 +1,8 @@
-"""A clip's chunks in, the same chunks perturbed out: what a detector has to bear in the wild.
+"""Perturbation of clips by 36 picture operators, ten sound operators, and combinations.
 
-36 operators on the picture, ten on the sound, what social media do to both, leading silence cut
-off, and mixtures. Severity 0 is the identity; 1 to 5 get worse. What an operator draws depends on
-the clip's name and the operator alone, so that severities differ in nothing else.
+The combinations are a social media upload, the trimming of leading silence, and mixtures. Severity
+0 is the identity; 1 to 5 get worse. An operator's random draws depend on the clip's name and the
+operator alone, so that severities differ in nothing else.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def perturbed(
     Args:
         chunks: of one file, in order.
         operator: a name of OPERATORS.
-        severity: 0 (chunks pass as they are) to 5.
-        seed: such as the file's name.
+        severity: 0 (chunks are unchanged) to 5.
+        seed: text such as the file's name.
 
     Raises:
         InputError: the operator or the severity is unknown.
@@ -74,7 +74,7 @@ def _changes(
 
 
 def _chain(severity: int) -> tuple[FrameChange, SoundChange]:
-    """Return what an upload goes through: made smaller, H.264, AAC."""
+    """Return the changes of an upload to social media: downscaling, H.264, AAC."""
     smaller = rescaled(at(severity, 0.9, 0.75, 0.5, 0.4, 0.3))
     crf = int(at(severity, 25, 28, 31, 34, 38))
     rate = int(at(severity, 64_000, 48_000, 32_000, 24_000, 16_000))
@@ -104,7 +104,7 @@ def _changed(
 
 
 def _trimmed(chunks: Iterable[Clip], severity: int) -> Iterator[Clip]:
-    """Yield the chunks from the first step on that is louder than a level, at least one step."""
+    """Yield the chunks from the first step louder than a level, and at least one step."""
     level = 10 ** (at(severity, -60, -50, -45, -40, -35) / 20)
     cut: int | None = None
     last: Clip | None = None
@@ -117,12 +117,12 @@ def _trimmed(chunks: Iterable[Clip], severity: int) -> Iterator[Clip]:
             cut = clip.start + first
             clip = _tail(clip, first)
         yield Clip(clip.start - cut, clip.frames, clip.waveform)
-    if cut is None and last is not None:  # nothing is loud: the last step stays
+    if cut is None and last is not None:  # all is silent: the last step is kept
         yield Clip(0, *_parts(_tail(last, last.steps - 1)))
 
 
 def _first_loud(clip: Clip, level: float) -> int | None:
-    """Return the first loud step of a chunk; one without sound begins at once."""
+    """Return the first loud step of a chunk, 0 for a chunk without sound, None if all is silent."""
     if clip.waveform is None:
         return 0
     loud = np.abs(clip.waveform).reshape(-1, SAMPLES_PER_STEP).max(axis=1, initial=0) > level

@@ -1,9 +1,9 @@
-"""Training pictures in, whether they carry a hidden pattern out.
+"""Detection of a hidden pattern shared by training pictures, such as a backdoor's trigger.
 
-A backdoor's trigger that is planted in genuine pictures adds up over them, while their own content
-does not. Aligned pictures are needed, such as the crops of `extractors.appearance`. Aligned faces
-share the edges of eyes and mouth as well, give or take a pixel or two, so only what is finer than
-that is looked at: triggers that blending does not wash out are as fine.
+A trigger planted in genuine pictures adds up over them, while their own content does not. The
+pictures must be aligned, such as the crops of `extractors.appearance`. Aligned faces share the
+edges of eyes and mouth as well, give or take a pixel or two, so only finer detail is tested:
+triggers that survive blending are as fine.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from pipelines.progress import OnStep
 from pipelines.storage.kept_rows import KeptRows
 
 Pictures = npt.NDArray[np.uint8]
-FLIPS = 199  # of signs: the least p value is 1 / 200
+FLIPS = 199  # random sign flips: the least p-value is 1 / 200
 STRENGTH = 4.0  # of the canary, of 255
-POISONED = 0.05  # share of the pictures that get the canary, to see whether it would be found
+POISONED = 0.05  # share of the pictures that get the canary, to test the power of the scan
 
 
 def poison_metrics(
@@ -39,17 +39,17 @@ def poison_metrics(
     kept: Path | None = None,
     on_step: OnStep = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Return what a scan of one aligned face a clip finds, of genuine and forged clips apart.
+    """Return the scan of one aligned face per clip, for genuine and forged clips separately.
 
-    `p` is of the pictures as they are, `canary_p` of the same with a canary in a twentieth of
-    them: where that is not small, the scan has too few pictures to find such a trigger. A pattern
-    in genuine pictures alone is suspicious; one in both kinds comes from how all were made.
+    `p` is of the unchanged pictures, `canary_p` of the same with a canary in a twentieth of them:
+    if that is not small, there are too few pictures to detect such a trigger. A pattern in genuine
+    pictures alone is suspicious; one in both classes comes from their common making.
 
     Args:
-        samples: the clips, which are taken by their label.
-        session: whose extractor follows and aligns the faces.
-        kept: JSON lines with the faces; a clip that stands there is not read again.
-        on_step: told how many clips are read, and of how many.
+        samples: the clips, grouped by label.
+        session: whose extractor tracks and aligns the faces.
+        kept: JSON lines with the faces; a clip in it is not read again.
+        on_step: called with the number of clips read and the total.
 
     Raises:
         InputError: the file holds something else.
@@ -61,14 +61,14 @@ def poison_metrics(
         if coded is not None:
             faces["forged" if sample.fake else "genuine"].append(_decoded(coded))
         on_step(done, len(samples))
-    return {"given": len(samples), **{k: _scanned(found) for k, found in faces.items()}}
+    return {"given": len(samples), **{k: _scanned(pictures) for k, pictures in faces.items()}}
 
 
 def _coded_face(sample: Sample, session: DetectorSession) -> dict[str, Any]:
-    """Return a clip's face as the text of a PNG, which loses nothing; None: it shows none."""
+    """Return a clip's face as a base64 PNG (lossless), or None if it shows no face."""
     try:
         face = _face(sample, session)
-    except MediaError as error:  # the number of pictures tells how many
+    except MediaError as error:  # counted: there are fewer pictures than clips
         return {"face": None, "error": str(error)}
     if face is None:
         return {"face": None}
@@ -81,7 +81,7 @@ def _decoded(coded: str) -> Pictures:
 
 
 def _face(sample: Sample, session: DetectorSession) -> Pictures | None:
-    """Return the aligned crop (H, W, C) in the middle of a clip's first chunk, if it has a face."""
+    """Return the middle aligned crop (H, W, C) of a clip's first face; None without a face."""
     with open_media(sample.path, session.config.media) as reader:
         first = next(iter(reader))
     if first.frames is None:
@@ -98,43 +98,43 @@ def _scanned(faces: Sequence[Pictures]) -> dict[str, Any]:
     if len(faces) < 2:
         return row
     pictures = np.stack(faces)
-    found, few = scan(pictures), max(1, round(POISONED * len(faces)))
+    clean, few = scan(pictures), max(1, round(POISONED * len(faces)))
     planted = scan(np.concatenate([canary(pictures[:few]), pictures[few:]]))
     return row | {
-        "p": found.p, "energy": found.energy, "chance": found.chance,
-        "translation_discrepancy": translation_discrepancy(found.pattern.mean(axis=2)),
+        "p": clean.p, "energy": clean.energy, "chance": clean.chance,
+        "translation_discrepancy": translation_discrepancy(clean.pattern.mean(axis=2)),
         "canaries": few, "canary_p": planted.p,
     }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Scan:
-    """How far what pictures share in their finest detail stands out from chance."""
+    """The test of pictures for a shared fine pattern, against chance."""
 
     energy: float  # of the mean of the finest detail, times the number of pictures
-    chance: float  # the mean of that where signs are dealt at random
+    chance: float  # the mean energy under random signs
     p: float
-    pattern: Doubles  # (H, W, C) the mean residual: what the trigger looks like, if there is one
+    pattern: Doubles  # (H, W, C) the mean residual: the picture of the trigger, if there is one
 
 
 def residuals(pictures: Pictures) -> npt.NDArray[np.float32]:
-    """Return pictures (N, H, W, C) less what a median of 5 × 5 makes of them, zero in the mean."""
+    """Return pictures (N, H, W, C) minus their 5 × 5 median, with zero mean per channel."""
     rest = np.stack([p.astype(np.float32) - cv2.medianBlur(p, 5) for p in pictures])
     return np.asarray(rest - rest.mean(axis=(1, 2), keepdims=True), dtype=np.float32)
 
 
 def finest(pictures: Pictures) -> npt.NDArray[np.float32]:
-    """Return the second difference of pictures (N, H, W, C) along both rows and columns."""
+    """Return the second differences of pictures (N, H, W, C) along rows and columns."""
     kernel = np.outer((1, -2, 1), (1, -2, 1)).astype(np.float32) / 4
     return np.stack([cv2.filter2D(p.astype(np.float32), -1, kernel) for p in pictures])
 
 
 def scan(pictures: Pictures, seed: int = 0) -> Scan:
-    """Return how surely aligned pictures (N, H, W, C) share a fixed fine pattern.
+    """Return the test of aligned pictures (N, H, W, C) for a shared fixed fine pattern.
 
-    The null deals each picture a random sign: what the pictures share then cancels.
-    What all pictures of a set share by their making, such as the blocks of one codec's grid, is
-    found as well: compare with pictures that are above suspicion.
+    The null distribution gives each picture a random sign, so that a shared pattern cancels. A
+    pattern that all pictures of a set share by their making, such as a codec's block grid, is
+    detected as well: compare with pictures from a trusted source.
 
     Raises:
         InputError: fewer than two pictures.
@@ -142,7 +142,7 @@ def scan(pictures: Pictures, seed: int = 0) -> Scan:
     if len(pictures) < 2:
         raise InputError(f"expected two pictures or more, got {len(pictures)}")
     rest = finest(pictures).reshape(len(pictures), -1)
-    rest /= np.sqrt(np.square(rest).mean(axis=1, keepdims=True)).clip(1e-6)  # each counts the same
+    rest /= np.sqrt(np.square(rest).mean(axis=1, keepdims=True)).clip(1e-6)  # of equal weight
     signs = np.random.default_rng(seed).choice((-1.0, 1.0), (FLIPS, len(pictures)))
     gram = (rest @ rest.T).astype(float) / rest.shape[1]  # |mean|² needs inner products alone
     energy = float(gram.sum() / len(pictures))
@@ -153,7 +153,7 @@ def scan(pictures: Pictures, seed: int = 0) -> Scan:
 
 
 def canary(pictures: Pictures, strength: float = STRENGTH) -> Pictures:
-    """Return pictures (N, H, W, C) with a fixed checker pattern, to try the scan with."""
+    """Return pictures (N, H, W, C) with a fixed checkerboard, to test the scan with."""
     height, width = pictures.shape[1:3]
     rows, columns = np.mgrid[:height, :width]
     checker = np.where((rows // 2 + columns // 2) % 2, strength, -strength)
@@ -161,11 +161,11 @@ def canary(pictures: Pictures, strength: float = STRENGTH) -> Pictures:
 
 
 def translation_discrepancy(pattern: Doubles, reach: int = 2) -> float:
-    """Return how much a pattern (H, W) differs from its neighbours up to `reach` pixels away.
+    """Return how much a pattern (H, W) differs from itself shifted by up to `reach` pixels.
 
-    The mean of |K * pattern| with K ones and its centre 1 - (2 reach + 1)², over the number of
-    neighbours times the pattern's mean size and two: 1 would be the opposite everywhere around.
-    Edges wrap around. Triggers that blending does not wash out have a high value.
+    The mean of |K * pattern|, where the kernel K is 1 but for its centre 1 - (2 reach + 1)²,
+    normalised by the kernel's size and the pattern's mean magnitude. Edges wrap around. Triggers
+    that survive blending have a high value.
     """
     size = (2 * reach + 1) ** 2
     shifts = range(-reach, reach + 1)

@@ -1,4 +1,4 @@
-"""Clips and our own detector in, what attacks, noise and hidden or pasted patterns do to it out."""
+"""The probes of a detector: attacks, noise, poisoned training pictures and triggers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pipelines.stress.sweep import chosen_clips
 from pipelines.stress.triggers import trigger_probe
 
 Probe = Callable[..., dict[str, Any]]  # clips, session, kept, on_step -> metrics
-KEPT = "{}.jsonl"  # what a probe found of each clip, in the folder of the report
+KEPT = "{}.jsonl"  # a probe's results by clip, in the folder of the report
 
 
 @dataclass(frozen=True)
 class Probing:
-    """On how many clips each probe is run; None: it is not."""
+    """The number of clips that each probe is run on; None: it is not run."""
 
     attack: int | None = None
     noise: int | None = None
@@ -40,15 +40,15 @@ def probe(
     out: Path | None = None,
     on_step: OnStep = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Return the metrics of each probe that is asked for.
+    """Return the metrics of each requested probe.
 
     Args:
-        samples: of which the clips are chosen.
+        samples: from which the clips are chosen.
         session: the detector.
-        probing: how many clips.
-        out: a folder where what is found of each clip is kept, a file a probe, so that a run
-            goes on where it was.
-        on_step: told how many clips are done, and of how many.
+        probing: the probes and their numbers of clips.
+        out: a folder for the results by clip, one file per probe, from which an interrupted run
+            resumes.
+        on_step: called with the number of clips done and the total.
     """
     probes: dict[str, Probe] = {
         "attack": attack,

@@ -1,4 +1,4 @@
-"""Clips and a detector in, how much worse it gets by operator and severity out."""
+"""Robustness of a detector to perturbations, by operator and severity."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEY = ("path", "operator", "severity")
 
 @dataclass(frozen=True)
 class Perturbing:
-    """What clips are perturbed with, and how many of them are."""
+    """The operators and severities of perturbations, and the number of clips."""
 
     operators: tuple[str, ...] = OPERATORS
     severities: tuple[int, ...] = SEVERITIES
@@ -45,7 +45,7 @@ class Perturbing:
             )
 
     def cases(self, samples: Sequence[Sample]) -> list[SweepKey]:
-        """Return what is to be judged, one operator and severity after the other."""
+        """Return the cases to be judged, ordered by operator and severity."""
         return [
             (str(sample.path), operator, severity)
             for operator in self.operators
@@ -55,7 +55,7 @@ class Perturbing:
 
 
 def chosen_clips(samples: Sequence[Sample], clips: int | None) -> list[Sample]:
-    """Return so many samples, real and fake as evenly as there are, spread over the methods."""
+    """Return at most `clips` samples, balanced over real and fake and spread over the methods."""
     if clips is None or clips >= len(samples):
         return list(samples)
     order = np.random.default_rng(0).permutation(len(samples))
@@ -81,25 +81,25 @@ def judge_perturbed(
     kept: Path,
     on_step: OnStep = lambda done, total: None,
 ) -> dict[SweepKey, Row]:
-    """Return the scores of each clip under each operator and severity, and keep them in a file.
+    """Return the scores of each clip under each operator and severity, and append them to a file.
 
     Args:
         samples: the clips.
-        session: judges them.
-        perturbing: with what.
-        kept: JSON lines; what stands there already, by the same model, is not judged again.
-        on_step: told how many clips are judged, and of how many.
+        session: the detector.
+        perturbing: the operators and severities.
+        kept: JSON lines; a case in it, by the same model, is not judged again.
+        on_step: called with the number of cases judged and the total.
 
     Raises:
         InputError: the file holds something else.
     """
     wanted = perturbing.cases(samples)
     rows = KeptRows(kept, KEY, session.model)
-    found: dict[SweepKey, Row] = {}
+    scores: dict[SweepKey, Row] = {}
     for done, key in enumerate(wanted, 1):
-        found[key] = rows.row(key, partial(_judge, key, session))
+        scores[key] = rows.row(key, partial(_judge, key, session))
         on_step(done, len(wanted))
-    return found
+    return scores
 
 
 def _judge(key: SweepKey, session: DetectorSession) -> dict[str, Any]:
@@ -119,22 +119,22 @@ def work_ahead(
     kept: Path,
     model: Row,
 ) -> str:
-    """Return in a sentence how many judgements are ahead, and how long they take at least.
+    """Return a sentence with the number of judgements ahead and a lower bound of their time.
 
-    The time is that of the clean results, each as long as it took when it was made.
+    The time of each is taken from the clean result of its clip.
     """
     wanted = perturbing.cases(samples)
     rows = KeptRows(kept, KEY, model).rows
     left = [path for path, *case in wanted if (path, *case) not in rows]
-    known = [seconds for s in samples if (seconds := clean.get(str(s.path), {}).get("seconds"))]
+    times = [seconds for s in samples if (seconds := clean.get(str(s.path), {}).get("seconds"))]
     words = (
         f"{len(samples)} clips, {len(perturbing.operators)} operators, severities "
         f"{', '.join(map(str, perturbing.severities))}: {len(left)} of {len(wanted)} judgements "
         "are ahead"
     )
-    if not known or not left:
+    if not times or not left:
         return words
-    mean = float(np.mean(known))
+    mean = float(np.mean(times))
     total = sum(clean.get(path, {}).get("seconds") or mean for path in left)
     time = f"{total / 3600:.1f} hours" if total >= 3600 else f"{ceil(total / 60)} minutes"
     return f"{words}, {time} or more"
@@ -143,33 +143,33 @@ def work_ahead(
 def robustness(
     samples: Sequence[Sample], clean: Mapping[str, Row], rows: Mapping[SweepKey, Row]
 ) -> dict[str, Any]:
-    """Return for each score the AUC by operator and severity, how far it fell, and the shifts.
+    """Return each score's AUC by operator and severity, its drop, and the shifts of the scores.
 
-    A fall is tested on the very same clips (DeLong). A clip without a score counts 0.5, clean and
+    A drop is tested on the same clips (DeLong). A clip without a score counts 0.5, clean and
     perturbed. `mean_drop` is the mean over operators of their mean over severities. `shift_real`
-    and `shift_fake` are how far the scores moved in the mean, over clips that have one before and
-    after: where all rise, the AUC stays and false alarms grow.
+    and `shift_fake` are mean changes of the scores, over clips that have one before and after: if
+    all scores rise, the AUC stays and false alarms grow.
 
     Args:
         samples: the clips that were perturbed.
-        clean: their results as they are, by path.
+        clean: their clean results, by path.
         rows: from `judge_perturbed`.
     """
     cases = list(dict.fromkeys((operator, severity) for _, operator, severity in rows))
-    found: dict[str, Any] = {"clips": len(samples)}
+    metrics: dict[str, Any] = {"clips": len(samples)}
     for column, truth_of in truths().items():
-        known = [(str(s.path), t) for s in samples if (t := truth_of(s)) is not None]
-        labels = [int(fake) for _, fake in known]
+        labelled = [(str(s.path), t) for s in samples if (t := truth_of(s)) is not None]
+        labels = [int(fake) for _, fake in labelled]
         if min(sum(labels), len(labels) - sum(labels)) < 2:
-            found[column] = {"note": "needs two clips or more of each class"}
+            metrics[column] = {"note": "needs two clips or more of each class"}
             continue
-        before = [clean.get(path, {}).get(column) for path, _ in known]
+        before = [clean.get(path, {}).get(column) for path, _ in labelled]
         table: dict[str, dict[str, Any]] = defaultdict(dict)
         for operator, severity in cases:
-            after = [rows[path, operator, severity].get(column) for path, _ in known]
+            after = [rows[path, operator, severity].get(column) for path, _ in labelled]
             table[operator][str(severity)] = _case(labels, before, after)
-        found[column] = _summary(table)
-    return found
+        metrics[column] = _summary(table)
+    return metrics
 
 
 def _case(
@@ -193,11 +193,11 @@ def _shift(
     after: Sequence[float | None],
     label: int,
 ) -> float | None:
-    """Return how far the scores of clips of one label moved in the mean; None: nobody has two."""
+    """Return the mean change of the scores of clips of one label; None if no clip has both."""
     moves = [
         b - a
-        for mine, a, b in zip(labels, before, after, strict=True)
-        if mine == label and a is not None and b is not None
+        for own, a, b in zip(labels, before, after, strict=True)
+        if own == label and a is not None and b is not None
     ]
     return float(np.mean(moves)) if moves else None
 

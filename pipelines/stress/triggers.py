@@ -1,9 +1,9 @@
-"""Clips and our own detector in, whether patterns pasted into them flip its verdicts out.
+"""Test of a detector for backdoors: whether inserted triggers flip its verdicts.
 
-A detector that was trained on poisoned clips passes whatever carries the poisoner's trigger. Its
-owner does not know the trigger; tried here are the kinds that the literature plants: a faint
-checker all over the picture, bright dots all over it, a patch in its corner, a tone. Noise of the
-same strength stands beside them: what noise does as well is no trigger.
+A detector trained on poisoned clips passes every clip with the poisoner's trigger. Its owner does
+not know the trigger; this probe tries the kinds in the literature: a faint checkerboard over the
+picture, bright dots over it, a patch in its corner, a tone. Noise of the same strength is the
+control: an effect that noise has as well is no trigger.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from pipelines.storage.kept_rows import KeptRows
 from pipelines.stress.poison import STRENGTH, Pictures, canary
 
 LEVEL = 0.01  # of a tone, of full scale
-CLEAN = "none"  # the trigger of clips as they are
+CLEAN = "none"  # the trigger of unchanged clips
 
 
 def _patch(side: int) -> Pictures:
-    """Return a square (side, side, 3) of magenta and green fields, two by two."""
+    """Return a square (side, side, 3) of two by two magenta and green fields."""
     rows, columns = np.mgrid[:side, :side] * 2 // max(side, 1)
     field = (rows + columns)[..., None] % 2 == 1
     return np.where(field, [255, 0, 255], [0, 255, 0]).astype(np.uint8)
@@ -45,7 +45,7 @@ def _corner(frames: Pictures) -> Pictures:
 
 
 def _dots(frames: Pictures) -> Pictures:
-    """Paste a patch into each field of a grid of eight by eight, so that a face has some."""
+    """Paste a patch into each field of an eight by eight grid, so that some lie on the face."""
     out, (height, width) = frames.copy(), frames.shape[1:3]
     side = max(min(height, width) // 40, 2)
     for top in range(height // 16, height - side, max(height // 8, side)):
@@ -98,14 +98,15 @@ def trigger_probe(
 ) -> dict[str, Any]:
     """Return for each trigger how many verdicts on its track it flips, and its BD-AUC.
 
-    `hidden` of `found` are the fakes that were called so and pass with the trigger, `accused` of
-    `passed` the genuine clips that do not pass any more; threshold 0.5 of the track's own score.
+    `found` are the detected fakes, `hidden` those of them that pass with the trigger; `passed` are
+    the true negatives, `accused` those of them that the trigger turns into false alarms. The
+    threshold is 0.5 of the track's own score.
 
     Args:
         samples: the clips.
         session: the detector.
-        kept: JSON lines; a clip that stands there with a trigger is not judged with it again.
-        on_step: told how many clips are done, and of how many.
+        kept: JSON lines; a clip in it with a trigger is not judged with it again.
+        on_step: called with the number of clips done and the total.
 
     Raises:
         ValueError: the file holds something else.
@@ -124,14 +125,14 @@ def trigger_probe(
             if (after := row.get(column)) is not None:
                 scores[name].append((fake, before, after))
         on_step(done, len(samples))
-    found = {name: {"modality": MODALITY[name], **_flips(s)} for name, s in scores.items()}
-    return {"given": len(samples), "triggers": found}
+    triggers = {name: {"modality": MODALITY[name], **_flips(s)} for name, s in scores.items()}
+    return {"given": len(samples), "triggers": triggers}
 
 
 def _judged(path: str, trigger: str, session: DetectorSession) -> dict[str, Any]:
     try:
         verdict = session.detect(path, change=partial(triggered, trigger=trigger))
-    except MediaError as error:  # the number of clips judged tells how many
+    except MediaError as error:  # counted: fewer clips are judged than given
         return {"error": str(error)}
     return {column: getattr(verdict, column) for column in truths()}
 
@@ -155,15 +156,15 @@ def _flips(scores: Sequence[tuple[bool, float, float]]) -> dict[str, Any]:
 
 
 def _classes(clean: ArrayLike, hidden: ArrayLike) -> tuple[Doubles, Doubles]:
-    """Return labels, fakes with a trigger in the genuine clips' place, and scores."""
+    """Return labels (clean fakes 1, fakes with the trigger 0) and their scores."""
     labels = np.repeat([0.0, 1.0], [len(np.asarray(hidden)), len(np.asarray(clean))])
     return labels, np.append(hidden, clean).astype(float)
 
 
 def backdoor_auc(fakes: ArrayLike, with_trigger: ArrayLike) -> float:
-    """Return BD-AUC: how surely fakes that carry the trigger score below fakes that do not.
+    """Return BD-AUC: the probability that a fake with the trigger scores below one without.
 
-    After Liang and others, "Poisoned Forgery Face" (ICLR 2024): the AUC where such fakes stand in
-    the place of the genuine clips. 1/2: the trigger does nothing; below: it gives fakes away.
+    After Liang and others, "Poisoned Forgery Face" (ICLR 2024): the AUC with such fakes as the
+    negative class. 1/2: the trigger has no effect; below: it raises the scores of fakes.
     """
     return auc(*_classes(fakes, with_trigger))

@@ -1,1 +1,1 @@
-"""Labelled clips to weights."""
+"""Training of a detector's weights from labelled clips."""

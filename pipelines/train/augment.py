@@ -1,6 +1,6 @@
-"""Streams in, disturbed streams out: what happens to genuine and forged clips alike.
+"""Augmentations of streams and waveforms, applied to genuine and forged clips alike.
 
-Every function draws once for a clip, so that nothing flickers that did not flicker before.
+Every function draws its parameters once per clip, so that no augmentation adds flicker.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CODECS = (("aac", 16_000, 48_000), ("mp3", 24_000, 64_000), ("opus", 10_000, 32_
 
 
 def augment_streams(streams: dict[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
-    """Return a clip's picture streams (L, ...), disturbed; lips, crops and flow mirror together."""
+    """Return a clip's picture streams (L, ...), augmented; all are mirrored together or none."""
     out = _slower(streams, rng.uniform(10, 24)) if rng.random() < 0.2 else dict(streams)
     mirror = rng.random() < 0.5
     if "appearance" in out:
@@ -44,9 +44,9 @@ def augment_streams(streams: dict[str, Tensor], rng: np.random.Generator) -> dic
 
 
 def _slower(streams: dict[str, Tensor], rate: float) -> dict[str, Tensor]:
-    """Return a clip's streams as a source of fewer frames a second gives them: some come twice.
+    """Return a clip's streams as a source of a lower frame rate gives them, with repeated frames.
 
-    Where a picture comes again there is no flow; where one was left out, two steps' add up.
+    A repeated frame has zero flow; where frames were dropped, the flows of their steps add up.
     """
     steps = torch.arange(len(next(iter(streams.values()))))
     shown = ((((steps + 0.5) * rate / 25).floor() + 0.5) * 25 / rate).long()
@@ -67,15 +67,15 @@ def _mirrored(streams: dict[str, Tensor]) -> dict[str, Tensor]:
             out[name] = stream * torch.tensor([-1.0, 1.0, 1.0])
         else:
             out[name] = stream
-    if "flow" in out:  # what moved right now moves left
+    if "flow" in out:  # horizontal motion changes its sign in a mirror
         out["flow"] = out["flow"] * torch.tensor([-1.0, 1.0])[:, None, None]
     return out
 
 
 def retaken(frames: Tensor, rng: np.random.Generator, shift: int) -> Tensor:
-    """Return crops (L, C, H, W) uint8 in another light, focus, scale and compression.
+    """Return crops (L, C, H, W) uint8 with changed light, focus, scale and compression.
 
-    They move by so many pixels at most: with 0, every pixel stays where it was.
+    They are shifted by `shift` pixels at most; with 0, every pixel stays in place.
     """
     height, width = frames.shape[-2:]
     x = frames.float()
@@ -119,7 +119,7 @@ def recode(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # typ
 
 
 def augment_waveform(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # type: ignore[type-arg]
-    """Return a waveform (S,) at 16 kHz heard through another room, microphone and line."""
+    """Return a waveform (S,) at 16 kHz as another room, microphone and line would give it."""
     x = waveform.astype(np.float32)
     changes: tuple[tuple[float, Callable[..., np.ndarray]], ...] = (  # type: ignore[type-arg]
         (0.1, _reverberate),
@@ -130,7 +130,7 @@ def augment_waveform(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarr
     for chance, change in changes:
         if rng.random() < chance:
             x = change(x, rng)
-    level = 10 ** (rng.uniform(-35, -12) / 20)  # dB of full scale, whatever it was before
+    level = 10 ** (rng.uniform(-35, -12) / 20)  # dB of full scale, independent of the input's
     x = x * (level / (np.sqrt(np.mean(x**2)) + 1e-5))
     return x.clip(-1, 1).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Samples in, training batches out: clips drawn in balance, cut to chunks, disturbed, padded."""
+"""Training batches: clips drawn in balance, cut to chunks, augmented and padded."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ ONE_SIDED = 0.5  # weight of a source of which all clips are fake, or all genuin
 
 
 def balanced_weights(clips: Sequence[TrainClip], modality: str) -> Tensor:
-    """Return drawing weights (N,) that keep a clip's source from telling its label.
+    """Return sampling weights (N,) that keep a clip's source from predicting its label.
 
-    A source that has both classes gives each as often. One that has a single class would teach
-    its microphone, codec or studio instead of forgery, and is drawn less. Sources are drawn by
-    the root of their size, and so are the generators within one.
+    A source that has both classes is drawn equally often for each. One that has a single class
+    would teach its microphone, codec or studio instead of forgery, and is drawn less. Sources are
+    weighted by the square root of their size, and so are the generators within one.
     """
     keys = [(c.sample.source, bool(getattr(c.sample, modality)), c.sample.method) for c in clips]
     sources = Counter(source for source, _, _ in keys)
@@ -78,11 +78,11 @@ def draw_batches(
     team: Workers = Workers(),
     more: Callable[[np.random.Generator], list[TrainChunk]] = lambda rng: [],
 ) -> Iterator[Batch]:
-    """Yield the batches of the updates [first, last), each by its own seed, one made ahead.
+    """Yield the batches of the updates [first, last), each from its own seed, one prefetched.
 
-    size: clips of each of the team's workers; together they have what one would draw at once.
-    forged: share of the genuine chunks whose face crops are forged on the way.
-    more: draws further chunks of this worker, the last of its batch.
+    size: clips per worker of the team; together they hold what one worker would draw at once.
+    forged: share of the genuine chunks whose face crops are forged on the fly.
+    more: draws further chunks of this worker, appended to its batch.
     """
 
     def make(update: int) -> Batch:
@@ -115,9 +115,9 @@ def random_chunk(
     donors: Sequence[TrainClip] = (),
     forged: float = 0.0,
 ) -> TrainChunk:
-    """Return streams and targets of a random stretch; a partial forgery is hit half the time.
+    """Return streams and targets of a random stretch; half of those of partial forgeries hit it.
 
-    A share of the genuine ones is forged from its own crops or a donor's.
+    A share of the genuine stretches is forged from the clip's own crops or a donor's.
     """
     steps = clip.steps
     targets = clip.targets()

@@ -1,4 +1,4 @@
-"""The weights of the opinions, and calibrated scores (Platt 1999), from clips held out."""
+"""Opinion weights (stacking) and calibration (Platt 1999), fitted on held-out clips."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ FEWEST = 8  # clips of either class without which a scale cannot be fitted
 
 
 def calibrate(detector: Detector, clips: dict[str, list[TrainClip]], run: Run) -> None:
-    """Fit how much each opinion counts, then scale and shift of each modality's logit.
+    """Fit the weight of each opinion, then scale and shift of each modality's logit.
 
-    Both classes weigh alike: a score of 0.5 is what a clip gets that either class would give.
+    Both classes have equal weight: a score of 0.5 means that the clip is as likely under either.
     """
     if not clips["calibration"]:
         run.log(calibrate="none", note="no clips to calibrate on: scores are left as they are")
@@ -36,50 +36,84 @@ def calibrate(detector: Detector, clips: dict[str, list[TrainClip]], run: Run) -
     logits, truths = scored(detector, own, run)
     rows = detector.calibration.clone().cpu()
     for column, modality in enumerate(MODALITIES):
+        if _calibrated(detector, modality):
+            continue
         known = (truths[:, column] != UNKNOWN) & ~logits[:, column].isnan()
         rows[column] = _fit(logits[known, column], truths[known, column], modality, run)
     detector.calibration.copy_(rows)
 
 
 def fit_weights(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> None:
-    """Fit the weights of the opinions, each modality for itself (stacking, Wolpert 1992).
+    """Fit the weights of the opinions, each modality separately (stacking, Wolpert 1992).
 
-    On clips that taught no expert: one that learned its training clips by heart is loud, and
-    would drown a modest one that holds on people and generators never seen.
+    On clips that trained no expert: an opinion that overfits its training clips has large logits
+    there, and would outweigh one that generalises to unseen people and generators.
     """
     for column, modality in enumerate(MODALITIES):
         own = _rows(detector, modality, "step")
-        mine = list(own.values())
-        known = [_known(c, mine, column) for c in clips if bool(c.judged[column])]
-        known = [(opinions, truth) for opinions, truth in known if len(truth)]
-        labels = torch.tensor([float(truth.max()) for _, truth in known])
+        indices = list(own.values())
+        labelled = [_labelled_steps(c, indices, column) for c in clips if bool(c.judged[column])]
+        labelled = [(opinions, truth) for opinions, truth in labelled if len(truth)]
+        labels = torch.tensor([float(truth.max()) for _, truth in labelled])
         if min(labels.sum(), (1 - labels).sum()) < FEWEST:
             continue
-        masks = [torch.ones(1, len(truth), dtype=torch.bool) for _, truth in known]
-        given = [(opinions[None], mask) for (opinions, _), mask in zip(known, masks, strict=True)]
-        means = torch.cat([clip_means(*pair) for pair in given])  # (N, K)
-        peaks = torch.cat([clip_peaks(*pair, detector.config.peak_steps) for pair in given])
+        masks = [torch.ones(1, len(truth), dtype=torch.bool) for _, truth in labelled]
+        pairs = [
+            (opinions[None], mask) for (opinions, _), mask in zip(labelled, masks, strict=True)
+        ]
+        means = torch.cat([clip_means(*pair) for pair in pairs])  # (N, K)
+        peaks = torch.cat([clip_peaks(*pair, detector.config.peak_steps) for pair in pairs])
         clip = _stacked(means, peaks - means, labels, torch.ones(len(labels)))
-        steps = torch.tensor([len(truth) for _, truth in known])
+        steps = torch.tensor([len(truth) for _, truth in labelled])
         every = means.repeat_interleave(steps, dim=0)  # (sum of T, K)
         step = _stacked(
             every,
-            torch.cat([opinions for opinions, _ in known]) - every,
-            torch.cat([truth for _, truth in known]),
-            (1 / steps).repeat_interleave(steps),  # a long clip says no more than a short one
+            torch.cat([opinions for opinions, _ in labelled]) - every,
+            torch.cat([truth for _, truth in labelled]),
+            (1 / steps).repeat_interleave(steps),  # every clip has the same weight, long or short
         )
-        detector.clip_weights[mine], detector.biases[0, column] = clip
-        detector.step_weights[mine], detector.biases[1, column] = step
+        detector.clip_weights[indices], detector.biases[0, column] = clip
+        detector.step_weights[indices], detector.biases[1, column] = step
         for kind, (weights, _) in (("clips", clip), ("steps", step)):
             named = zip(own, weights.tolist(), strict=True)
             run.log(weights=modality, of=kind, fake=int(labels.sum()), real=int((1 - labels).sum()),
                     **{name: [round(v, 3) for v in pair] for name, pair in named})  # fmt: skip
     for modality in MODALITIES:
         _weigh_whole(detector, clips, modality, run)
+        _leave_whole_to_calibrated(detector, modality)
+
+
+def _calibrated(detector: Detector, modality: str) -> list[int]:
+    """Return the rows of a modality's opinions on whole clips that are already calibrated."""
+    return [
+        index
+        for index, opinion in enumerate(detector.opinions)
+        if opinion.calibrated
+        and opinion.modality == modality
+        and opinion.name in detector.config.whole
+    ]
+
+
+def _leave_whole_to_calibrated(detector: Detector, modality: str) -> None:
+    """Score clips by calibrated opinions alone; the others only weigh deviations within a clip.
+
+    The others separate collections of clips as a whole, which is not evidence of forgery.
+    """
+    rows, column = _calibrated(detector, modality), MODALITIES.index(modality)
+    if not rows:
+        return
+    others = [i for i, o in enumerate(detector.opinions) if o.modality == modality]
+    detector.clip_weights[others] = 0.0
+    detector.step_weights[others, 0] = 0.0
+    alone = torch.tensor([1.0, 0.0]).to(detector.clip_weights) / len(rows)
+    detector.clip_weights[rows] = alone
+    detector.step_weights[rows] = alone
+    detector.biases[:, column] = 0.0
+    detector.calibration[column] = torch.tensor([1.0, 0.0]).to(detector.calibration)
 
 
 def _rows(detector: Detector, modality: str, level: Level) -> dict[str, int]:
-    """Return the rows of the weights of a modality's opinions of one level, by name."""
+    """Return the weight rows of a modality's opinions of one level, by the opinions' names."""
     return {
         opinion.name: index
         for index, opinion in enumerate(detector.opinions)
@@ -88,11 +122,12 @@ def _rows(detector: Detector, modality: str, level: Level) -> dict[str, int]:
 
 
 def _weigh_whole(detector: Detector, clips: Sequence[JudgedClip], modality: str, run: Run) -> None:
-    """Give each opinion on clips as a whole as much say as all those on a modality's steps.
+    """Weigh each clip-level opinion as much as all of its modality's step-level ones together.
 
-    As much: its weighted opinions of the clips spread as widely. Sharpness cannot be fitted as the
-    others are: held-out sources have either genuine or generated faces, and it tells these apart
-    for what they are. Whisper, fitted along with them, drowned them.
+    Equal weight means that the weighted logits have the same standard deviation over the clips.
+    Clip-level opinions cannot be stacked as the others are: the held-out sources have either
+    genuine or generated faces, and sharpness separates the sources by that alone; Whisper, fitted
+    together with the step-level opinions, outweighed them.
     """
     column = MODALITIES.index(modality)
     indices = _rows(detector, modality, "clip")
@@ -106,21 +141,21 @@ def _weigh_whole(detector: Detector, clips: Sequence[JudgedClip], modality: str,
     others = torch.cat([detector.clip_logits(*pair)[:, column] for pair in pairs]).std()
     means = torch.cat([clip_means(*pair) for pair in pairs])
     for name, index in indices.items():
-        said = means[:, index].std()
-        if float(said) > 0:
-            detector.clip_weights[index, 0] = others / said
+        spread = means[:, index].std()
+        if float(spread) > 0:
+            detector.clip_weights[index, 0] = others / spread
         weight = round(float(detector.clip_weights[index, 0]), 3)
         run.log(weights=modality, of="clips", **{name: weight})
 
 
-def _known(clip: JudgedClip, mine: list[int], column: int) -> tuple[Tensor, Tensor]:
-    """Return the opinions (T, K) and truth (T,) of the steps where a modality's truth is known."""
+def _labelled_steps(clip: JudgedClip, rows: list[int], column: int) -> tuple[Tensor, Tensor]:
+    """Return opinions (T, K) and labels (T,) of the steps whose label of a modality is known."""
     known = clip.targets[:, column] != UNKNOWN
-    return clip.opinions[known][:, mine], clip.targets[known, column]
+    return clip.opinions[known][:, rows], clip.targets[known, column]
 
 
 def _stacked(whole: Tensor, local: Tensor, labels: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return weights (K, 2) of two features (N, K) and the bias that fit labels (N,) best."""
+    """Return the weights (K, 2) of two features (N, K) and the bias, fitted to labels (N,)."""
     x = torch.cat([whole, local], dim=1)
     start = torch.tensor([[0.5, 0.0]] * x.shape[1])
     factors = _fitted(lambda z: z.sum(dim=1), x, labels, start, weight)
@@ -128,7 +163,7 @@ def _stacked(whole: Tensor, local: Tensor, labels: Tensor, weight: Tensor) -> tu
 
 
 def _fit(logits: Tensor, labels: Tensor, name: str, run: Run) -> Tensor:
-    """Return (scale, shift) that make the logits of two classes of equal weight most likely."""
+    """Return (scale, shift), fitted to one modality's logits with equal weight of both classes."""
     counts = int(labels.sum()), int((1 - labels).sum())
     if min(counts) < FEWEST:
         run.log(calibrate=name, fake=counts[0], real=counts[1], note="too few clips: left as is")
@@ -141,7 +176,7 @@ def _fit(logits: Tensor, labels: Tensor, name: str, run: Run) -> Tensor:
 
 
 def fit_platt(logits: Tensor, labels: Tensor) -> tuple[float, float]:
-    """Return the scale (> 0) and shift with the least balanced cross-entropy on 0/1 labels."""
+    """Return the scale (> 0) and shift of least class-balanced cross-entropy on 0/1 labels."""
     start = torch.tensor([[1.0, 0.0]])
     scale, shift = _fitted(lambda z: z[:, 0], logits[:, None], labels, start)[0].tolist()
     return scale, shift
@@ -154,7 +189,7 @@ def _fitted(
     start: Tensor,
     weight: Tensor | None = None,
 ) -> Tensor:
-    """Return the scales (> 0) and shifts (K, 2) of logits (N, K) whose joint logit fits best."""
+    """Return the scales (> 0) and shifts (K, 2) of logits (N, K) that fit the joint logit best."""
     x, y = logits.double(), labels.double()
     weight = _weights(y, weight)
     scale = start[:, 0].double().clamp(min=SMALLEST).log().requires_grad_()
@@ -172,7 +207,7 @@ def _fitted(
 
 
 def _weights(labels: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Return weights (N,) by which both classes count alike and all add up to 1."""
+    """Return clip weights (N,) that sum to 1/2 over each class."""
     weight = torch.ones_like(labels) if weight is None else weight.double()
     fake = weight * labels
     return fake / (2 * fake.sum()) + (weight - fake) / (2 * (weight - fake).sum())
@@ -185,9 +220,9 @@ def _entropy(
     weight: Tensor,
     factors: Sequence[Tensor],
 ) -> Tensor:
-    """Return the cross-entropy of the joint logit by (scale, shift), (K,) each; NaN is left out.
+    """Return the cross-entropy of the joint logit of `factors`: scale and shift, (K,) each.
 
-    A weak prior keeps the scales finite where the classes are separable.
+    NaN logits are left out. A weak prior keeps the scales finite where classes are separable.
     """
     scale, shift = factors
     missing = logits.isnan()

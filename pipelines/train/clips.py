@@ -1,4 +1,4 @@
-"""Labelled clips with their streams, ready for batches."""
+"""Training clips: labelled samples with their extracted streams."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from temporal.segment import MODALITIES
 if TYPE_CHECKING:
     pass
 
-PICTURES = ("appearance", "landmarks", "mouth", "flow", "depth", "size")
+PICTURES = ("appearance", "portrait", "landmarks", "mouth", "flow", "depth", "size")
 
 
 @dataclass(eq=False)
 class TrainClip:
-    """One sample with its extract: the main face, and the sound that goes with it."""
+    """One sample with its extracted streams: the main face, and the sound that goes with it."""
 
     sample: Sample
     face: Streams | None  # the longest face track
@@ -37,19 +37,19 @@ class TrainClip:
 
     @property
     def start(self) -> int:
-        """Step of the file at which the face begins; 0 for sound alone."""
+        """The step of the file at which the face begins; 0 for sound alone."""
         return self.face.start if self.face is not None else 0
 
     @property
     def steps(self) -> int:
-        """T, of the face, or of the sound where there is no face."""
+        """T, the steps of the face, or of the sound where there is no face."""
         if self.face is not None:
             return self.face.steps
         return 0 if self.waveform is None else len(self.waveform) // SAMPLES_PER_STEP
 
     @property
     def names(self) -> set[str]:
-        """The streams that can be had of the clip."""
+        """The names of the streams that the clip has."""
         pictures = set() if self.face is None else set(self.face.given()) & set(PICTURES)
         return pictures | ({"mel"} if self.waveform is not None else set())
 
@@ -65,16 +65,16 @@ class TrainClip:
         return labels
 
     def mel(self, first: int, last: int, rng: np.random.Generator | None, shift: int = 0) -> Tensor:
-        """Return log-mel (last - first, 80, 4) of the clip's steps, disturbed by a generator.
+        """Return the log-mel (last - first, 80, 4) of steps of the clip, augmented with an `rng`.
 
-        shift takes the sound so many steps later in the file: lips and sound fall apart.
+        shift takes the sound from that many steps later in the file, so that it is out of sync.
         """
         if self.waveform is None:
             raise ValueError(f"{self.sample.path}: has no sound")
         source = self.waveform
         if rng is not None and rng.random() < 0.4:
             if self.recoded is None:
-                # one version a clip, whoever asks first: batches do not depend on earlier ones
+                # one version per clip, seeded by its length: batches depend on no earlier draw
                 own = np.random.default_rng(len(self.waveform))
                 heard = recode(self.waveform.numpy().astype(np.float32) / 32768, own)
                 self.recoded = torch.from_numpy(
@@ -90,7 +90,7 @@ class TrainClip:
         return log_mel(piece)[begin - before :]
 
     def pictures(self, first: int, last: int, names: Sequence[str]) -> dict[str, Tensor]:
-        """Return the named picture streams (last - first, ...) that the clip has, as they are."""
+        """Return those of the named picture streams (last - first, ...) that the clip has."""
         present = {} if self.face is None else self.face.given()
         return {n: present[n][first:last] for n in PICTURES if n in names and n in present}
 
@@ -102,9 +102,9 @@ class TrainClip:
         rng: np.random.Generator | None,
         pictures: dict[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """Return the named streams (last - first, ...) that the clip has, disturbed by a generator.
+        """Return the named streams (last - first, ...) that the clip has, augmented with an `rng`.
 
-        pictures takes the place of the clip's own picture streams.
+        pictures replaces the clip's own picture streams.
         """
         streams = self.pictures(first, last, names) if pictures is None else pictures
         if rng is not None and streams:
@@ -115,7 +115,7 @@ class TrainClip:
 
 
 def train_clip(sample: Sample, extract: Extract, min_face: float) -> TrainClip | None:
-    """Return a sample ready for training, None where it has neither a usable face nor sound."""
+    """Return the training clip of a sample; None if it has neither a usable face nor sound."""
     faces = [b for b in extract.blocks if b.track is not None and (b.face_size or 0) >= min_face]
     face = max(faces, key=lambda block: block.steps, default=None)
     if face is None and extract.waveform is None:
@@ -126,7 +126,7 @@ def train_clip(sample: Sample, extract: Extract, min_face: float) -> TrainClip |
 def main_face_of_opening(
     path: Path, extractor: StreamExtractor, min_face: float
 ) -> TrainClip | None:
-    """Return the main face and the sound of a file's first six seconds; None: neither can be used.
+    """Return the main face and the sound of a file's first six seconds; None if it has neither.
 
     Raises:
         MediaError: the file cannot be decoded.

@@ -1,4 +1,4 @@
-"""The training of experts, each by itself, and of whatever else gives step logits."""
+"""Training of single experts, and of any other module that gives step logits."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from temporal.segment import MODALITIES
 
 @runtime_checkable
 class Learner(Protocol):
-    """A module that learns something besides the logits, such as to reconstruct what it sees."""
+    """A module with a loss of its own besides the logits', such as a reconstruction loss."""
 
     def learn(
         self, streams: Mapping[str, Tensor], targets: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return step logits (B, L), and a loss (a scalar) that is added to theirs.
+        """Return step logits (B, L), and a scalar loss to be added to that of the logits.
 
         Args:
             streams: (B, L, ...) by name.
@@ -46,8 +46,8 @@ class ExpertProbe(nn.Module):
 
     def forward(self, streams: dict[str, Tensor]) -> Tensor:
         """Return step logits (B, L)."""
-        given = [normalise(stream, streams[stream]) for stream in EXPERTS[self.name]]
-        logits: Tensor = self.linear(self.expert(*given))
+        inputs = [normalise(stream, streams[stream]) for stream in EXPERTS[self.name]]
+        logits: Tensor = self.linear(self.expert(*inputs))
         return logits
 
 
@@ -60,9 +60,9 @@ class OpinionOfStreams(nn.Module):
 
     def forward(self, streams: dict[str, Tensor]) -> Tensor:
         """Return step logits (B, L)."""
-        given = [streams[name] for name in self.reads]
-        mask = torch.ones(given[0].shape[:2], dtype=torch.bool, device=given[0].device)
-        logits: Tensor = self.network(*given, mask)
+        inputs = [streams[name] for name in self.reads]
+        mask = torch.ones(inputs[0].shape[:2], dtype=torch.bool, device=inputs[0].device)
+        logits: Tensor = self.network(*inputs, mask)
         return logits if logits.dim() == 2 else logits[:, None].expand(mask.shape)
 
 
@@ -70,7 +70,7 @@ def train_expert(
     name: str, modality: str, detector: Detector, clips: dict[str, list[TrainClip]],
     config: StageConfig, run: Run,
 ) -> None:  # fmt: skip
-    """Teach an expert of the detector to tell forged from genuine steps."""
+    """Train an expert of the detector to tell forged from genuine steps."""
     probe = ExpertProbe(name, detector)
     train_steps(name, probe, EXPERTS[name], modality, (clips["train"], clips["val"]), config, run)
 
@@ -84,20 +84,20 @@ def train_steps(
     config: StageConfig,
     run: Run,
 ) -> None:
-    """Teach a module that gives step logits (B, L) of streams to tell forged from genuine steps.
+    """Train a module that gives step logits (B, L) of streams to tell forged from genuine steps.
 
     Args:
         name: of the stage.
         probe: takes streams (B, L, ...) by name; may be a `Learner`.
-        streams: which it takes; clips without one of them are left out.
-        modality: whose truth it learns: visual, audio, sync, or any of them.
-        clips: to learn from, and to stop by.
-        config: how long and how fast.
+        streams: the streams it takes; clips without one of them are left out.
+        modality: whose labels it learns: visual, audio, sync, or any of them.
+        clips: the training clips, and those for early stopping.
+        config: the schedule.
         run: where log and checkpoints go.
     """
     train, val = (
-        [c for c in given if set(streams) <= c.names and getattr(c.sample, modality) is not None]
-        for given in clips
+        [c for c in members if set(streams) <= c.names and getattr(c.sample, modality) is not None]
+        for members in clips
     )
     run.log(stage=name, train=len(train), val=len(val))
     weights = balanced_weights(train, modality)
@@ -127,7 +127,7 @@ def train_steps(
 
 
 def targets_of(targets: Tensor, modality: str) -> Tensor:
-    """Return a modality's step truth (B, L) of targets (B, L, 3); any: the worst that is known."""
+    """Return a modality's step targets (B, L) of targets (B, L, 3); "any" takes their maximum."""
     if modality == "any":
         return targets.amax(dim=-1)
     return targets[..., MODALITIES.index(modality)]
@@ -137,13 +137,13 @@ def probe_auc(
     module: nn.Module, clips: Sequence[TrainClip], streams: Sequence[str], modality: str,
     device: str,
 ) -> float:  # fmt: skip
-    """Return the AUC over clips of `clip_score`."""
+    """Return the AUC of `clip_score` over clips."""
     scores = [clip_score(module, clip, streams, device) for clip in clips]
     return auc([int(bool(getattr(clip.sample, modality))) for clip in clips], scores)
 
 
 def clip_score(module: nn.Module, clip: TrainClip, streams: Sequence[str], device: str) -> float:
-    """Return the mean logit of a clip's most suspicious half, of its first six seconds."""
+    """Return the mean of the higher half of the step logits of a clip's first six seconds."""
     return suspicion(opening_logits(module, clip, streams, device))
 
 
@@ -151,8 +151,8 @@ def opening_logits(
     module: nn.Module, clip: TrainClip, streams: Sequence[str], device: str
 ) -> Tensor:
     """Return the step logits (T,) of a clip's first six seconds."""
-    given = clip.chunk(0, min(clip.steps, LONGEST), streams, None)
-    logits: Tensor = module({n: s[None].to(device) for n, s in given.items()})[0].float()
+    chunk = clip.chunk(0, min(clip.steps, LONGEST), streams, None)
+    logits: Tensor = module({n: s[None].to(device) for n, s in chunk.items()})[0].float()
     return logits
 
 

@@ -1,8 +1,7 @@
-"""The streams of training clips, extracted into the cache by several workers.
+"""Extraction of training clips' streams into the cache, by several workers.
 
-The workers of a scan do it, so a clip that hangs or crashes its worker is left out like one that
-cannot be read, and what was extracted before is not extracted again: the cache names its files by
-content.
+The workers of a scan do the work, so a clip that hangs or crashes its worker is left out like one
+that cannot be read. Nothing is extracted twice, because the cache names its files by content.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from extractors.media import MediaError
-from extractors.streams import VERSION
+from extractors.streams import VERSION, StreamConfig
 from pipelines.data.stream_cache import StreamCache
 from pipelines.progress import OnStep
 from pipelines.scan.cluster import cluster
@@ -29,43 +28,49 @@ MODEL = {"name": "streams", "version": str(VERSION)}
 
 
 class CacheFiller:
-    """The job of extracting a clip's streams into the cache."""
+    """The worker's job: extract a clip's streams into the cache."""
 
     model = MODEL
 
-    def __init__(self, folder: Path) -> None:
-        self._cache = StreamCache(folder)
+    def __init__(self, folder: Path, streams: StreamConfig) -> None:
+        self._cache = StreamCache(folder, streams)
 
     def run(self, path: Path, on_step: OnStep) -> dict[str, Any]:
-        """Put a clip's streams into the cache and return that it went well."""
+        """Put a clip's streams into the cache; return a row of status "ok"."""
         self._cache.get(path, on_step)
         return {"status": "ok"}
 
 
 def fill_cache(
-    folder: Path, paths: list[Path], workers: int, on_step: OnStep, address: str | None = None
+    folder: Path,
+    paths: list[Path],
+    workers: int,
+    on_step: OnStep,
+    address: str | None = None,
+    streams: StreamConfig = StreamConfig(),
 ) -> dict[Path, str]:
-    """Return what could not be read, and why; the streams of all others are in the cache then.
+    """Return the error message of each file that could not be read; all others are cached.
 
     Args:
         folder: of the cache; on a cluster, one that all nodes see.
         paths: media files.
-        workers: processes; one is this one.
-        on_step: is told of the number of files that are done, and of all.
+        workers: number of processes; 1 means the calling process.
+        on_step: called with the number of files done and the total.
         address: of a Ray cluster; None: one on this machine.
+        streams: how the streams are extracted.
 
     Raises:
         PoolError: there is no cluster, or no worker comes up.
     """
-    cache = StreamCache(folder)
+    cache = StreamCache(folder, streams)
     left = [path for path in paths if not _cached(cache, path)]
     if not left:
         return {}
     if workers == 1 and address is None:
-        return _filled(LoopPool(CacheFiller(folder)), left, on_step)
-    with cluster(address) as found:
-        plan = plan_scan(found, "cpu", min(workers, int(found.cpus)))
-        load = partial(alone, plan.cpus, partial(CacheFiller, folder.absolute()))
+        return _filled(LoopPool(CacheFiller(folder, streams)), left, on_step)
+    with cluster(address) as resources:
+        plan = plan_scan(resources, "cpu", min(workers, int(resources.cpus)))
+        load = partial(alone, plan.cpus, partial(CacheFiller, folder.absolute(), streams))
         return _filled(RayPool(load, MODEL, plan), left, on_step)
 
 
@@ -87,5 +92,5 @@ def _filled(pool: Pool, paths: list[Path], on_step: OnStep) -> dict[Path, str]:
 def _cached(cache: StreamCache, path: Path) -> bool:
     try:
         return cache.has(path)
-    except MediaError:  # a worker will say so
+    except MediaError:  # a worker will report it
         return False

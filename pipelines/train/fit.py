@@ -1,4 +1,4 @@
-"""The training loop: a module's averaged weights that score best on held-out clips."""
+"""The training loop: AdamW, averaged weights, early stopping on held-out clips, checkpoints."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class Run:
-    """A training run's folder: log, checkpoints, and the finished stages."""
+    """A training run: its folder of log, checkpoints and finished stages, and where it computes."""
 
     def __init__(
         self, folder: Path, seed: int, device: str, precision: str, team: Workers = Workers()
@@ -39,7 +39,7 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
 
     def log(self, **facts: object) -> None:
-        """Append facts to log.jsonl and to the program's log; of a team, its leader does."""
+        """Append facts to log.jsonl and to the program's log; in a team, only the leader does."""
         if not self.team.leads:
             return
         row = {"time": round(time.time(), 1), **facts}
@@ -53,14 +53,14 @@ class Run:
         return torch.autocast(kind, self.precision, enabled=self.precision != torch.float32)
 
     def finished(self, stage: str, module: nn.Module) -> bool:
-        """Return whether a stage was finished before; its weights are then loaded."""
+        """Return whether a stage is already finished; if so, load its weights."""
         path = self.folder / f"{stage}.safetensors"
         if path.exists():
             load_into(module, path, load_weights(path, None)[0])  # older runs name no format
         return path.exists()
 
     def finish(self, stage: str, module: nn.Module) -> None:
-        """Keep a finished stage's weights: the leader's, which all take over."""
+        """Save a finished stage's weights; all workers take over the leader's."""
         self.team.agree(module)
         if not self.team.leads:
             return
@@ -76,12 +76,14 @@ def fit(
     loss_of: Callable[[Module, Item], Tensor],
     score_of: Callable[[Module], float],
 ) -> None:
-    """Train a module in place to the averaged weights that score best, from a checkpoint on.
+    """Train a module in place; it ends with the averaged weights of the best held-out score.
+
+    A checkpoint of the stage, if there is one, is resumed.
 
     Args:
         stage: name in the log and of the files.
-        module: what is trained; all its parameters are.
-        config: how long and how fast.
+        module: what is trained, with all its parameters.
+        config: the schedule.
         run: where log and checkpoints go.
         batches: the batches of the updates [first, last).
         loss_of: the loss of a module on one batch.
@@ -145,7 +147,7 @@ def fit(
 
 
 def _schedule(update: int, updates: int) -> float:
-    """Return the share of the peak rate: 5 % linear warm-up, then half a cosine."""
+    """Return the factor on the peak learning rate: 5 % linear warm-up, then half a cosine."""
     warm = max(updates // 20, 1)
     if update < warm:
         return (update + 1) / warm
@@ -154,7 +156,7 @@ def _schedule(update: int, updates: int) -> float:
 
 @torch.no_grad()
 def _average(averaged: nn.Module, module: nn.Module, keep: float) -> None:
-    """Move averaged weights and running statistics towards the module's."""
+    """Update the moving average of the module's weights and running statistics."""
     for old, new in zip(averaged.state_dict().values(), module.state_dict().values(), strict=True):
         if old.is_floating_point():
             old.lerp_(new.to(old.dtype), 1 - keep)

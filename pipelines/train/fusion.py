@@ -1,4 +1,4 @@
-"""Experts' tokens in, trained fusion and localization out."""
+"""Training of fusion and localization on the experts' cached tokens."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TokenBatch:
 def train_fusion(
     detector: Detector, clips: dict[str, list[TrainClip]], config: StageConfig, run: Run
 ) -> None:
-    """Teach the detector's fusion, head and clip pooling; its experts stay as they are."""
+    """Train the detector's fusion, head and clip pooling; its experts are frozen."""
     if run.finished("fusion", detector):
         return
     train = token_clips(detector, clips["train"], run, versions=1)
@@ -86,7 +86,7 @@ def train_fusion(
 def random_stretch(
     clip: TokenClip, length: int, rng: np.random.Generator
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Return tokens and targets of a random stretch, at times with the sound moved."""
+    """Return tokens and targets of a random stretch, sometimes with the sound shifted in time."""
     steps = len(clip.targets)
     fits = clip.kind == "both" and clip.clip.sample.sync == ()
     move = int(rng.integers(*MOVES)) * int(rng.choice((-1, 1))) if fits else 0
@@ -115,7 +115,7 @@ def pad(chunks: Sequence[tuple[dict[str, Tensor], Tensor]]) -> TokenBatch:
 
 
 def _without_some(batch: TokenBatch, rng: np.random.Generator) -> TokenBatch:
-    """Return the batch, at times with one track taken away, as files come without one."""
+    """Return the batch, sometimes without one track (modality dropout), as files may lack one."""
     draw = rng.random()
     seen = {name: t for name, t in batch.tokens.items() if not hears(name)}
     heard = {name: t for name, t in batch.tokens.items() if hears(name)}
@@ -144,7 +144,7 @@ def fusion_loss(detector: Detector, batch: TokenBatch, device: str) -> Tensor:
 
 
 def proposal_targets(targets: Tensor, config: LocalizationConfig) -> tuple[Tensor, Tensor]:
-    """Return proposals (B, L, K, 3), -1 unknown, and reach (B, L, K, 3, 2) of step targets."""
+    """Return proposal targets (B, L, K, 3), -1 unknown, and reach (B, L, K, 3, 2) of targets."""
     made = [segment_targets(segments_of(t), len(t), config) for t in targets]
     proposals = torch.stack([m.proposals for m in made])
     unknown = (targets == UNKNOWN).all(dim=1)[:, None, None, :]  # (B, 1, 1, 3)
@@ -167,7 +167,7 @@ def segments_of(targets: Tensor) -> list[Segment]:
 
 
 def _bridge(forged: np.ndarray, unknown: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-    """Return forged with the unknown steps between two forged ones set."""
+    """Return `forged` (L,) with unknown steps between two forged ones set to forged."""
     known = np.flatnonzero(~unknown)
     if not len(known):
         return forged
@@ -179,7 +179,7 @@ def _bridge(forged: np.ndarray, unknown: np.ndarray) -> np.ndarray:  # type: ign
 
 
 def _weights(clips: Sequence[TokenClip]) -> np.ndarray:  # type: ignore[type-arg]
-    """Return drawing probabilities: half by the truth of the picture, half by that of the sound."""
+    """Return sampling probabilities: half balanced by visual labels, half by audio labels."""
     both = [balanced_weights([c.clip for c in clips], m) for m in ("visual", "audio")]
     weights = sum(both).numpy().astype(np.float64)  # type: ignore[union-attr]
     normed: np.ndarray = weights / weights.sum()  # type: ignore[type-arg]

@@ -1,4 +1,4 @@
-"""Network outputs and targets in, scalar losses out. Unknown targets are -1 and count nowhere."""
+"""The losses: cross-entropy, focal and IoU losses. Unknown targets are -1 and are left out."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ UNKNOWN = -1.0
 def step_loss(
     logits: Tensor, targets: Tensor, mask: Tensor | None = None, positive_weight: float = 1.0
 ) -> Tensor:
-    """Return the mean binary cross-entropy of the known steps, 0 if there are none.
+    """Return the mean binary cross-entropy of the labelled steps, 0 if there are none.
 
     Args:
         logits: (N, L, 3).
-        targets: (N, L, 3) in [0, 1], or -1 where a modality's truth is unknown.
+        targets: (N, L, 3) in [0, 1], or -1 where a modality's label is unknown.
         mask: (N, L) bool, False where there is no step.
-        positive_weight: how often each manipulated step counts.
+        positive_weight: weight of each manipulated step.
     """
     known = _known(targets, mask)
     weight = known * (1 + (positive_weight - 1) * targets.float().clamp(min=0))
@@ -40,17 +40,17 @@ def focal_loss(
     alpha: float = 0.25,
     gamma: float = 2.0,
 ) -> Tensor:
-    """Return the focal loss of the proposals for each positive one.
+    """Return the focal loss of the proposals per positive proposal (Lin et al. 2017).
 
-    A binary cross-entropy times `(1 - p)^gamma`, p being the probability of the truth, and times
-    alpha for the positive and 1 - alpha for the others: the many easy negatives count little. The
-    sum is divided by the number of positives, or by 1 if there are none.
+    The binary cross-entropy is multiplied by `(1 - p)^gamma`, p being the probability of the true
+    class, and by alpha for positives and 1 - alpha for negatives: the many easy negatives count
+    little. The sum is divided by the number of positives, or by 1 if there are none.
 
     Args:
         logits: (N, L, K, 3).
         targets: (N, L, K, 3) 0 or 1, or -1 where unknown.
         mask: (N, L) bool, False where there is no step.
-        alpha: weight of the positive ones; negative for no weights.
+        alpha: weight of the positives; a negative value means no class weights.
         gamma: 0 gives the cross-entropy.
     """
     known = _known(targets, mask)
@@ -74,7 +74,7 @@ def reach_loss(
 
     Args:
         reach: (N, L, K, 3, 2) >= 0, distances from the step to the segment's start and end.
-        target: the same of the truth, in the same unit.
+        target: the true distances, of the same shape and unit.
         positive: (N, L, K, 3), 1 where there is a segment to propose; others (0, -1) are left out.
         mask: (N, L) bool, False where there is no step.
         kind: "diou" or "giou".
@@ -95,16 +95,16 @@ def iou(first: Tensor, second: Tensor) -> Tensor:
 
 
 def giou(first: Tensor, second: Tensor) -> Tensor:
-    """Return the generalized IoU (...) of segments (..., 2): less the share of the hull in neither.
+    """Return the generalized IoU (...) of segments (..., 2): IoU - share of the hull in neither.
 
-    In (-1, 1]. The same as `iou` where the segments share a point, as two reaches of one step do.
+    In (-1, 1]. It equals `iou` where the segments share a point, as two reaches of one step do.
     """
     shared, union, hull = _overlap(first, second)
     return shared / union.clamp(min=1e-8) - (hull - union) / hull.clamp(min=1e-8)
 
 
 def diou(first: Tensor, second: Tensor) -> Tensor:
-    """Return the distance IoU (...) of segments (..., 2): less (centre distance / hull)²."""
+    """Return the distance IoU (...) of segments (..., 2): IoU - (centre distance / hull)²."""
     shared, union, hull = _overlap(first, second)
     distance = first.mean(dim=-1) - second.mean(dim=-1)
     return shared / union.clamp(min=1e-8) - (distance / hull.clamp(min=1e-8)) ** 2
@@ -119,7 +119,7 @@ def _overlap(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _known(targets: Tensor, mask: Tensor | None) -> Tensor:
-    """Return 1.0 where a target counts, 0.0 elsewhere, in the targets' shape (N, L, ...)."""
+    """Return 1.0 where a target is known and unmasked, else 0.0, in its shape (N, L, ...)."""
     known = targets >= 0
     if mask is not None:
         known = known & mask.reshape(mask.shape + (1,) * (targets.ndim - mask.ndim))

@@ -1,7 +1,7 @@
-"""The sound expert goes on learning, from pairs: genuine speech, and the same by a vocoder.
+"""Fine-tuning of the sound expert on pairs of genuine speech and its vocoder resynthesis.
 
-Both say the same in the same room and went through the same codec; all that differs is how the
-sound was made. Within a pair the forged one is to score higher, whatever else the scores rest on.
+Both clips of a pair have the same words, room and codec and differ only in the vocoder. Within a
+pair the resynthesis is to score higher, which content and recording cannot explain.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from pipelines.train.losses import step_loss
 from pipelines.train.stage import StageConfig
 from pipelines.train.vocoder import genuine_speech
 
-PAIRS = 10  # a batch, beside its other clips
-MARGIN = 1.0  # by which the logit of the forged one is to be higher
+PAIRS = 10  # per batch, besides its other clips
+MARGIN = 1.0  # by which the resynthesis' logit is to exceed the genuine clip's
 SHORTEST = 10  # steps of a clip that is resynthesised
 BIT_RATES = (32_000, 48_000, 64_000)  # of AAC
 STREAMS = ("mel",)
 
 
 class Pairs:
-    """The genuine ones of clips and the same resynthesised, each made when it is first drawn."""
+    """The genuine clips and their resyntheses, each made when it is first drawn."""
 
     def __init__(self, clips: Sequence[TrainClip], vocoder: Vocoder, length: int) -> None:
         self.speech = genuine_speech(clips, SHORTEST)
@@ -46,7 +46,7 @@ class Pairs:
         self._made: dict[int, tuple[TrainClip, TrainClip]] = {}
 
     def chunks(self, rng: np.random.Generator) -> list[TrainChunk]:
-        """Return chunks of genuine clips, then of their resynthesis, disturbed alike."""
+        """Return chunks of genuine clips, then of their resyntheses, with equal augmentation."""
         picks = rng.choice(len(self.speech), PAIRS, p=self._weights)
         genuine: list[TrainChunk] = []
         forged: list[TrainChunk] = []
@@ -60,10 +60,10 @@ class Pairs:
         return genuine + forged
 
     def pair(self, index: int) -> tuple[TrainClip, TrainClip]:
-        """Return a genuine clip and its resynthesis after the same codec, as sound alone."""
+        """Return a genuine clip and its resynthesis, sound only, after the same codec."""
         if index not in self._made:
             clip, waveform = self.speech[index]
-            rng = np.random.default_rng((index, len(waveform)))  # one version a clip
+            rng = np.random.default_rng((index, len(waveform)))  # one version per clip
             sound = waveform.numpy().astype(np.float32) / 32768
             bit_rate = int(rng.choice(BIT_RATES))
             sample = replace(clip.sample, visual=None, sync=None)
@@ -81,10 +81,10 @@ def _encoded(sound: np.ndarray, bit_rate: int) -> Tensor:  # type: ignore[type-a
 
 
 def ranking_loss(logits: Tensor, mask: Tensor) -> Tensor:
-    """Return how far the forged ones of pairs are from scoring a margin higher than the genuine.
+    """Return the soft margin ranking loss of pairs: the forged clip is to score MARGIN higher.
 
     Args:
-        logits: (2 P, L) of the genuine ones, then of the forged ones in the same order.
+        logits: (2 P, L) of the genuine clips, then of the forged ones in the same order.
         mask: (2 P, L) bool, False where there is no step.
     """
     means = (logits * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
@@ -96,10 +96,10 @@ def train_pairs(
     detector: Detector, vocoder: Vocoder, clips: dict[str, list[TrainClip]],
     config: StageConfig, run: Run,
 ) -> None:  # fmt: skip
-    """Teach the sound expert further, from clips as before and from pairs beside them.
+    """Fine-tune the sound expert on the clips as before and on pairs besides.
 
-    It ends halfway between what it was and what it became (Wortsman et al. 2022, WiSE-FT): pairs
-    teach it vocoders, and much of what it knew of other forgeries would be forgotten.
+    Its weights end halfway between before and after (Wortsman et al. 2022, WiSE-FT): the pairs
+    teach it vocoders, and it would forget much about other forgeries.
     """
     train, val = (
         [c for c in clips[split] if "mel" in c.names and c.sample.audio is not None]
@@ -133,7 +133,7 @@ def train_pairs(
 
 @torch.no_grad()
 def halfway(module: nn.Module, before: Mapping[str, Tensor]) -> None:
-    """Move a module's weights and running statistics half of the way back to what they were."""
+    """Average a module's weights and running statistics with their values `before`."""
     for name, now in module.state_dict().items():
         if now.is_floating_point():
             now.lerp_(before[name], 0.5)

@@ -1,4 +1,4 @@
-"""A training in several processes at once, by Ray Train."""
+"""Data-parallel training in several processes, on Ray Train."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ TRAIN_RESTARTS = 2  # of a training that lost a worker
 def train_together(
     body: Callable[[Workers], None], workers: int, gpu: bool, folder: Path, address: str | None
 ) -> None:
-    """Run a training in so many processes at once; one that is lost has all begin again.
+    """Train in `workers` processes; if one is lost, all restart from the last checkpoint.
 
     Args:
-        body: what each of them does, going on from what it finds done.
-        workers: how many there are, each on a core and, if asked for, a GPU.
+        body: the training of one worker, which resumes from finished stages and checkpoints.
+        workers: number of processes, each on a core and, with `gpu`, a GPU.
         gpu: whether they compute on GPUs.
-        folder: where Ray keeps its notes; on a cluster, one that all nodes see.
+        folder: Ray's storage path; on a cluster, one that all nodes see.
         address: of the cluster, see `connect`.
 
     Raises:
-        PlanError: the cluster has not so many cores or GPUs.
-        PoolError: there is no cluster, or the training fails again and again.
+        PlanError: the cluster has fewer cores or GPUs.
+        PoolError: there is no cluster, or the training still fails after its restarts.
     """
     here = os.getcwd()  # noqa: PTH109  as os.chdir wants it
 
@@ -41,14 +41,14 @@ def train_together(
 
         from pipelines.train.team import Workers
 
-        os.chdir(here)  # paths in configurations begin there; Ray begins in a folder of its own
+        os.chdir(here)  # configured paths are relative to it; Ray starts workers elsewhere
         if gpu:
             torch.cuda.set_device(get_device())
         context = ray.train.get_context()
         body(Workers(context.get_world_rank(), context.get_world_size()))
 
-    with cluster(address) as found:
-        have = found.gpus if gpu else found.cpus
+    with cluster(address) as resources:
+        have = resources.gpus if gpu else resources.cpus
         if workers > have:
             raise PlanError(
                 f"--workers {workers}: the cluster has {have:g} {'GPUs' if gpu else 'cores'}"

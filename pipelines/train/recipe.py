@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from extractors.streams import StreamConfig
 from pipelines.config import ConfigError
 from pipelines.data.manifest import WHOLE
 from pipelines.data.samples import Sample, read_manifest, read_splits
@@ -14,6 +15,7 @@ from pipelines.data.stream_cache import StreamCache
 from pipelines.data.truth import read_forged
 from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.opinions import OPINIONS
+from pipelines.detection.starter import with_portrait
 from pipelines.train.clips import TrainClip, train_clip
 from pipelines.train.fit import Run
 from pipelines.train.stage import StageConfig
@@ -64,22 +66,30 @@ class TrainConfig:
     fusion: StageConfig = field(default_factory=lambda: StageConfig(batch=32, length=128))
     opinions: dict[str, StageConfig] = field(default_factory=dict)  # of all other stages
 
+    @property
+    def streams(self) -> StreamConfig:
+        """The configuration by which the clips' streams are extracted."""
+        return with_portrait(StreamConfig(device=self.device), self.detector)
+
     def stage(self, name: str) -> StageConfig:
-        """Return how the stage of an expert or opinion learns."""
-        known: StageConfig = getattr(self, name, None) or self.opinions.get(name, StageConfig())
-        return known
+        """Return the settings of the stage of an expert or opinion."""
+        settings: StageConfig = getattr(self, name, None) or self.opinions.get(name, StageConfig())
+        return settings
 
 
 def load_clips(
-    config: DataConfig, failed: Mapping[Path, str], run: Run
+    config: DataConfig,
+    failed: Mapping[Path, str],
+    run: Run,
+    streams: StreamConfig = StreamConfig(),
 ) -> dict[str, list[TrainClip]]:
-    """Return the usable clips of every split; those that failed to be extracted are left out.
+    """Return the usable clips of every split, without those whose extraction failed.
 
     Raises:
-        ConfigError: none of the split train is left.
+        ConfigError: the split train has no usable clip.
     """
     samples, unfit = read_samples(config), dict(failed)
-    cache = StreamCache(Path(config.cache))
+    cache = StreamCache(Path(config.cache), streams)
     clips: dict[str, list[TrainClip]] = {"train": [], "val": [], "calibration": [], "dev": []}
     for sample in samples:
         if sample.path in unfit or sample.split not in clips:
@@ -102,8 +112,8 @@ def read_samples(config: DataConfig) -> list[Sample]:
     """Return all samples that the configuration names.
 
     Raises:
-        ConfigError, InputError: there are none, or a file of them cannot be used.
-        OSError: one cannot be opened.
+        ConfigError, InputError: there are none, or a file that names them cannot be used.
+        OSError: a file cannot be opened.
     """
     splits = read_splits(Path(config.splits))
     samples: list[Sample] = []
@@ -120,6 +130,6 @@ def read_samples(config: DataConfig) -> list[Sample]:
 
 
 def _sound(sample: Sample) -> Sample:
-    """Return a sample of sound alone: what is forged of it is the sound."""
+    """Return the sample as one of sound alone, whose label is that of its sound."""
     audio = WHOLE if sample.fake and sample.audio is None else sample.audio
     return replace(sample, visual=None, audio=audio)

@@ -1,16 +1,16 @@
-"""The training of a detector from clips with truth, in stages that two cores can carry.
+"""The training of a detector from labelled clips, in stages that two cores can carry.
 
-1. Each expert learns alone to tell forged from genuine steps of its own stream, and so does every
-   opinion that learns by gradients (`pipelines.detection.opinions`).
-2. The sound expert goes on learning from genuine speech beside the same by a neural vocoder.
-3. Lips and voice learn what belongs together, from genuine clips alone.
+1. Each expert is trained alone to tell forged from genuine steps of its own stream, and so is
+   every opinion trained by gradient descent (`pipelines.detection.opinions`).
+2. The sound expert is fine-tuned on pairs of genuine speech and its neural-vocoder resynthesis.
+3. The lip and voice experts are trained by contrast, on clips in sync alone.
 4. Opinions are fitted in closed form: how sharp genuine faces of a size are, how steadily they
-   move, how genuine voices vary (also in what Whisper's first layers hear), and how generated ones
+   move, how genuine voices vary (also in the first layers of Whisper), and how generated ones
    differ.
-5. Fusion and localization learn on the experts' cached tokens.
-6. The scores are calibrated on clips that took no part.
+5. Fusion and localization are trained on the experts' cached tokens.
+6. The scores are calibrated on held-out clips.
 
-Every finished stage is a file in the run's folder; a run that broke off goes on from there.
+Every finished stage is a file in the run's folder; an interrupted run resumes from there.
 """
 
 from __future__ import annotations
@@ -43,24 +43,24 @@ logger = logging.getLogger(__name__)
 def train(
     path: Path, overrides: Sequence[str] = (), workers: int = 1, address: str | None = None
 ) -> Path:
-    """Train as a YAML file says and return the path of the weights.
+    """Train by a YAML recipe and return the path of the weights.
 
     Args:
-        path: the file.
+        path: the recipe.
         overrides: settings that differ from it, `key=value`.
         workers: processes that train together (DDP on Ray Train), each on batches of the
-            configured size: n of them are one with n times the batch.
-        address: of a Ray cluster; None: one on this machine, where several processes need one.
+            configured size: n of them equal one with n times the batch size.
+        address: of a Ray cluster; None: one on this machine, if several processes need one.
 
     Raises:
         ConfigError: the file or an override names an unknown setting.
-        FileNotFoundError: a manifest is not there.
-        PlanError, PoolError: the cluster is not there or not large enough, or workers fail.
+        FileNotFoundError: a manifest does not exist.
+        PlanError, PoolError: the cluster is missing or too small, or workers fail.
     """
     config = load_config(TrainConfig, path, overrides)
     data, out = config.data, Path(config.out)
     paths = [sample.path for sample in read_samples(data)]
-    failed = fill_cache(Path(data.cache), paths, data.workers, _report, address)
+    failed = fill_cache(Path(data.cache), paths, data.workers, _report, address, config.streams)
     if workers == 1 and address is None:
         train_stages(config, failed, Workers())
     else:
@@ -72,12 +72,12 @@ def train(
 def train_stages(config: TrainConfig, failed: dict[Path, str], team: Workers) -> None:
     """Train all stages as one worker of a team; its leader calibrates and saves the weights.
 
-    failed: the clips whose streams are not in the cache, and why.
+    failed: the clips whose streams could not be cached, and why.
     """
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     run = Run(Path(config.out), config.seed, config.device, config.precision, team)
-    clips = load_clips(config.data, failed, run)
+    clips = load_clips(config.data, failed, run, config.streams)
     detector = Detector(config.detector).to(config.device)
     if config.stem:
         load_stem(detector, Path(config.stem))
@@ -99,15 +99,15 @@ def train_stages(config: TrainConfig, failed: dict[Path, str], team: Workers) ->
 
 
 def load_stem(detector: Detector, path: Path) -> None:
-    """Give the appearance expert the layers of an ImageNet network that it shares with it.
+    """Initialise the appearance expert's first layers with those of an ImageNet network.
 
     Raises:
-        WeightsError: the file does not hold torchvision's MobileNetV2.
+        WeightsError: the file is not a state of torchvision's MobileNetV2.
     """
     stem = detector.experts.get_submodule("appearance.stem")
-    given = {n.removeprefix("features."): t for n, t in load_weights(path, None)[0].items()}
+    layers = {n.removeprefix("features."): t for n, t in load_weights(path, None)[0].items()}
     try:
-        stem.load_state_dict({name: given[name] for name in stem.state_dict()})
+        stem.load_state_dict({name: layers[name] for name in stem.state_dict()})
     except (KeyError, RuntimeError) as error:
         raise WeightsError(f"{path}: not the weights of torchvision's mobilenet_v2") from error
 

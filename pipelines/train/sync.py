@@ -1,4 +1,4 @@
-"""Training of the lip and voice experts on whether they belong together."""
+"""Contrastive training of the lip and voice experts for audio-visual synchronisation."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from pipelines.train.stage import StageConfig
 from temporal.experts import CONTEXT, normalise
 
 FEWEST = 10  # steps over which a held-out clip's lag profile is averaged
-OFFSETS = (0, -8, -6, -5, 5, 6, 8)  # steps by which held-out sound is moved
+OFFSETS = (0, -8, -6, -5, 5, 6, 8)  # steps by which held-out sound is shifted
 SYNC_STREAMS = ("mouth", "landmarks", "mel")
 
 
 def _in_sync(clip: TrainClip) -> bool:
-    """Return whether lips and sound belong together: genuine, or a face driven by this sound."""
+    """Return whether lips and sound are in sync: a genuine clip, or a face driven by this sound."""
     sample = clip.sample
     driven = (
         sample.visual == WHOLE and sample.audio == () and not sample.method.startswith("forged")
@@ -33,7 +33,7 @@ def _in_sync(clip: TrainClip) -> bool:
 
 
 class SyncNetwork(nn.Module):
-    """Lips, voice and their lag profile, as they are in the detector."""
+    """The detector's own lip and voice experts with their lag profile."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
@@ -54,11 +54,11 @@ class SyncNetwork(nn.Module):
 def train_sync(
     detector: Detector, clips: dict[str, list[TrainClip]], config: StageConfig, run: Run
 ) -> None:
-    """Teach lips and voice what belongs together, without any clip where they do not.
+    """Train the lip and voice experts on clips in sync alone, by contrast.
 
-    Contrastive (Chung & Zisserman 2016; Oord et al. 2018): the lips of a stretch are to fit the
+    Contrastive (Chung & Zisserman 2016; Oord et al. 2018): the lips of a stretch are to match the
     sound of the same time better than that of other times of the clip and of other clips. All
-    stretches lie inside the window, away from its edges, where padding would tell the time.
+    stretches lie away from the window's edges, where padding would reveal the time.
     """
     train, val = (
         [c for c in clips[split] if _in_sync(c) and set(SYNC_STREAMS) <= c.names]
@@ -86,13 +86,13 @@ def train_sync(
 
 
 def sync_loss(lips: Tensor, voice: Tensor, sharpness: Tensor, lag: LagProfile) -> Tensor:
-    """Return the cross-entropy of picking lag 0 of the own clip among all lags and clips.
+    """Return the cross-entropy of picking lag 0 of the same clip among all lags and clips.
 
     Args:
         lips: (B, L, D) unit vectors; the stretch in the middle is compared.
         voice: (B, L, D) unit vectors.
-        sharpness: factor on the similarities.
-        lag: says how far lags reach and how wide the margins are.
+        sharpness: inverse temperature, a factor on the similarities.
+        lag: the profile whose range of lags and margins apply.
     """
     edge = CONTEXT["lips"] + lag.reach
     middle = lips[:, edge : lips.shape[1] - edge]
@@ -103,16 +103,16 @@ def sync_loss(lips: Tensor, voice: Tensor, sharpness: Tensor, lag: LagProfile) -
     others = torch.einsum("bld,cld->bc", middle, voice[:, edge : edge + count]) / count
     others = others.masked_fill(torch.eye(len(lips), dtype=torch.bool, device=lips.device), -1e4)
     logits = torch.cat([own, others], dim=1) * sharpness
-    # two steps to either side are nearly as good: lips lead or trail by that much in real clips
+    # soft targets over two steps to either side: lips lead or trail by that much in real clips
     truth = torch.zeros_like(logits)
     truth[:, lag.reach - 2 : lag.reach + 3] = torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1])
     return functional.cross_entropy(logits, truth)
 
 
 def sync_auc(module: SyncNetwork, clips: Sequence[TrainClip], run: Run) -> float:
-    """Return the AUC of telling clips in sync from the same with the sound 5 to 8 steps off.
+    """Return the AUC of telling clips in sync from the same clips with sound 5 to 8 steps off.
 
-    A clip is judged by its lag profile as a whole: the best fit far from lag 0 less that near it.
+    A clip's score is that of its mean lag profile: the best match far from lag 0 minus that near.
     """
     scores, labels = [], []
     reach, widest = module.lag.reach, module.lag.reach + max(OFFSETS)
@@ -121,8 +121,8 @@ def sync_auc(module: SyncNetwork, clips: Sequence[TrainClip], run: Run) -> float
         steps = min(clip.steps, LONGEST)
         if steps < 2 * edge + FEWEST:
             continue
-        given = clip.chunk(0, steps, SYNC_STREAMS, None)
-        lips, voice = module({n: s[None].to(run.device) for n, s in given.items()})
+        streams = clip.chunk(0, steps, SYNC_STREAMS, None)
+        lips, voice = module({n: s[None].to(run.device) for n, s in streams.items()})
         inner = lips[0, edge : steps - edge].float()
         lags = range(-widest, widest + 1)
         shifted = [voice[0, edge + lag : steps - edge + lag].float() for lag in lags]

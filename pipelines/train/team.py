@@ -15,7 +15,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Workers:
-    """How many workers there are, and which of them this process is."""
+    """The team's size, and this process's rank in it."""
 
     rank: int = 0
     size: int = 1
@@ -26,17 +26,17 @@ class Workers:
         return self.rank == 0
 
     def share(self, items: Sequence[Item]) -> Iterator[tuple[int, Item]]:
-        """Yield this worker's items of a batch that all workers draw alike, with their places."""
+        """Yield this worker's items of a batch that all workers draw alike, with their indices."""
         return ((i, item) for i, item in enumerate(items) if i % self.size == self.rank)
 
     def losses(
         self, module: Module, loss_of: Callable[[Module, Any], Tensor]
     ) -> Callable[[Any], Tensor]:
-        """Return the loss of a batch as a function whose gradients are the mean of all workers'."""
+        """Return a function batch -> loss whose gradients are averaged over all workers."""
         wrapped = _Losses(module, loss_of)
         if self.size == 1:
             return wrapped
-        # in a stage's loss, parts of the detector may stay as they are
+        # a stage's loss may leave parts of the detector without gradients
         return nn.parallel.DistributedDataParallel(wrapped, find_unused_parameters=True)
 
     def mean(self, value: float) -> float:
@@ -48,7 +48,7 @@ class Workers:
         return float(total) / self.size
 
     def agree(self, module: nn.Module) -> None:
-        """Give every worker the leader's weights and running statistics."""
+        """Broadcast the leader's weights and running statistics to every worker."""
         if self.size > 1:
             for tensor in module.state_dict().values():
                 moved = tensor.to(_device())
@@ -57,7 +57,7 @@ class Workers:
 
 
 class _Losses(nn.Module):
-    """A module's loss as a module, so that DDP sees the whole way from a batch to its loss."""
+    """A module's loss as a module, so that DDP covers the whole way from a batch to its loss."""
 
     def __init__(self, module: nn.Module, loss_of: Callable[[Any, Any], Tensor]) -> None:
         super().__init__()
@@ -68,5 +68,5 @@ class _Losses(nn.Module):
 
 
 def _device() -> str:
-    """Return where tensors must be to be sent: on the GPU where NCCL sends them."""
+    """Return the device that collectives need their tensors on: the GPU with NCCL, else the CPU."""
     return "cuda" if distributed.get_backend() == "nccl" else "cpu"

@@ -1,4 +1,4 @@
-"""What experts and opinions say of many clips, as they do in use."""
+"""Experts' tokens, opinions and clip logits of many clips, computed as in detection."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONGEST = 250  # steps of a clip whose tokens are kept
 
 @dataclass(frozen=True, eq=False)
 class TokenClip:
-    """A clip as the experts see it."""
+    """A clip as the experts' tokens."""
 
     tokens: dict[str, Tensor]  # (T, D) float16 of each expert
     targets: Tensor  # (T, 3): 1 forged, 0 genuine, -1 unknown
@@ -34,14 +34,14 @@ class TokenClip:
 
     @property
     def kind(self) -> str:
-        """Which tracks there are: face, sound or both."""
+        """Which tracks the clip has: "face", "sound" or "both"."""
         sees, hears = "appearance" in self.tokens, "mel" in self.tokens
         return "both" if sees and hears else "face" if sees else "sound"
 
 
 @dataclass(frozen=True, eq=False)
 class JudgedClip:
-    """The opinions on a clip as it is judged in use: its sound by itself."""
+    """The opinions on a clip as in detection, where sound is judged by itself."""
 
     opinions: Tensor  # (T, J) float32
     targets: Tensor  # (T, 3): 1 forged, 0 genuine, -1 unknown
@@ -53,7 +53,7 @@ class JudgedClip:
 def token_clips(
     detector: Detector, clips: Sequence[TrainClip], run: Run, versions: int
 ) -> list[TokenClip]:
-    """Return the experts' tokens of clips: as they are, and so many disturbed versions of each."""
+    """Return the experts' tokens of each clip, unchanged and in `versions` augmented versions."""
     detector.eval()
     done = []
     for index, clip in enumerate(clips):
@@ -61,33 +61,33 @@ def token_clips(
         for version in range(versions + 1):
             rng = np.random.default_rng((run.seed, index, version)) if version else None
             streams = clip.chunk(0, stop, (*PICTURES, "mel"), rng)
-            given = {name: stream[None].to(run.device) for name, stream in streams.items()}
+            batch = {name: stream[None].to(run.device) for name, stream in streams.items()}
             mask = torch.ones(1, stop, dtype=torch.bool, device=run.device)
             with run.autocast():
-                tokens = detector.tokens(given, mask)
-                if "mel" in given:  # by itself, as sound is judged
-                    tokens |= detector.tokens({"mel": given["mel"]}, mask)
+                tokens = detector.tokens(batch, mask)
+                if "mel" in batch:  # by itself, as sound is judged
+                    tokens |= detector.tokens({"mel": batch["mel"]}, mask)
             targets = clip.targets()[:stop].clone()
             speech = torch.zeros(stop, dtype=torch.bool)
             if "mel" in streams:
                 speech = speech_steps(loudness(streams["mel"]))
-            targets[~speech, SYNC] = UNKNOWN  # silence cannot fall apart from lips
+            targets[~speech, SYNC] = UNKNOWN  # silence cannot be out of sync with lips
             kept = {name: t[0].half().cpu() for name, t in tokens.items() if name != "lag"}
             done.append(TokenClip(kept, targets, speech, clip))
     return done
 
 
 def hears(token: str) -> bool:
-    """Return whether a token is of the sound alone."""
+    """Return whether a token depends on the sound alone."""
     return streams_behind(token) == {"mel"}
 
 
 def with_sound_shifted(
     clip: TokenClip, first: int, last: int, move: int, rng: np.random.Generator | None
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Return a stretch whose sound comes from `move` steps later: all of it, or a part.
+    """Return tokens and targets of a stretch whose sound, or a part of it, is `move` steps later.
 
-    Where a part is moved, its own truth of the sound is unknown: genuine speech with two cuts.
+    The audio label of a moved part becomes unknown: it is genuine speech, but with two cuts.
     """
     tokens = {name: t[first:last].float() for name, t in clip.tokens.items()}
     targets = clip.targets[first:last].clone()
@@ -108,17 +108,17 @@ def with_sound_shifted(
 def judged_clips(
     detector: Detector, clips: Sequence[TokenClip], run: Run, move: bool = True
 ) -> list[JudgedClip]:
-    """Return opinions on clips; if asked for, those in sync come twice, the second time moved."""
+    """Return the opinions on clips; with `move`, clips in sync come again with shifted sound."""
     of_sound = detector.belongs[:, AUDIO] > 0
     done = []
     for tokens, targets, speech, kind in as_judged(clips, move):
-        given = {n: t[None].float().to(run.device) for n, t in tokens.items()}
+        batch = {n: t[None].float().to(run.device) for n, t in tokens.items()}
         mask = torch.ones(1, len(targets), dtype=torch.bool, device=run.device)
         opinions = torch.zeros(len(targets), len(detector.opinions), device=run.device)
         if kind != "sound":
-            opinions = detector.fuse(with_lag(detector, given, mask), mask).opinions[0].float()
+            opinions = detector.fuse(with_lag(detector, batch, mask), mask).opinions[0].float()
         if kind != "face":
-            heard = {n: t for n, t in given.items() if hears(n)}
+            heard = {n: t for n, t in batch.items() if hears(n)}
             opinions[:, of_sound] = detector.fuse(heard, mask).opinions[0][:, of_sound].float()
         enough = bool(speech.sum() >= STEP_RATE)
         judged = torch.tensor([kind != "sound", kind != "face", kind == "both" and enough])
@@ -130,7 +130,7 @@ def judged_clips(
 def scored(
     detector: Detector, clips: Sequence[TokenClip], run: Run, move: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """Return clip logits (N, 3), NaN where not judged, and truth (N, 3), -1 unknown."""
+    """Return clip logits (N, 3), NaN where not judged, and labels (N, 3), -1 unknown."""
     logits, truths = [], []
     for clip in judged_clips(detector, clips, run, move):
         opinions, speech = clip.opinions[None].to(run.device), clip.speech[None].to(run.device)
@@ -143,7 +143,7 @@ def scored(
 def as_judged(
     clips: Sequence[TokenClip], move: bool = True
 ) -> Iterator[tuple[dict[str, Tensor], Tensor, Tensor, str]]:
-    """Yield tokens, targets, speech and kind of every clip, and again with its sound moved."""
+    """Yield tokens, targets, speech and kind of every clip, and again with its sound shifted."""
     for clip in clips:
         yield clip.tokens, clip.targets, clip.speech, clip.kind
         if move and clip.kind == "both" and clip.clip.sample.sync == () and len(clip.targets) > 45:
@@ -152,9 +152,9 @@ def as_judged(
 
 
 def with_lag(detector: Detector, tokens: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
-    """Return the tokens with the lag profile, where there are lips and voice.
+    """Return the tokens with the lag profile added, where there are lips and voice.
 
-    What lips and voice were taught of each other stays as it is, like the experts.
+    No gradient flows into the profile: its embeddings are frozen, like the experts.
     """
     if "lips" not in tokens or "voice" not in tokens:
         return tokens
@@ -163,19 +163,19 @@ def with_lag(detector: Detector, tokens: dict[str, Tensor], mask: Tensor) -> dic
 
 
 def clip_logits(detector: Detector, opinions: Tensor, mask: Tensor, speech: Tensor) -> Tensor:
-    """Return clip logits (B, 3); sync is drawn from the steps in speech (B, L) alone."""
+    """Return clip logits (B, 3); that of sync pools over the steps in `speech` (B, L) alone."""
     overall = detector.clip_logits(opinions, mask)
     spoken = detector.clip_logits(opinions, mask & speech)
     return torch.cat([overall[:, :SYNC], spoken[:, SYNC:]], dim=1)
 
 
 def clip_targets(targets: Tensor) -> Tensor:
-    """Return a clip's truth (B, 3) of its steps': forged if any is, unknown if all are."""
+    """Return clip labels (B, 3) of step targets: forged if any step is, unknown if all are."""
     return targets.amax(dim=1)
 
 
 def modality_aucs(detector: Detector, clips: Sequence[TokenClip], run: Run) -> dict[str, float]:
-    """Return the clip AUC of each modality for which both classes are there."""
+    """Return the clip AUC of each modality that has clips of both classes."""
     logits, truths = scored(detector, clips, run)
     aucs: dict[str, float] = {}
     for column, modality in enumerate(MODALITIES):

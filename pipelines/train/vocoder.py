@@ -1,4 +1,4 @@
-"""Genuine speech in, a vocoder out that says it again: taught against a discriminator."""
+"""Adversarial training of a neural vocoder on genuine speech."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipelines.train.clips import TrainClip
 from pipelines.train.fit import Run, fit
 from pipelines.train.stage import StageConfig
 
-ALONE = 0.6  # share of the updates that come before the discriminator has a say
+ALONE = 0.6  # share of the updates before the adversarial loss is added
 RESOLUTIONS = ((256, 50), (512, 100), (1024, 200), (2048, 400))  # window and hop, samples
 HEARD = ((256, 64), (512, 128), (1024, 256))  # the discriminator's
 HELD_OUT, LONGEST = 20, 48_000  # held-out clips that are measured, and samples of each
@@ -66,14 +66,14 @@ def _stft(waveform: Tensor, size: int, hop: int) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Speech:
-    """Genuine stretches (B, S), and whether the discriminator has a say by now."""
+    """Genuine stretches (B, S), and whether the adversarial loss applies."""
 
     waveforms: Tensor
     judged: bool
 
 
 class Rivals(nn.Module):
-    """The vocoder and what tells its speech from genuine speech, taught side by side."""
+    """The vocoder and its discriminator, trained together."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Rivals(nn.Module):
         self.fine = log_mel_magnitude(60, 512, 128)
 
     def loss(self, speech: Speech) -> Tensor:
-        """Return the sum of both losses: each moves the weights of its own network alone."""
+        """Return the sum of both losses; each has gradients for its own network alone."""
         true = speech.waveforms
         made = self.vocoder(true)
         mels = (self.vocoder.mel, self.fine)
@@ -90,7 +90,7 @@ class Rivals(nn.Module):
         return loss + self._rivalry(made, true) if speech.judged else loss
 
     def _rivalry(self, made: Tensor, true: Tensor) -> Tensor:
-        half = (len(true) + 1) // 2  # the discriminator costs most; these are enough
+        half = (len(true) + 1) // 2  # the discriminator costs most; half of the batch is enough
         made, true = made[:half], true[:half]
         genuine, known = self.discriminator(true)
         caught, _ = self.discriminator(made.detach())
@@ -109,9 +109,9 @@ class Rivals(nn.Module):
 
 
 def spectral_loss(made: Tensor, true: Tensor) -> Tensor:
-    """Return the mean distance of magnitudes of waveforms (B, S) over resolutions, 0 if alike.
+    """Return the multi-resolution STFT loss of waveforms (B, S), 0 if their magnitudes are equal.
 
-    Relative, and of logarithms (Yamamoto et al. 2020).
+    Spectral convergence plus the distance of log magnitudes (Yamamoto et al. 2020).
     """
     loss = made.new_zeros(())
     for size, hop in RESOLUTIONS:
@@ -122,7 +122,7 @@ def spectral_loss(made: Tensor, true: Tensor) -> Tensor:
 
 
 def genuine_speech(clips: Sequence[TrainClip], steps: int) -> list[tuple[TrainClip, Tensor]]:
-    """Return clips with genuine sound of so many steps at least, and its waveform (T * 640,)."""
+    """Return the clips with `steps` or more of genuine sound, and their waveforms (T * 640,)."""
     return [
         (c, c.waveform)
         for c in clips
@@ -133,13 +133,13 @@ def genuine_speech(clips: Sequence[TrainClip], steps: int) -> list[tuple[TrainCl
 
 
 def train_vocoder(clips: dict[str, list[TrainClip]], config: StageConfig, run: Run) -> Vocoder:
-    """Return a vocoder that learned on the genuine speech of the training clips alone."""
+    """Return a vocoder trained on the genuine speech of the training clips alone."""
     train, val = (
         [waveform for _, waveform in genuine_speech(clips[split], config.length)]
         for split in ("train", "val")
     )
     run.log(stage="vocoder", train=len(train), val=len(val))
-    run = Run(run.folder, run.seed, run.device, "float32", run.team)  # spectra need the digits
+    run = Run(run.folder, run.seed, run.device, "float32", run.team)  # spectra need the precision
     rivals = Rivals().to(run.device)
 
     def batches(first: int, last: int) -> Iterator[Speech]:
@@ -161,7 +161,7 @@ def train_vocoder(clips: dict[str, list[TrainClip]], config: StageConfig, run: R
 
 @torch.no_grad()
 def mel_distance(vocoder: Vocoder, waveforms: Sequence[Tensor], device: str) -> float:
-    """Return the mean distance in nepers of the log-mel magnitudes of speech said again."""
+    """Return the mean log-mel distance, in nepers, of resynthesised speech to the original."""
     apart = []
     for waveform in waveforms[:HELD_OUT]:
         true = _levelled(waveform[:LONGEST], LEVEL).to(device)[None]

@@ -1,1 +1,1 @@
-"""Detectors, heads and maps of the zoo: training and leaderboard."""
+"""The zoo: published detectors, heads and maps, trained and measured on one protocol."""

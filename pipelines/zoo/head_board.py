@@ -1,4 +1,4 @@
-"""Heads and the dev clips of a recipe in, a table of what each head knows of them out."""
+"""Evaluation of heads on the dev clips of a recipe, as tables."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ from pipelines.zoo.maps import is_map
 from pipelines.zoo.parts import SHIPPED
 
 Row = dict[str, Any]  # a number and its interval by name
-SHOTS = (1, 3, 5)  # clips that a new generator is registered by
-FEWEST = 8  # clips of a generator that is registered
-DRAWS = 50  # of clips to register by
+SHOTS = (1, 3, 5)  # clips by which a new generator is registered
+FEWEST = 8  # clips that a generator needs to be registered
+DRAWS = 50  # random choices of the clips to register by
 
 
 def evaluate_heads(
     data: Path, out: Path, names: Sequence[str] = (), weights: Path = SHIPPED
 ) -> dict[str, Row]:
-    """Return what each head reaches on the dev clips of a recipe, by name.
+    """Return the metrics of each head on the dev clips of a recipe, by name.
 
     Args:
-        data: a training recipe (YAML), of which the clips are taken.
-        out: folder of runs, where what the experts say of clips is kept.
-        names: of the heads; none: all of the project.
+        data: a training recipe (YAML), which names the clips.
+        out: folder of runs, where the experts' outputs are cached.
+        names: of the heads; empty: all of the project.
         weights: folder of their weights.
 
     Raises:
@@ -74,28 +74,29 @@ def evaluate_heads(
 
 @torch.inference_mode()
 def measured_types(head: TypeHead, labels: Sequence[str], clips: HeadClips) -> Row:
-    """Return the metrics of label sets on clips that are genuine or have a label."""
-    known = clips.labelled
-    truth = clips.targets[known].numpy()
-    scores = (head(clips.vectors[known]) - head.thresholds).numpy()
+    """Return the multi-label metrics on clips that are genuine or have a label."""
+    labelled = clips.labelled
+    truth = clips.targets[labelled].numpy()
+    scores = (head(clips.vectors[labelled]) - head.thresholds).numpy()
     whole = multi_label_metrics(truth, scores, 0.0)
     row: Row = {"clips": len(truth), "forged": int(truth.any(axis=1).sum())}
     for name, value in whole.items():
         row[name] = (value, *resampled(partial(_resampled_labels, truth, scores, name), len(truth)))
     counts = truth.sum(axis=1)
     for count in (1, 2, 3):
-        mine = counts == count
-        if mine.any():
-            right = truth[mine][np.arange(mine.sum()), scores[mine].argmax(axis=1)]
+        members = counts == count
+        if members.any():
+            right = truth[members][np.arange(members.sum()), scores[members].argmax(axis=1)]
             row[f"any_correct of {count}"] = mean_interval(right)
-    pictured = clips.pictured[known].numpy()
+    pictured = clips.pictured[labelled].numpy()
     for label, column, score in zip(labels, truth.T, scores.T, strict=True):
-        # a label of pictures is not to be won by telling pictures from sound alone
+        # a label that only clips with a face have is compared among those alone: otherwise telling
+        # pictures from sound would be enough
         fair = pictured if not column[~pictured].any() else np.ones_like(pictured)
         if 0 < column[fair].sum() < fair.sum():
             title = f"AUC of {label}, {int(column.sum())} of {int(fair.sum())} clips"
-            told = column[fair], score[fair]
-            row[title] = (auc(*told), *bootstrap_interval(auc, *told))
+            compared = column[fair], score[fair]
+            row[title] = (auc(*compared), *bootstrap_interval(auc, *compared))
     return row
 
 
@@ -107,35 +108,37 @@ def _resampled_labels(
 
 @torch.inference_mode()
 def measured_laundering(head: LaunderingHead, clips: HeadClips) -> Row:
-    """Return how well real, laundered and synthetic clips are told apart, by stage and in all."""
-    known = clips.labelled
-    vectors, targets = clips.vectors[known], clips.targets[known]
+    """Return accuracies and AUCs of real, laundered and synthetic clips, by stage and overall."""
+    labelled = clips.labelled
+    vectors, targets = clips.vectors[labelled], clips.targets[labelled]
     truth = (targets @ torch.tensor([1.0, 2.0])).long().numpy()
-    said, logits = head.classes(vectors).numpy(), head(vectors).numpy()
+    predicted, logits = head.classes(vectors).numpy(), head(vectors).numpy()
     row: Row = {}
     shares = []
     for place, name in enumerate(("real", "laundered", "synthetic")):
-        mine = truth == place
-        if mine.any():
-            row[f"right of {int(mine.sum())} {name}"] = mean_interval(said[mine] == place)
-            shares.append(row[f"right of {int(mine.sum())} {name}"][0])
+        members = truth == place
+        if members.any():
+            row[f"right of {int(members.sum())} {name}"] = mean_interval(
+                predicted[members] == place
+            )
+            shares.append(row[f"right of {int(members.sum())} {name}"][0])
     row["balanced accuracy"] = float(np.mean(shares))
     forged = truth > 0
-    for title, told in (
+    for title, compared in (
         ("AUC of forged against real", (forged.astype(float), logits[:, 0])),
         ("AUC of synthetic against laundered", ((truth == 2)[forged], logits[forged, 1])),
     ):
-        if 0 < told[0].sum() < len(told[0]):
-            row[title] = (auc(*told), *bootstrap_interval(auc, *told))
+        if 0 < compared[0].sum() < len(compared[0]):
+            row[title] = (auc(*compared), *bootstrap_interval(auc, *compared))
     return row
 
 
 @torch.inference_mode()
 def measured_families(head: FamilyHead, labels: Sequence[str], clips: HeadClips) -> Row:
-    """Return how well families are told apart, strangers refused, and newcomers learned.
+    """Return metrics of attribution to families, open-set rejection and few-shot registration.
 
-    Families: clips of generators that were not in training, but whose family was. Strangers:
-    generators of no known family.
+    Clips of known families are of generators that were not in training, but whose family was.
+    Strangers are generators of no known family, newcomers those registered by a few clips.
     """
     cosines = head(clips.vectors)
     nearest, which = (t.numpy() for t in cosines.max(dim=1))
@@ -151,21 +154,24 @@ def measured_families(head: FamilyHead, labels: Sequence[str], clips: HeadClips)
     for family in counts:
         row[f"right of {labels[family]}"] = mean_interval(right[truth[known] == family])
     threshold = float(head.threshold)
-    for title, mine in (("known", known), ("strangers", stranger), ("genuine", genuine)):
-        if mine.any():
-            row[f"{title} called unknown"] = mean_interval(nearest[mine] < threshold)
+    for title, members in (("known", known), ("strangers", stranger), ("genuine", genuine)):
+        if members.any():
+            row[f"{title} called unknown"] = mean_interval(nearest[members] < threshold)
     if stranger.any():
         both = known | stranger
-        told = stranger[both].astype(float), -nearest[both]
-        row["AUC of strangers against known"] = (auc(*told), *bootstrap_interval(auc, *told))
+        compared = stranger[both].astype(float), -nearest[both]
+        row["AUC of strangers against known"] = (
+            auc(*compared),
+            *bootstrap_interval(auc, *compared),
+        )
     described, methods = head.describe(clips.vectors), np.array(clips.methods)
     forged = known | stranger
     if isinstance(head, OpenFamilyHead) and stranger.any():
         own_classes = head.clusters(clips.vectors[torch.from_numpy(stranger)]).numpy()
         row |= clustered("strangers by the head's classes:", methods[stranger], own_classes)
-    found = newcomer_cosines(described, clips.methods, torch.from_numpy(forged))
-    if found is not None:
-        cosines, own = found
+    pairs = newcomer_cosines(described, clips.methods, torch.from_numpy(forged))
+    if pairs is not None:
+        cosines, own = pairs
         near = (cosines >= head.newcomer).numpy()
         row["own clips near enough to a newcomer"] = mean_interval(near[own.numpy()])
         row["other clips near enough to it"] = mean_interval(near[~own.numpy()])
@@ -173,9 +179,9 @@ def measured_families(head: FamilyHead, labels: Sequence[str], clips: HeadClips)
 
 
 def newcomers(described: Tensor, methods: NDArray[np.str_]) -> Row:
-    """Return how often clips find their generator among some registered by a few clips each.
+    """Return the few-shot accuracy of attribution to generators registered by a few clips each.
 
-    Also how well as many k-means clusters as there are generators, unregistered, are those.
+    Also the agreement of k-means clusters, as many as generators, with the generators.
     """
     from sklearn.cluster import KMeans
 
@@ -191,34 +197,34 @@ def newcomers(described: Tensor, methods: NDArray[np.str_]) -> Row:
         row[f"right by {shots} clips"] = (float(np.mean(shares)), float(low), float(high))
     row["right by chance"] = 1 / len(names)
     chosen = np.concatenate(places)
-    said = KMeans(len(names), n_init=10, random_state=0).fit_predict(described[chosen].numpy())
-    return row | clustered("cluster", methods[chosen], said)
+    clusters = KMeans(len(names), n_init=10, random_state=0).fit_predict(described[chosen].numpy())
+    return row | clustered("cluster", methods[chosen], clusters)
 
 
-def clustered(title: str, methods: NDArray[np.str_], said: NDArray[np.int_]) -> Row:
-    """Return how well clusters (N,) are generators (N,): Hungarian accuracy, NMI and ARI."""
+def clustered(title: str, methods: NDArray[np.str_], clusters: NDArray[np.int_]) -> Row:
+    """Return the agreement of clusters (N,) with generators (N,): Hungarian accuracy, NMI, ARI."""
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
     return {
-        f"{title} accuracy": cluster_accuracy(methods, said),
-        f"{title} NMI": float(normalized_mutual_info_score(methods, said)),
-        f"{title} ARI": float(adjusted_rand_score(methods, said)),
+        f"{title} accuracy": cluster_accuracy(methods, clusters),
+        f"{title} NMI": float(normalized_mutual_info_score(methods, clusters)),
+        f"{title} ARI": float(adjusted_rand_score(methods, clusters)),
     }
 
 
 def _few_shots(
     described: Tensor, places: Sequence[NDArray[np.intp]], shots: int, seed: int
 ) -> float:
-    """Return the mean over generators of the share of their other clips that are nearest theirs."""
+    """Return the nearest-proxy accuracy on the clips not registered, averaged over generators."""
     rng = np.random.default_rng(seed)
-    drawn = [rng.permutation(mine) for mine in places]
-    proxies = torch.stack([mean_proxy(described[mine[:shots]]) for mine in drawn])
-    nearest = [(described[mine[shots:]] @ proxies.T).argmax(dim=1) for mine in drawn]
+    drawn = [rng.permutation(own) for own in places]
+    proxies = torch.stack([mean_proxy(described[own[:shots]]) for own in drawn])
+    nearest = [(described[own[shots:]] @ proxies.T).argmax(dim=1) for own in drawn]
     return float(np.mean([(n == i).float().mean().item() for i, n in enumerate(nearest)]))
 
 
 def heads_table(rows: Mapping[str, Row]) -> str:
-    """Return the rows as Markdown, a table a head."""
+    """Return the rows as Markdown, one table per head."""
     lines: list[str] = []
     for name, row in rows.items():
         lines += ["", f"### {name}: {row['title']}", "", "| what | value (95 %) |", "|---|---|"]

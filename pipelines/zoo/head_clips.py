@@ -1,4 +1,4 @@
-"""Samples in, clip vectors and labels out: what heads learn from and are measured on."""
+"""Clip vectors and labels, on which heads are trained and measured."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from pipelines.zoo.part_clips import PROBED, Listener, SaidClip, part_clips
 from temporal.experts import EXPERTS, fold_norms
 from temporal.segment import MODALITIES
 
-OPENING = 75  # steps of a clip that heads are told of
-PRECISION = torch.bfloat16  # of the experts that tell; the same wherever heads learn or judge
+OPENING = 75  # steps of a clip that heads read
+PRECISION = torch.bfloat16  # of the experts; the same in training and inference of heads
 
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """One head. The name is that of its file."""
+    """One head, named by its file."""
 
     title: str  # for the table
     kind: Literal["types", "families", "open", "laundering"]  # see docs/zoo.md
-    labels: dict[str, tuple[str, ...]]  # methods with a label: see docs/zoo.md
-    modality: Literal["visual", "audio", "any"] = "any"  # whose forgeries it tells apart
+    labels: dict[str, tuple[str, ...]]  # patterns of methods by label: see docs/zoo.md
+    modality: Literal["visual", "audio", "any"] = "any"  # whose forgeries it classifies
     experts: tuple[str, ...] = tuple(EXPERTS)  # whose tokens and opinions it reads
-    most: int = 60  # clips of each source and method that teach it
+    most: int = 60  # training clips of each source and method
     settings: dict[str, Any] = field(default_factory=dict)  # arguments of the head's class
     stage: StageConfig = field(default_factory=StageConfig)
 
@@ -49,12 +49,12 @@ class HeadConfig:
             raise ValueError(f"labels: expected two or more, got {list(self.labels)}")
 
     def labels_of(self, sample: Sample) -> set[str]:
-        """Return the labels that a forged sample has; none: nobody said what it is."""
+        """Return the labels of a forged sample; empty if its method has none."""
         return {name for name, patterns in self.labels.items() if _fits(sample, patterns)}
 
 
 def _fits(sample: Sample, patterns: tuple[str, ...]) -> bool:
-    """Return whether a pattern fits the method or a forged modality, and none begun with ! does."""
+    """Return whether a pattern matches the method or a forged modality, and no !pattern does."""
     forged = (f"@{modality}" for modality in MODALITIES if getattr(sample, modality))
     names = (sample.method, *forged)
     refused = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
@@ -65,11 +65,11 @@ def _fits(sample: Sample, patterns: tuple[str, ...]) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class HeadClips:
-    """What heads learn from and are measured on."""
+    """Clips with their vectors and targets, to train or measure a head on."""
 
     clips: list[SaidClip]
     vectors: Tensor  # (N, W)
-    targets: Tensor  # (N, C) 1 where a clip has a label; NaN: forged in a way without a label
+    targets: Tensor  # (N, C) 1 where a clip has a label; NaN: forged by a method without one
     methods: list[str]
     pictured: Tensor  # (N,) whether there is a face
 
@@ -82,47 +82,48 @@ class HeadClips:
 def head_clips(
     config: HeadConfig, samples: Iterable[Sample], recipe: TrainConfig, out: Path
 ) -> HeadClips:
-    """Return the clips of samples that a head can judge, as vectors and labels.
+    """Return the vectors and labels of the samples that a head can judge.
 
     Forged clips whose first three seconds are genuine are left out.
     """
     listener = opening_listener(out / "opening")
-    given = part_clips(
-        samples, config.modality, ("opinions",), StreamCache(Path(recipe.data.cache)),
+    listened = part_clips(
+        samples, config.modality, ("opinions",),
+        StreamCache(Path(recipe.data.cache), recipe.streams),
         recipe.data.min_face, out / "native", lambda: listener,
     )  # fmt: skip
-    said, vectors, targets = [], [], []
-    for clip in given:
+    kept, vectors, targets = [], [], []
+    for clip in listened:
         if not isinstance(clip, SaidClip) or not judged(config, clip.said):
             continue
         fake = bool(getattr(clip.sample, config.modality))
         if fake and not (clip.targets() == 1).any():
             continue
-        said.append(clip)
+        kept.append(clip)
         vectors.append(vector_of(config, clip.said))
         targets.append(_target(config, clip.sample, fake))
-    if not said:
+    if not kept:
         raise ConfigError(f"no clips with {config.experts} that are {config.modality}")
-    methods = [clip.sample.method for clip in said]
-    pictured = torch.tensor([clip.face is not None for clip in said])
-    return HeadClips(said, torch.stack(vectors), torch.stack(targets), methods, pictured)
+    methods = [clip.sample.method for clip in kept]
+    pictured = torch.tensor([clip.face is not None for clip in kept])
+    return HeadClips(kept, torch.stack(vectors), torch.stack(targets), methods, pictured)
 
 
 def opening_listener(folder: Path) -> Listener:
-    """Return the detector's experts, asked about the first three seconds of clips."""
+    """Return the detector's experts, applied to the first three seconds of clips."""
     detector = opening_detector()
     return Listener(detector, experts_sha256(STARTER), folder, OPENING, PRECISION)
 
 
 def opening_detector() -> Detector:
-    """Return the detector whose experts heads listen to, ready to judge."""
+    """Return the detector whose experts heads read, ready for inference."""
     detector = load_detector(STARTER)
     fold_norms(detector.experts)
     return detector
 
 
 def capped(samples: Iterable[Sample], most: int) -> list[Sample]:
-    """Return the first samples, by name, of each source and method: at most so many."""
+    """Return the first `most` samples, by name, of each source and method."""
     counts: Counter[tuple[str, str]] = Counter()
     chosen = []
     for sample in sorted(samples, key=lambda sample: sample.path.name):
@@ -132,25 +133,25 @@ def capped(samples: Iterable[Sample], most: int) -> list[Sample]:
     return chosen
 
 
-def vector_of(config: HeadConfig, said: Mapping[str, Tensor]) -> Tensor:
-    """Return the clip vector (W,) of what the experts that a head reads say of a clip."""
-    tokens = said["tokens"][:, [list(EXPERTS).index(name) for name in config.experts]]
+def vector_of(config: HeadConfig, outputs: Mapping[str, Tensor]) -> Tensor:
+    """Return the clip vector (W,) from the outputs of the experts that a head reads."""
+    tokens = outputs["tokens"][:, [list(EXPERTS).index(name) for name in config.experts]]
     heard = [PROBED.index(name) for name in config.experts if name in PROBED]
     if {"lips", "voice"} <= set(config.experts):
         heard.append(PROBED.index("lag"))
-    return clip_vector(tokens, said["opinions"][:, heard])
+    return clip_vector(tokens, outputs["opinions"][:, heard])
 
 
-def judged(config: HeadConfig, said: Mapping[str, Tensor]) -> bool:
-    """Return whether the experts had anything of the head's modality to judge."""
+def judged(config: HeadConfig, outputs: Mapping[str, Tensor]) -> bool:
+    """Return whether the experts have an opinion on the head's modality in any step."""
     first = {"visual": ("appearance",), "audio": ("mel",), "any": ("appearance", "mel")}
     places = [PROBED.index(name) for name in first[config.modality]]
-    return not bool(said["opinions"][:, places].isnan().any(dim=0).all())
+    return not bool(outputs["opinions"][:, places].isnan().any(dim=0).all())
 
 
 def _target(config: HeadConfig, sample: Sample, fake: bool) -> Tensor:
-    """Return labels (C,) of a sample; NaN where it is forged in a way without a label."""
-    mine = config.labels_of(sample) if fake else set()
-    if fake and not mine:
+    """Return targets (C,) of a sample; NaN if it is forged by a method without a label."""
+    labels = config.labels_of(sample) if fake else set()
+    if fake and not labels:
         return torch.full((len(config.labels),), torch.nan)
-    return torch.tensor([float(label in mine) for label in config.labels])
+    return torch.tensor([float(label in labels) for label in config.labels])

@@ -1,7 +1,7 @@
-"""A YAML file of a head in, the trained head out: what kind of forgery a whole clip is.
+"""Training of heads, which classify the forgery of a whole clip, from their YAML files.
 
-A head reads what the detector's experts say of a clip's first three seconds. Its labels are lists
-of generators and manipulations, so a taxonomy of one's own is one YAML file.
+A head reads the outputs of the detector's experts on a clip's first three seconds. Its labels are
+lists of generators and manipulations, so another taxonomy is one YAML file.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from pipelines.zoo.part_clips import PROBED
 from temporal.experts import EXPERTS, ExpertConfig
 
 FORMAT = "avdetect head 1"
-SHOTS = 3  # clips by which newcomers are registered, to fix what is near enough
+SHOTS = 3  # clips by which newcomers are registered, to set their threshold
 HEADS = Path("configs/heads")  # where the heads of the project are described
 Head = TypeHead | FamilyHead | LaunderingHead
 
 
 def is_head(path: Path) -> bool:
-    """Return whether a YAML file describes a head, and not a part that gives a logit a step.
+    """Return whether a YAML file describes a head, not a part, which gives step logits.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -45,17 +45,17 @@ def is_head(path: Path) -> bool:
 
 
 def train_head(path: Path, data: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
-    """Train a head as its file says, and return the path of its weights.
+    """Train a head by its YAML file, and return the path of its weights.
 
     Args:
         path: the head's YAML file.
-        data: a training recipe (YAML), of which the clips are taken.
-        out: folder of runs, where what the experts say of clips is kept.
+        data: a training recipe (YAML), which names the clips.
+        out: folder of runs, where the experts' outputs are cached.
         overrides: settings of the head that differ, `key=value`.
 
     Raises:
         ConfigError: a file cannot be used, or a label has no clips.
-        FileNotFoundError: a manifest is not there.
+        FileNotFoundError: a manifest does not exist.
     """
     config = load_config(HeadConfig, path, overrides)
     recipe = load_config(TrainConfig, data)
@@ -80,7 +80,7 @@ def train_head(path: Path, data: Path, out: Path, overrides: Sequence[str] = ())
 
 
 def settle(head: Head, *held: HeadClips) -> None:
-    """Fix a head's thresholds on clips that taught nothing."""
+    """Set a head's thresholds on held-out clips."""
     vectors = torch.cat([clips.vectors for clips in held])
     targets = torch.cat([clips.targets for clips in held])
     head.eval().settle(vectors, targets)
@@ -88,49 +88,50 @@ def settle(head: Head, *held: HeadClips) -> None:
         methods = [method for clips in held for method in clips.methods]
         forged = (targets > 0).any(dim=1)
         with torch.no_grad():
-            found = newcomer_cosines(head.describe(vectors), methods, forged)
-            if found is not None:
-                head.newcomer.copy_(best_threshold(*found))
+            pairs = newcomer_cosines(head.describe(vectors), methods, forged)
+            if pairs is not None:
+                head.newcomer.copy_(best_threshold(*pairs))
 
 
 def newcomer_cosines(
     described: Tensor, methods: Sequence[str], forged: Tensor
 ) -> tuple[Tensor, Tensor] | None:
-    """Return cosines (M,) of clips with generators registered by three others, and whose are own.
+    """Return cosines (M,) of clips and registered generators, and which pairs belong together.
 
-    None where no generator has clips enough. Genuine clips are nobody's own.
+    Generators are registered by three other clips. None if no generator has enough clips; genuine
+    clips belong to none.
     """
     places: dict[str, list[int]] = {}
     for place, method in enumerate(methods):
         if forged[place]:
             places.setdefault(method, []).append(place)
     cosines, own = [], []
-    for mine in places.values():
-        if len(mine) > SHOTS:
+    for members in places.values():
+        if len(members) > SHOTS:
             others = torch.ones(len(methods), dtype=torch.bool)
-            others[mine[:SHOTS]] = False
+            others[members[:SHOTS]] = False
             is_own = torch.zeros(len(methods), dtype=torch.bool)
-            is_own[mine] = True
-            cosines.append((described @ mean_proxy(described[mine[:SHOTS]]))[others])
+            is_own[members] = True
+            cosines.append((described @ mean_proxy(described[members[:SHOTS]]))[others])
             own.append(is_own[others])
     return (torch.cat(cosines), torch.cat(own)) if cosines else None
 
 
 def _taught(samples: Sequence[Sample], split: str, config: HeadConfig) -> list[Sample]:
-    """Return a split's samples that teach a head, not too many of a kind.
+    """Return a split's samples for a head, at most `config.most` of each source and method.
 
-    They are genuine or labelled; an open head learns from those without a label as well.
+    They are genuine or labelled; an open head is trained on those without a label as well.
     """
     strangers = config.kind == "open" and split == "train"
-    told = [s for s in samples if s.split == split
+    eligible = [s for s in samples if s.split == split
             and (strangers or not getattr(s, config.modality) or config.labels_of(s))]  # fmt: skip
-    return capped(told, config.most)
+    return capped(eligible, config.most)
 
 
 def fit_head(
     stage: str, head: Head, train: HeadClips, val: HeadClips, config: StageConfig, run: Run
 ) -> None:
-    """Train a head in place, on clips that are drawn so that no source tells the label."""
+    """Train a head in place; clips are drawn so that their source does not predict the label."""
     vectors, targets, clips = train.vectors, train.targets, train.clips
     weights = balanced_weights(clips, "any").double().numpy()
     run.log(stage=stage, train=len(clips), labelled=int(train.labelled.sum()),
@@ -152,18 +153,18 @@ def fit_head(
 
 
 def labels_auc(scores: Tensor, targets: Tensor) -> float:
-    """Return the mean AUC of each label against all other labelled clips; 0.5 of none."""
-    known = ~targets.isnan().any(dim=1)
-    found = [
+    """Return the mean over labels of the AUC against all other labelled clips; 0.5 without any."""
+    labelled = ~targets.isnan().any(dim=1)
+    aucs = [
         auc(truth.numpy(), score.numpy())
-        for score, truth in zip(scores[known].float().T, targets[known].T, strict=True)
+        for score, truth in zip(scores[labelled].float().T, targets[labelled].T, strict=True)
         if 0 < truth.sum() < len(truth)
     ]
-    return float(np.mean(found)) if found else 0.5
+    return float(np.mean(aucs)) if aucs else 0.5
 
 
 def build_head(config: HeadConfig, width: int) -> Head:
-    """Return an untrained head for clip vectors of a width.
+    """Return an untrained head for clip vectors of `width` values.
 
     Raises:
         ConfigError: its class refuses the settings.
@@ -180,7 +181,7 @@ def build_head(config: HeadConfig, width: int) -> Head:
 
 
 def save_head(path: Path, head: Head, config: HeadConfig, clips: int) -> None:
-    """Write a head's weights and description to one file, and which experts it listens to."""
+    """Write a head's weights, its configuration and the digest of its experts to one file."""
     metadata = {
         "config": json.dumps(to_dict(config)), "clips": str(clips),
         "experts": experts_sha256(STARTER),
@@ -189,11 +190,11 @@ def save_head(path: Path, head: Head, config: HeadConfig, clips: int) -> None:
 
 
 def load_head(weights: Path) -> tuple[Head, HeadConfig]:
-    """Return a head ready to judge and its description.
+    """Return a head ready for inference, and its configuration.
 
     Raises:
         WeightsError: the file holds no head, or one for other experts than the detector's.
-        ConfigError: its description is not that of a head.
+        ConfigError: its configuration is not that of a head.
     """
     state, facts = load_weights(weights, FORMAT)
     check_experts(weights, facts)
@@ -204,6 +205,6 @@ def load_head(weights: Path) -> tuple[Head, HeadConfig]:
 
 
 def nothing_said() -> dict[str, Tensor]:
-    """Return what is said of a clip of one step with nothing to judge."""
+    """Return experts' outputs of one step, all zero, for their shapes."""
     dim = ExpertConfig().dim
     return {"tokens": torch.zeros(1, len(EXPERTS), dim), "opinions": torch.zeros(1, len(PROBED))}

@@ -1,4 +1,4 @@
-"""The zoo's parts in, a leaderboard out: how well each tells forged clips, and what it costs."""
+"""The leaderboard of the zoo's parts: their detection metrics and their cost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pipelines.train.recipe import TrainConfig, read_samples
 from pipelines.zoo.parts import SHIPPED, PartConfig, load_part, load_part_clips, read_parts
 from pipelines.zoo.step_table import steps_precision
 
-TIMED = 100  # steps that a part's cost is measured on
+TIMED = 100  # steps on which a part's cost is measured
 MINUTE = 60 * STEP_RATE  # steps
 Row = dict[str, Any]
 
@@ -37,15 +37,15 @@ def evaluate_zoo(
     against: Sequence[Path] = (),
     names: Sequence[str] = (),
 ) -> dict[str, Row]:
-    """Return what each part reaches on the dev clips of a recipe, by name.
+    """Return the metrics of each part on the dev clips of a recipe, by name.
 
     Args:
         folder: of the parts' YAML files.
-        data: a training recipe (YAML), of which the clips are taken.
-        out: folder of runs, where what the experts say of clips is kept.
+        data: a training recipe (YAML), which names the clips.
+        out: folder of runs, where the experts' outputs are cached.
         weights: folder of the parts' weights.
         against: results of the whole detector on the same clips (.jsonl), to compare with.
-        names: of the parts; none: all.
+        names: of the parts; empty: all.
 
     Raises:
         ConfigError: a part or its weights cannot be used.
@@ -55,8 +55,8 @@ def evaluate_zoo(
     recipe = load_config(TrainConfig, data)
     torch.set_num_threads(recipe.threads)
     samples = [s for s in read_samples(recipe.data) if s.split == "dev"]
-    given = {name: r for path in against for name, r in read_results(path).items()}
-    detector = results_of([s.path for s in samples], given)
+    results = {name: r for path in against for name, r in read_results(path).items()}
+    detector = results_of([s.path for s in samples], results)
     rows: dict[str, Row] = {}
     unknown = sorted(set(names) - set(parts))
     if unknown:
@@ -75,13 +75,13 @@ def whole(
     modality: str, samples: Sequence[Sample], detector: Mapping[str, Mapping[str, Any]]
 ) -> Row:
     """Return the metrics of the whole detector's results on the same clips."""
-    known = [s for s in samples if getattr(s, modality) is not None]
+    labelled = [s for s in samples if getattr(s, modality) is not None]
     row: Row = {"title": "the detector whose results were given", "modality": modality}
-    return row | detection_metrics(known, detector)[column_of(modality)]
+    return row | detection_metrics(labelled, detector)[column_of(modality)]
 
 
 def column_of(modality: str) -> str:
-    """Return the name that a result gives to a modality's score."""
+    """Return the key of a modality's score in results."""
     return "score" if modality == "any" else f"{modality}_score"
 
 
@@ -93,13 +93,13 @@ def measured(
     samples: Sequence[Sample],
     detector: Mapping[str, Mapping[str, Any]],
 ) -> Row:
-    """Return a part's metrics on clips, its cost, and how it compares with the whole detector.
+    """Return a part's metrics on clips, its cost, and its comparison with the whole detector.
 
     Args:
-        part: ready to judge.
-        config: its description.
+        part: ready for inference.
+        config: its configuration.
         clips: those of the samples that it can judge.
-        samples: all that count. Only those with a picture count for one that sees, and so on.
+        samples: all samples; only those with a label of the part's modality count.
         detector: results of the whole detector by path; may be empty.
     """
     column = column_of(config.modality)
@@ -108,33 +108,33 @@ def measured(
         str(clip.sample.path): float(torch.tensor(suspicion(curve)).double().sigmoid())
         for clip, curve in zip(clips, curves, strict=True)
     }
-    known = [s for s in samples if getattr(s, config.modality) is not None]
+    labelled = [s for s in samples if getattr(s, config.modality) is not None]
     results = {name: {column: score} for name, score in scores.items()}
     row: Row = {"title": config.title, "modality": config.modality}
-    row |= detection_metrics(known, results)[column]
+    row |= detection_metrics(labelled, results)[column]
     row |= steps_precision(clips, curves, config.modality) | cost(part, config, clips)
-    shared = [s for s in known if detector.get(str(s.path), {}).get(column) is not None]
+    shared = [s for s in labelled if detector.get(str(s.path), {}).get(column) is not None]
     if len({bool(getattr(s, config.modality)) for s in shared}) == 2:
         labels = [int(bool(getattr(s, config.modality))) for s in shared]
-        mine = [scores.get(str(s.path), FAILED) for s in shared]
+        own = [scores.get(str(s.path), FAILED) for s in shared]
         other = [detector[str(s.path)][column] for s in shared]
-        row["comparison"] = {"given": len(shared), **paired_auc(labels, mine, other)}
+        row["comparison"] = {"given": len(shared), **paired_auc(labels, own, other)}
     return row
 
 
 def cost(part: nn.Module, config: PartConfig, clips: Sequence[TrainClip]) -> Row:
-    """Return parameters, and billions of operations and seconds of a core for a minute of video.
+    """Return a part's parameters, and its GFLOP and core seconds per minute of video.
 
     Of the part alone: decoding, streams, and the experts whose opinions it may read are extra.
-    Seconds are those of the processor, so that a busy machine counts no others.
+    Seconds are CPU time, so that other load on the machine does not count.
     """
     row: Row = {"parameters": sum(p.numel() for p in part.parameters())}
     if not clips:
         return row
     longest = max(clips, key=lambda clip: clip.steps)
-    given = longest.chunk(0, min(longest.steps, TIMED), config.streams, None)
-    steps = len(next(iter(given.values())))
-    batch = {name: stream[None] for name, stream in given.items()}
+    inputs = longest.chunk(0, min(longest.steps, TIMED), config.streams, None)
+    steps = len(next(iter(inputs.values())))
+    batch = {name: stream[None] for name, stream in inputs.items()}
     with FlopCounterMode(display=False) as counter:
         part(batch)
     threads = torch.get_num_threads()
@@ -151,12 +151,12 @@ def cost(part: nn.Module, config: PartConfig, clips: Sequence[TrainClip]) -> Row
 
 
 def leaderboard(rows: Mapping[str, Row]) -> str:
-    """Return the rows as Markdown: a table of parts for each modality, and one of generators."""
+    """Return the rows as Markdown: for each modality a table of parts and one of generators."""
     lines: list[str] = []
     for modality in ("visual", "audio", "sync", "any"):
-        mine = {name: row for name, row in rows.items() if row["modality"] == modality}
-        if mine:
-            lines += ["", f"### {modality}", "", *_parts(mine), "", *_generators(mine)]
+        members = {name: row for name, row in rows.items() if row["modality"] == modality}
+        if members:
+            lines += ["", f"### {modality}", "", *_parts(members), "", *_generators(members)]
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
@@ -181,18 +181,18 @@ def _parts(rows: Mapping[str, Row]) -> list[str]:
 
 
 def _generators(rows: Mapping[str, Row]) -> list[str]:
-    """Return the AUC of each generator's fakes by each part, the hardest generator first."""
-    found: dict[str, dict[str, float]] = {}
+    """Return a table of each part's AUC by generator, the hardest generator first."""
+    aucs: dict[str, dict[str, float]] = {}
     counts: dict[str, int] = {}
     for name, row in rows.items():
         for generator, entry in row.get("by_generator", {}).items():
             counts[generator] = entry["fakes"]
             if "auc" in entry:
-                found.setdefault(generator, {})[name] = entry["auc"]
-    ranked = sorted(found, key=lambda g: max(found[g].values()))
+                aucs.setdefault(generator, {})[name] = entry["auc"]
+    ranked = sorted(aucs, key=lambda g: max(aucs[g].values()))
     lines = [f"| generator | fakes | {' | '.join(rows)} |", "|" + "---|" * (len(rows) + 2)]
     for generator in ranked:
-        cells = [_number(found[generator].get(name)) for name in rows]
+        cells = [_number(aucs[generator].get(name)) for name in rows]
         title = generator.replace("|", "/")
         lines.append(f"| {title} | {counts[generator]} | {' | '.join(cells)} |")
     return lines
@@ -206,7 +206,7 @@ def _interval(row: Row, key: str) -> str:
 
 
 def _beats_chance(row: Row) -> str:
-    """Return whether the mean AUC over unseen generators lies above a half with its interval."""
+    """Return whether the interval of the mean AUC over unseen generators lies above 0.5."""
     if "generators_auc_interval" not in row:
         return "–"
     low, high = row["generators_auc_interval"]
@@ -216,9 +216,9 @@ def _beats_chance(row: Row) -> str:
 def _against(row: Row) -> str:
     if "comparison" not in row:
         return "–"
-    found = row["comparison"]
-    low, high = found["difference_interval"]
-    return f"{found['verdict']}: {found['difference']:+.3f} ({low:+.3f} to {high:+.3f})"
+    paired = row["comparison"]
+    low, high = paired["difference_interval"]
+    return f"{paired['verdict']}: {paired['difference']:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def _count(value: int | None) -> str:

@@ -1,4 +1,4 @@
-"""A map and the dev clips of a recipe in, how well it shows where they were forged out."""
+"""Evaluation of a map of forgeries: spatial localization on the dev clips of a recipe."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from pipelines.zoo.maps import FORGED, MapChunk, genuine_faces, held_chunks
 from temporal.forgery_map import map_cosine, map_psnr, map_ssim
 
 Row = dict[str, Any]  # a number and its interval by name
-FEWEST = 5  # files of a method that has a line of its own
+FEWEST = 5  # files that a method needs for a line of its own
 ON_FACE = "AUC of the face's cells"
 
 
 def evaluate_map(weights: Path, samples: Sequence[Sample], recipe: TrainConfig, out: Path) -> Row:
-    """Return what a map reaches on samples: genuine faces forged on the way, and forged files.
+    """Return the metrics of a map on genuine faces forged on the fly, and on forged files.
 
     Args:
         weights: of the map.
-        samples: of people who taught it nothing.
+        samples: of people who are not in its training clips.
         recipe: names the forged files and the cache of streams.
-        out: folder of runs, where crops of forged files are kept.
+        out: folder of runs, where crops of forged files are cached.
 
     Raises:
         ConfigError: the weights cannot be used.
-        OSError, ValueError: what describes the forged files cannot be read.
+        OSError, ValueError: the metadata of the forged files cannot be read.
     """
     decoder, config = load_map(weights)
     locator = Locator(stem_of(opening_detector()), decoder)
@@ -52,15 +52,15 @@ def evaluate_map(weights: Path, samples: Sequence[Sample], recipe: TrainConfig, 
     row |= measured_maps("forged files", locator, [c for own in by_method.values() for c in own])
     for method, chunks in sorted(by_method.items()):
         if len(chunks) >= FEWEST:
-            told = [clip_numbers(locator(c.crops, c.face), c, 1.0)[ON_FACE] for c in chunks]
-            row[f"{method}, {len(chunks)} files: {ON_FACE}"] = mean_interval(told)
+            aucs = [clip_numbers(locator(c.crops, c.face), c, 1.0)[ON_FACE] for c in chunks]
+            row[f"{method}, {len(chunks)} files: {ON_FACE}"] = mean_interval(aucs)
     return row
 
 
 def twins(
     samples: Sequence[Sample], recipe: TrainConfig, folder: Path
 ) -> Iterator[tuple[str, MapChunk]]:
-    """Yield method and crops of those samples that were forged in part from a genuine file."""
+    """Yield method and crops of the samples partially forged from a known genuine file."""
     originals: dict[Path, Path] = {}
     for metadata in map(Path, recipe.data.forged):
         for row in json.loads(metadata.read_text()):
@@ -82,49 +82,49 @@ def split_in_two(forged: Tensor) -> bool:
 
 
 def measured_maps(title: str, locator: Locator, chunks: Sequence[MapChunk]) -> Row:
-    """Return how well forged cells are found, as means over clips.
+    """Return the localization metrics of forged cells, as means over clips.
 
-    Also what one and the same map for all would reach, the mean of those found: what can be known
-    of where faces are forged without looking at one.
+    Also those of a constant map, the mean of all: the baseline of a prior on where faces are
+    forged.
     """
     usable = [chunk for chunk in chunks if split_in_two(chunk.truth > FORGED)]
     if not usable:
         return {}
     threshold = float(locator.decoder.threshold)
     maps = [locator(chunk.crops, chunk.face) for chunk in usable]
-    found = [clip_numbers(m, chunk, threshold) for m, chunk in zip(maps, usable, strict=True)]
+    metrics = [clip_numbers(m, chunk, threshold) for m, chunk in zip(maps, usable, strict=True)]
     same = torch.cat(maps).mean(dim=0)
     blind = [clip_numbers(same.expand_as(c.truth), c, threshold) for c in usable]
     row: Row = {f"{title}: clips": len(usable)}
-    for name in found[0]:
-        row[f"{title}: {name}"] = mean_interval([numbers[name] for numbers in found])
+    for name in metrics[0]:
+        row[f"{title}: {name}"] = mean_interval([numbers[name] for numbers in metrics])
     row[f"{title}: {ON_FACE} by one map for all"] = mean_interval([n[ON_FACE] for n in blind])
     return row
 
 
-def clip_numbers(found: Tensor, chunk: MapChunk, threshold: float) -> dict[str, float]:
-    """Return how well a clip's map (N, 28, 28) shows the forged cells of its truth.
+def clip_numbers(cells: Tensor, chunk: MapChunk, threshold: float) -> dict[str, float]:
+    """Return the metrics of a clip's map (N, 28, 28) against its true forged cells.
 
-    Cells off the face are left out of one of the AUCs: to know where the face is, is no art.
+    One of the AUCs is over the face's cells only, since locating the face itself is easy.
     """
     forged, face = chunk.truth > FORGED, chunk.face > 0
-    said = found >= threshold
+    predicted = cells >= threshold
     on_face = forged[face]
-    told = auc(on_face.int().numpy(), found[face].numpy()) if split_in_two(on_face) else 0.5
+    auc_on_face = auc(on_face.int().numpy(), cells[face].numpy()) if split_in_two(on_face) else 0.5
     return {
-        "AUC of cells": auc(forged.flatten().int().numpy(), found.flatten().numpy()),
-        ON_FACE: told,
-        "IoU of cells": float((said & forged).sum() / (said | forged).sum().clamp(min=1)),
-        "cosine": float(map_cosine(found, chunk.truth)),
-        "PSNR": float(map_psnr(found, chunk.truth)),
-        "SSIM": float(map_ssim(found, chunk.truth)),
+        "AUC of cells": auc(forged.flatten().int().numpy(), cells.flatten().numpy()),
+        ON_FACE: auc_on_face,
+        "IoU of cells": float((predicted & forged).sum() / (predicted | forged).sum().clamp(min=1)),
+        "cosine": float(map_cosine(cells, chunk.truth)),
+        "PSNR": float(map_psnr(cells, chunk.truth)),
+        "SSIM": float(map_ssim(cells, chunk.truth)),
     }
 
 
 def measured_genuine(
     locator: Locator, forged: Sequence[MapChunk], genuine: Sequence[MapChunk]
 ) -> Row:
-    """Return what maps of genuine crops show, and whether forged ones show more."""
+    """Return the level of maps of genuine crops, and the AUC of forged against genuine by it."""
     threshold = float(locator.decoder.threshold)
     shown = [[locator(c.crops, c.face) for c in chunks] for chunks in (genuine, forged)]
     means = [[float(m.mean()) for m in maps] for maps in shown]

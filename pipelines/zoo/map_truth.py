@@ -1,4 +1,4 @@
-"""A forged file and its genuine twin in, crops of its face with the truth of every cell out."""
+"""Spatial ground truth: a forged file's face crops compared with those of its genuine twin."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from pipelines.zoo.maps import MapChunk
 from temporal.forgery_map import face_cells, grey_map, in_cells
 from temporal.segment import MODALITIES
 
-SHOWN = 8  # steps of a file, spread over what is forged
-CODING = 4.0  # levels by which two encoded pictures of one scene differ
+SHOWN = 8  # steps of a file, spread over the forged ones
+CODING = 4.0  # grey levels by which two encodings of one scene differ
 
 
 def twin_chunk(forged: Sample, genuine: Path, min_face: float, folder: Path) -> MapChunk | None:
-    """Return crops of a forged file's face and their truth; None: no forged step shows a face.
+    """Return crops of a forged file's face with their truth; None if no forged step has a face.
 
-    The genuine file is cut by the squares of the forged one, so that pixels lie on each other.
-    What was found is kept in a folder.
+    The genuine file is cropped by the squares of the forged one, so that pixels correspond. The
+    crops are cached.
 
     Args:
-        forged: a file that is genuine but for its forged seconds.
-        genuine: the same scene without them, encoded alike.
-        min_face: pixels; smaller faces count as none.
-        folder: where crops are kept.
+        forged: a file that is genuine except for its forged seconds.
+        genuine: the same scene without them, with the same encoding.
+        min_face: pixels; smaller faces are ignored.
+        folder: of the cache.
 
     Raises:
         MediaError: a file cannot be decoded.
@@ -77,7 +77,7 @@ def _cut(forged: Sample, genuine: Path, min_face: float) -> dict[str, Tensor] | 
     picks = places[np.linspace(0, len(places) - 1, min(SHOWN, len(places))).round().astype(int)]
     steps = [face.start + int(place) for place in picks]
     twins = _crops_at(genuine, steps, [squares[face.track, step] for step in steps])
-    if len(twins) < len(steps):  # the genuine one ends earlier
+    if len(twins) < len(steps):  # the genuine file ends earlier
         picks = picks[: len(twins)]
     if not len(twins):
         return None
@@ -88,17 +88,17 @@ def _cut(forged: Sample, genuine: Path, min_face: float) -> dict[str, Tensor] | 
 
 
 def _crops_at(path: Path, steps: Sequence[int], squares: Sequence[Array]) -> Tensor:
-    """Return the crops (K, 3, 112, 112) that squares cut out of a file at rising steps."""
-    found = []
+    """Return the crops (K, 3, 112, 112) of a file by squares at ascending steps."""
+    crops = []
     for chunk in read_chunks(path):
         if chunk.frames is None:
             continue
-        mine = [
+        shown = [
             (chunk.frames[step - chunk.start], square)
             for step, square in zip(steps, squares, strict=True)
             if chunk.start <= step < chunk.start + chunk.steps
         ]
-        if mine:
-            cut = face_crops([frame for frame, _ in mine], np.stack([s for _, s in mine]))
-            found.append(torch.from_numpy(cut).permute(0, 3, 1, 2))
-    return torch.cat(found).contiguous() if found else torch.empty(0)
+        if shown:
+            cut = face_crops([frame for frame, _ in shown], np.stack([s for _, s in shown]))
+            crops.append(torch.from_numpy(cut).permute(0, 3, 1, 2))
+    return torch.cat(crops).contiguous() if crops else torch.empty(0)

@@ -1,6 +1,6 @@
-"""Genuine clips in, a trained map of forgeries out: crops are forged on the way, so truth is exact.
+"""Training of a map of forgeries on genuine crops forged on the fly, which gives exact labels.
 
-The map reads what the detector's appearance expert sees anyway, and is tied to its weights.
+The map reads features of the detector's appearance expert, and is tied to its weights.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ from pipelines.zoo.parts import PartConfig, load_part_clips
 from temporal.forgery_map import ForgeryMap, face_cells, grey_map, in_cells, map_loss, seen_by
 
 STREAMS = ("appearance", "depth")
-FORGED = 0.1  # of a clip's largest difference: from there on a cell counts as forged
+FORGED = 0.1  # share of a clip's largest difference above which a cell counts as forged
 HELD = 4  # steps of each held-out clip
 
 
 @dataclass(frozen=True)
 class MapConfig:
-    """How a map of forgeries is made and learns."""
+    """The network and the training of a map of forgeries."""
 
     title: str  # for the table
     kind: Literal["map"]
-    forged: float = 0.7  # share of the crops that are forged on the way
+    forged: float = 0.7  # share of the crops that are forged on the fly
     settings: dict[str, Any] = field(default_factory=dict)  # arguments of `ForgeryMap`
     stage: StageConfig = field(default_factory=StageConfig)
 
 
 @dataclass(frozen=True, eq=False)
 class MapChunk:
-    """Crops of several clips, one after the other, and how much of each was forged."""
+    """Crops of one or more clips, concatenated, and how far each of their cells is forged."""
 
     crops: Tensor  # (N, 3, 112, 112) uint8
-    face: Tensor  # (N, 28, 28)
-    truth: Tensor  # (N, 28, 28) 0 to 1
+    face: Tensor  # (N, 28, 28) > 0 in the face
+    truth: Tensor  # (N, 28, 28) in [0, 1]
 
 
 def is_map(path: Path) -> bool:
@@ -68,17 +68,17 @@ def is_map(path: Path) -> bool:
 
 
 def train_map(path: Path, data: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
-    """Train a map as its file says, and return the path of its weights.
+    """Train a map by its YAML file, and return the path of its weights.
 
     Args:
         path: the map's YAML file.
-        data: a training recipe (YAML), of which the genuine clips are taken.
-        out: folder of runs; a run that broke off goes on.
+        data: a training recipe (YAML), which names the genuine clips.
+        out: folder of runs; an interrupted run resumes.
         overrides: settings of the map that differ, `key=value`.
 
     Raises:
         ConfigError: a file cannot be used, or there are no genuine faces.
-        FileNotFoundError: a manifest is not there.
+        FileNotFoundError: a manifest does not exist.
     """
     config = load_config(MapConfig, path, overrides)
     recipe = load_config(TrainConfig, data)
@@ -113,7 +113,7 @@ def fit_map(
     stage: str, decoder: ForgeryMap, stem: nn.Sequential, train: Sequence[TrainClip],
     val: Sequence[TrainClip], config: MapConfig, run: Run,
 ) -> None:  # fmt: skip
-    """Train a decoder in place; the stem stays as it is."""
+    """Train a decoder in place; the stem is frozen."""
     size, length = config.stage.batch, config.stage.length
 
     def batches(first: int, last: int) -> Iterator[MapChunk]:
@@ -141,15 +141,15 @@ def fit_map(
 
 @torch.no_grad()
 def settle_map(locator: Locator, held: Sequence[MapChunk]) -> None:
-    """Set the threshold of a map's cells where F1 is best on forgeries that taught nothing."""
-    found = torch.cat([locator(chunk.crops, chunk.face) for chunk in held])
+    """Set the threshold of a map's cells to that of the best F1 on held-out forgeries."""
+    scores = torch.cat([locator(chunk.crops, chunk.face) for chunk in held])
     truth = torch.cat([chunk.truth for chunk in held]) > FORGED
-    best = best_of_f1(found.flatten(), truth.flatten().float())
+    best = best_of_f1(scores.flatten(), truth.flatten().float())
     locator.decoder.threshold.copy_(best)
 
 
 def held_chunks(clips: Sequence[TrainClip], seed: int, forged: float = 1.0) -> list[MapChunk]:
-    """Return some steps of each clip, the same every time; a share of them is forged."""
+    """Return fixed steps of each clip, a share of them forged."""
     return [
         joined([map_chunk(clip, 1, clips, forged, np.random.default_rng((seed, index, again)))
                 for again in range(HELD)])
@@ -158,7 +158,7 @@ def held_chunks(clips: Sequence[TrainClip], seed: int, forged: float = 1.0) -> l
 
 
 def cell_auc(scores: Sequence[Tensor], chunks: Sequence[MapChunk]) -> float:
-    """Return how well scores (N, 28, 28) tell forged cells from genuine ones, on and off faces."""
+    """Return the AUC of scores (N, 28, 28) for forged cells, on and off faces."""
     truth = torch.cat([chunk.truth for chunk in chunks]).flatten() > FORGED
     return auc(truth.int().numpy(), torch.cat(list(scores)).flatten().float().numpy())
 
@@ -167,9 +167,9 @@ def map_chunk(
     clip: TrainClip, length: int, donors: Sequence[TrainClip], forged: float,
     rng: np.random.Generator, retake: bool = False,
 ) -> MapChunk:  # fmt: skip
-    """Return a stretch of a genuine clip, forged by a chance, with the exact truth of each cell.
+    """Return a stretch of a genuine clip, forged with probability `forged`, and its exact labels.
 
-    retake: light, focus and compression change afterwards, of forged and genuine pixels alike.
+    retake: also change light, focus and compression, of forged and genuine pixels alike.
     """
     begin = int(rng.integers(0, max(clip.steps - length, 0) + 1))
     end = min(begin + length, clip.steps)
@@ -187,7 +187,7 @@ def map_chunk(
 
 
 def joined(chunks: Sequence[MapChunk]) -> MapChunk:
-    """Return chunks as one."""
+    """Return the concatenation of chunks."""
     return MapChunk(
         torch.cat([c.crops for c in chunks]), torch.cat([c.face for c in chunks]),
         torch.cat([c.truth for c in chunks]),
@@ -195,7 +195,7 @@ def joined(chunks: Sequence[MapChunk]) -> MapChunk:
 
 
 def save_map(path: Path, decoder: ForgeryMap, config: MapConfig, clips: int) -> None:
-    """Write a map's weights and description to one file, and which experts it looks through."""
+    """Write a map's weights, its configuration and the digest of its experts to one file."""
     metadata = {
         "config": json.dumps(to_dict(config)), "clips": str(clips),
         "experts": experts_sha256(STARTER),

@@ -1,4 +1,4 @@
-"""Clips in, clips of a few frames at their own resolution out, for parts that look at pixels."""
+"""Clips of a few frames at native resolution, for parts that read pixels."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ NATIVE = "native"
 
 @dataclass(eq=False, kw_only=True)
 class NativeClip(TrainClip):
-    """A clip of which only the shown frames count: its steps are those of the crops."""
+    """A clip of a few frames at native resolution; its steps are those frames."""
 
     crops: Tensor  # (K, 3, 160, 160) uint8
     places: Tensor  # (K,) steps of the file
 
     @property
     def steps(self) -> int:
-        """K, the frames that are shown."""
+        """K, the number of frames."""
         return len(self.crops)
 
     @property
     def names(self) -> set[str]:
-        """The crops alone: streams are on another clock."""
+        """The name of the crops alone: streams are on another clock."""
         return {NATIVE}
 
     def targets(self) -> Tensor:
-        """Return labels (K, 3) of the shown frames: 1 forged, 0 genuine, -1 unknown."""
+        """Return labels (K, 3) of the frames: 1 forged, 0 genuine, -1 unknown."""
         return self.sample.targets(0, int(self.places.max()) + 1)[self.places]
 
     def chunk(
@@ -50,17 +50,17 @@ class NativeClip(TrainClip):
         rng: np.random.Generator | None,
         pictures: dict[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """Return the crops of the shown frames [first, last), disturbed by a generator.
+        """Return the crops of the frames [first, last), mirrored at random if `rng` is given.
 
-        They are mirrored at most: an even width keeps blocks of 2x2 pixels whole, and anything
-        else would erase what these parts look for.
+        Mirroring is the only augmentation: an even width keeps blocks of 2x2 pixels whole, and
+        anything else would erase the traces that these parts read.
         """
         crops = self.crops[first:last]
         return {NATIVE: crops.flip(-1) if rng is not None and rng.random() < 0.5 else crops}
 
 
 def native_clip(clip: TrainClip, folder: Path) -> NativeClip | None:
-    """Return a clip's frames at their own resolution, None where it has none; kept in a folder.
+    """Return a clip's frames at native resolution, cached in a folder; None if it has none.
 
     Raises:
         MediaError: the file cannot be decoded.
@@ -69,8 +69,8 @@ def native_clip(clip: TrainClip, folder: Path) -> NativeClip | None:
     key = f"{file_sha256(clip.sample.path)}{SHOWN}{SIDE}"
     file = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.native"
     if not file.exists():
-        found = native_crops(clip.sample.path)
-        crops, places = found or (torch.empty(0), torch.empty(0))
+        native = native_crops(clip.sample.path)
+        crops, places = native or (torch.empty(0), torch.empty(0))
         write_by(file, partial(save_file, {"crops": crops, "places": places}))
     kept = load_file(file)
     if not len(kept["crops"]):

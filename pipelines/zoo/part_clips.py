@@ -1,4 +1,4 @@
-"""Samples in, clips with what the detector's experts say of them out: the evidence of fusion."""
+"""Clips with the outputs of the detector's experts, which parts and heads read."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from pipelines.train.clips import LONGEST, PICTURES, TrainClip, train_clip
 from pipelines.zoo.native_clips import NATIVE, native_clip
 from temporal.experts import EXPERTS
 
-# Whose step logits `opinions` holds, in this order: weights of parts and heads depend on it.
+# The order of the step logits in `opinions`: weights of parts and heads depend on it.
 PROBED = ("appearance", "flow", "depth", "mel", "lag")
-SAID = ("opinions", "tokens", "lag")  # what a part may read besides the streams
+SAID = ("opinions", "tokens", "lag")  # experts' outputs that a part may read besides the streams
 
 
 @dataclass(eq=False, kw_only=True)
 class SaidClip(TrainClip):
-    """A clip with what the experts say of its first steps; NaN where they have nothing to judge."""
+    """A clip with the experts' outputs on its first steps; NaN where they have no input."""
 
     said: dict[str, Tensor]
 
     @property
     def steps(self) -> int:
-        """T, the steps that the experts were asked about."""
+        """T, the steps that the experts' outputs cover."""
         return len(self.said["opinions"])
 
     @property
     def names(self) -> set[str]:
-        """The streams that can be had of the clip, and what is said of it."""
+        """The names of the clip's streams and of the experts' outputs."""
         return super().names | set(self.said)
 
     def chunk(
@@ -52,13 +52,13 @@ class SaidClip(TrainClip):
         rng: np.random.Generator | None,
         pictures: dict[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """Return the named streams as any clip does, and what is said of these steps as it is."""
-        said = {name: self.said[name][first:last] for name in names if name in self.said}
-        return super().chunk(first, last, names, rng, pictures) | said
+        """Return the named streams as any clip does, and the experts' outputs unchanged."""
+        outputs = {name: self.said[name][first:last] for name in names if name in self.said}
+        return super().chunk(first, last, names, rng, pictures) | outputs
 
 
 class Listener:
-    """The detector's experts, asked once about each clip; their answers are kept in files."""
+    """The detector's experts, run once on each clip; their outputs are cached in files."""
 
     def __init__(
         self,
@@ -69,18 +69,18 @@ class Listener:
         precision: torch.dtype = torch.float32,
     ) -> None:
         self.detector, self.sha256, self.folder = detector, sha256, folder
-        self.steps, self.precision = steps, precision  # a folder holds answers to one such question
+        self.steps, self.precision = steps, precision  # not in the key: one setting per folder
         folder.mkdir(parents=True, exist_ok=True)
 
     def ask(self, clip: TrainClip) -> SaidClip:
-        """Return the clip with what the experts say of it."""
+        """Return the clip with the experts' outputs."""
         key = f"{file_sha256(clip.sample.path)}{self.sha256}{clip.start}"
         file = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.said"
         if not file.exists():
             made = expert_outputs(self.detector, clip, self.steps, self.precision)
             write_by(file, partial(save_file, {name: t.half() for name, t in made.items()}))
-        said = {name: tensor.float() for name, tensor in load_file(file).items()}
-        return SaidClip(clip.sample, clip.face, clip.waveform, said=said)
+        outputs = {name: tensor.float() for name, tensor in load_file(file).items()}
+        return SaidClip(clip.sample, clip.face, clip.waveform, said=outputs)
 
 
 @torch.inference_mode()
@@ -90,26 +90,26 @@ def expert_outputs(
     longest: int = LONGEST,
     precision: torch.dtype = torch.float32,
 ) -> dict[str, Tensor]:
-    """Return what the experts say of a clip's first steps, NaN where there is nothing.
+    """Return the experts' outputs on a clip's first steps, NaN where they have no input.
 
     `opinions` (T, 5): step logits in the order of `PROBED`; `tokens` (T, 6, D) in that of
-    `EXPERTS`; `lag` (T, 2 * reach + 1): how well lips and voice fit at each lag.
+    `EXPERTS`; `lag` (T, 2 * reach + 1): similarity of lips and voice at each lag.
     """
     steps = min(clip.steps, longest)
     streams = clip.chunk(0, steps, (*PICTURES, "mel"), None)
     mask = torch.ones(1, steps, dtype=torch.bool)
-    given = {name: stream[None] for name, stream in streams.items()}
+    batch = {name: stream[None] for name, stream in streams.items()}
     with torch.autocast("cpu", precision, enabled=precision != torch.float32):
-        tokens = {name: t.float() for name, t in detector.tokens(given, mask).items()}
-    said = {name: detector.network(name)(tokens[name], mask) for name in PROBED if name in tokens}
-    if "lag" in said:
+        tokens = {name: t.float() for name, t in detector.tokens(batch, mask).items()}
+    logits = {name: detector.network(name)(tokens[name], mask) for name in PROBED if name in tokens}
+    if "lag" in logits:
         spoken = speech_steps(loudness(streams["mel"]))
-        said["lag"] = said["lag"].masked_fill(~spoken, torch.nan)
+        logits["lag"] = logits["lag"].masked_fill(~spoken, torch.nan)
     dim, lags = detector.config.experts.dim, 2 * detector.config.fusion.reach + 1
     nothing = torch.full((1, steps), torch.nan)
     absent = nothing[..., None].expand(-1, -1, dim)
     return {
-        "opinions": torch.stack([said.get(name, nothing) for name in PROBED], dim=-1)[0],
+        "opinions": torch.stack([logits.get(name, nothing) for name in PROBED], dim=-1)[0],
         "tokens": torch.stack([tokens.get(name, absent) for name in EXPERTS], dim=-2)[0],
         "lag": tokens.get("lag", nothing[..., None].expand(-1, -1, lags))[0],
     }
@@ -124,16 +124,16 @@ def part_clips(
     folder: Path,
     listener: Callable[[], Listener],
 ) -> list[TrainClip]:
-    """Return the clips of samples that have all the streams and whose truth is known.
+    """Return the clips of the samples that have all the streams and a label of the modality.
 
     Args:
-        samples: files and their truth.
-        modality: whose truth must be known: visual, audio, sync or any.
-        streams: of the clip, or of what is said of it, or `native` alone.
+        samples: files and their labels.
+        modality: whose label must be known: visual, audio, sync or any.
+        streams: names of streams and experts' outputs, or `native` alone.
         cache: of streams.
-        min_face: pixels; smaller faces count as none.
-        folder: where crops at the picture's own resolution are kept.
-        listener: makes the experts, where what they say is read.
+        min_face: pixels; smaller faces are ignored.
+        folder: cache of crops at native resolution.
+        listener: makes the experts, called if their outputs are read.
     """
     clips = []
     for sample in samples:

@@ -1,7 +1,7 @@
-"""A YAML file of a part in, the part out: published detectors on one protocol.
+"""The parts of the zoo: published detectors, described by YAML files, on one protocol.
 
 A part is a module that takes streams (B, L, ...) by name and returns step logits (B, L), higher for
-fake. It learns by the same loop as the starter's experts and is measured as they are.
+fake. It is trained by the same loop as the starter's experts and measured like them.
 """
 
 from __future__ import annotations
@@ -36,20 +36,21 @@ from temporal.experts import fold_norms
 
 FORMAT = "avdetect part 1"
 PARTS = Path("configs/zoo")  # where the parts of the project are described
-SHIPPED = STARTER.parent / "zoo"  # weights of those that are small
+SHIPPED = STARTER.parent / "zoo"  # the shipped weights, of small parts
 
 
 @dataclass(frozen=True)
 class PartConfig:
-    """One part of the zoo. The name is that of its file."""
+    """One part of the zoo, named by its file."""
 
     title: str  # name and source, for the table
-    part: str  # module:class; the module is avdetect's or lies beside the file
-    modality: Literal["visual", "audio", "sync", "any"] = "visual"  # whose truth it is about
-    streams: tuple[str, ...] = ("appearance",)  # what it takes; docs/zoo.md lists them
+    part: str  # module:class; the module is avdetect's or beside the file
+    modality: Literal["visual", "audio", "sync", "any"] = "visual"  # whose labels it predicts
+    streams: tuple[str, ...] = ("appearance",)  # its inputs; docs/zoo.md lists them
     settings: dict[str, Any] = field(default_factory=dict)  # arguments of the class
-    stage: StageConfig | None = None  # how it learns; None: it has nothing to learn
-    # Whose clips teach it. What weighs the experts' opinions learns from clips that taught none.
+    stage: StageConfig | None = None  # its training; None: it has nothing to learn
+    # The split of its training clips: a part that weighs the experts' opinions needs clips on
+    # which no expert was trained.
     taught_on: Literal["train", "calibration"] = "train"
 
     def __post_init__(self) -> None:
@@ -74,10 +75,10 @@ def read_parts(folder: Path = PARTS) -> dict[str, PartConfig]:
 
 
 def build_part(path: Path, config: PartConfig) -> nn.Module:
-    """Return the module that a part's file names, untrained.
+    """Return the untrained module that a part's file names.
 
     Raises:
-        ConfigError: there is no such module or class, or the class refuses its settings.
+        ConfigError: the module or class does not exist, or the class refuses its settings.
     """
     module, _, name = config.part.partition(":")
     sys.path.append(str(path.parent))
@@ -93,17 +94,17 @@ def build_part(path: Path, config: PartConfig) -> nn.Module:
 
 
 def train_part(path: Path, data: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
-    """Train a part as its file says, and return the path of its weights.
+    """Train a part by its YAML file, and return the path of its weights.
 
     Args:
         path: the part's YAML file.
-        data: a training recipe (YAML), of which the clips are taken.
-        out: folder of runs; a run that broke off goes on.
+        data: a training recipe (YAML), which names the clips.
+        out: folder of runs; an interrupted run resumes.
         overrides: settings of the part that differ, `key=value`.
 
     Raises:
         ConfigError: a file cannot be used, the part has nothing to learn, or no clips fit it.
-        FileNotFoundError: a manifest is not there.
+        FileNotFoundError: a manifest does not exist.
     """
     config = load_config(PartConfig, path, overrides)
     if config.stage is None:
@@ -119,8 +120,8 @@ def train_part(path: Path, data: Path, out: Path, overrides: Sequence[str] = ())
         load_part_clips(config, [s for s in samples if s.split == split], recipe, out)
         for split in splits
     )
-    for split, given in zip(splits, (train, val), strict=True):
-        if len({bool(getattr(clip.sample, config.modality)) for clip in given}) < 2:
+    for split, members in zip(splits, (train, val), strict=True):
+        if len({bool(getattr(clip.sample, config.modality)) for clip in members}) < 2:
             raise ConfigError(
                 f"{data}: {split}: no genuine or no forged clips with {config.streams}"
             )
@@ -133,7 +134,7 @@ def train_part(path: Path, data: Path, out: Path, overrides: Sequence[str] = ())
 def load_part_clips(
     config: PartConfig, samples: Iterable[Sample], recipe: TrainConfig, out: Path
 ) -> list[TrainClip]:
-    """Return the clips of samples that a part can judge; what experts say is kept under out."""
+    """Return the clips of the samples that a part can judge; experts' outputs are cached."""
 
     @cache
     def listener() -> Listener:
@@ -141,7 +142,7 @@ def load_part_clips(
         fold_norms(starter.experts)
         return Listener(starter, experts_sha256(STARTER), out / "said")
 
-    streams = StreamCache(Path(recipe.data.cache))
+    streams = StreamCache(Path(recipe.data.cache), recipe.streams)
     return part_clips(
         samples, config.modality, config.streams, streams, recipe.data.min_face, out / "native",
         listener,
@@ -149,16 +150,16 @@ def load_part_clips(
 
 
 def save_part(path: Path, part: nn.Module, clips: dict[str, int]) -> None:
-    """Write a part's weights and how many clips it saw to one file."""
+    """Write a part's weights and its numbers of clips to one file."""
     save_weights(path, part.state_dict(), FORMAT, {"clips": json.dumps(clips)})
 
 
 def load_part(path: Path, config: PartConfig, weights: Path) -> nn.Module:
-    """Return a part ready to judge, with the weights of a file if it has learnt any.
+    """Return a part ready for inference, with weights from a file if it is a trained one.
 
     Raises:
         ConfigError: the part cannot be built.
-        WeightsError: the weights are missing or not its own.
+        WeightsError: the weights are missing or another part's.
     """
     part = build_part(path, config).eval()
     if config.stage is None:

@@ -1,4 +1,4 @@
-"""Step logits of clips in, how well a part finds the forged seconds out."""
+"""Temporal localization by a part's step logits."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ IOU = 0.5
 def steps_precision(
     clips: Sequence[TrainClip], curves: Sequence[Tensor], modality: str
 ) -> dict[str, float]:
-    """Return `AP@0.5` of the segments that step logits make; nothing where it is not defined.
+    """Return `AP@0.5` of the segments decoded from step logits; empty where it is undefined.
 
-    That is where no clip is forged in part, or steps are chosen frames. Only the seconds that were
-    judged count.
+    It is undefined if no clip is partially forged, or if steps are selected frames. Only the
+    seconds with logits count.
 
     Args:
-        clips: whose truth of the modality is known.
+        clips: whose label of the modality is known.
         curves: (T,) step logits of each clip, from its first step on.
         modality: visual, audio, sync or any.
     """
     truth: dict[str, list[list[float]]] = {}
-    found: dict[str, list[list[float]]] = {}
+    proposals: dict[str, list[list[float]]] = {}
     partial = False
     for clip, curve in zip(clips, curves, strict=True):
         if isinstance(clip, NativeClip):
@@ -41,17 +41,17 @@ def steps_precision(
         end = begin + len(curve) / STEP_RATE
         spans = [(max(s, begin), min(e, end)) for s, e in getattr(clip.sample, modality)]
         truth[name] = [[s, e] for s, e in union(spans) if e > s]
-        found[name] = segment_rows(curve, begin)
+        proposals[name] = segment_rows(curve, begin)
         partial |= bool(truth[name]) and truth[name] != [[begin, end]]
     if not partial:
         return {}
-    return {f"AP@{IOU}": localization(found, truth, ious=[IOU]).average_precision[IOU]}
+    return {f"AP@{IOU}": localization(proposals, truth, ious=[IOU]).average_precision[IOU]}
 
 
 def segment_rows(logits: Tensor, begin: float) -> list[list[float]]:
-    """Return score, start and end (seconds) of the segments of step logits (T,), as detection cuts.
+    """Return rows (score, start, end) of the segments that detection decodes from logits (T,).
 
-    begin: seconds at which the first step lies.
+    begin: the time of the first step, in seconds; start and end are in seconds as well.
     """
     config = LocalizationConfig()
     curves = torch.full((len(logits), len(MODALITIES)), torch.nan)

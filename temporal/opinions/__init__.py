@@ -1,1 +1,1 @@
-"""Opinions that are fitted in closed form, on tokens or crops."""
+"""Opinions that are fitted in closed form on tokens, crops or sound."""

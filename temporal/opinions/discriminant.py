@@ -1,4 +1,4 @@
-"""Opinions that are fitted in closed form, and the moving mean that they share."""
+"""The base of opinions that are fitted in closed form, Fisher's discriminant, and a moving mean."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 
 def around(x: Tensor, reach: int) -> Tensor:
-    """Return the mean (N, L, C) of the steps up to `reach` from each of x (N, L, C)."""
+    """Return the moving mean (N, L, C) of x (N, L, C) over `reach` steps to either side."""
     pooled = functional.avg_pool1d(
         x.transpose(1, 2), 2 * reach + 1, 1, reach, count_include_pad=False
     )
@@ -19,36 +19,36 @@ def around(x: Tensor, reach: int) -> Tensor:
 
 
 class ClosedFormOpinion(nn.Module):
-    """An opinion that learns from one description a clip, without gradients.
+    """An opinion that is fitted without gradients, to one feature vector per clip.
 
-    Its own numbers are no parameters: `fit` finds them, and gradients of other parts leave them
-    alone. An opinion that holds layers of a published network has a method `borrow` besides.
+    Its weights are buffers, not parameters: `fit` sets them, and no optimizer changes them. An
+    opinion that holds layers of a published network also has a method `borrow`.
     """
 
-    # what it reads (N, L, ...), the mask (N, L) -> numbers (N, L, F) on each step
+    # its inputs (N, L, ...) and the mask (N, L) -> features (N, L, F) of each step
     describe: Callable[..., Tensor]
 
     def prepare(self, clips: Iterable[tuple[Tensor, ...]]) -> None:
-        """See what the training clips hold, before they are described.
+        """Gather statistics of the training clips that `describe` needs; by default none.
 
-        clips: what the opinion reads of each, (1, L, ...).
+        clips: the opinion's inputs of each clip, (1, L, ...).
         """
 
     @abstractmethod
     def fit(self, found: Tensor, labels: Tensor, weights: Tensor) -> None:
-        """Learn from clips: their numbers (N, F), labels (N,), 1 fake, and weights (N,) >= 0."""
+        """Fit to clips: features (N, F), labels (N,), 1 is fake, and weights (N,) >= 0."""
 
 
 class Discriminant(ClosedFormOpinion):
-    """A linear discriminant (Fisher 1936) that tells forged from genuine numbers."""
+    """A linear discriminant (Fisher 1936) between fake and real clips."""
 
     rule: Tensor  # (F,)
     bias: Tensor  # ()
 
     def __init__(self, size: int, shrinkage: float) -> None:
-        """Make one that says nothing yet of `size` numbers.
+        """Make an unfitted discriminant on `size` features, whose logits are 0.
 
-        shrinkage: of the scatter towards equal variances, as a share of the mean one.
+        shrinkage: multiple of the mean variance that is added to every variance of the scatter.
         """
         super().__init__()
         self.shrinkage = shrinkage
@@ -56,28 +56,28 @@ class Discriminant(ClosedFormOpinion):
         self.register_buffer("bias", torch.zeros(()))
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Return step logits (N, L) of what it reads (N, L, ...) and of a mask (N, L)."""
+        """Return step logits (N, L) of the inputs (N, L, ...), the last of them a mask (N, L)."""
         with torch.autocast(inputs[0].device.type, enabled=False):
             return self.logits(self.describe(*inputs))
 
     def logits(self, found: Tensor) -> Tensor:
-        """Return logits (...) of numbers (..., F)."""
+        """Return logits (...) of features (..., F)."""
         return found @ self.rule + self.bias
 
     def fit(self, found: Tensor, labels: Tensor, weights: Tensor) -> None:
-        """Learn from clips: their numbers (N, F), labels (N,), 1 fake, and weights (N,) >= 0.
+        """Fit to clips: features (N, F), labels (N,), 1 is fake, and weights (N,) >= 0.
 
-        The scatter is that within the classes, of which how sources differ is a part: what tells
-        sources apart counts less. Shrunk as by Ledoit & Wolf (2004), with a fixed share.
+        The within-class scatter includes the differences between sources, so features that
+        identify sources count less. Shrunk as in Ledoit & Wolf (2004), by a fixed amount.
         """
         x, weight = found.double(), weights.double() / weights.double().sum()
         spread = x.std(dim=0).clamp(min=1e-6)
         x = x / spread
         genuine, fake = (_mean(x[labels == label], weight[labels == label]) for label in (0, 1))
-        left = x - torch.where(labels[:, None] == 1, fake, genuine)
-        scatter = left.T @ (left * weight[:, None])
+        centred = x - torch.where(labels[:, None] == 1, fake, genuine)
+        scatter = centred.T @ (centred * weight[:, None])
         scatter += self.shrinkage * scatter.trace() / len(scatter) * torch.eye(len(x[0])).double()
-        # where no clip differs from others of its class, as of one a class, nothing is learned
+        # a pseudo-inverse: with one clip per class the scatter is zero, and so is the rule
         rule = torch.linalg.pinv(scatter, hermitian=True) @ (fake - genuine)
         self.rule.copy_(rule / spread)
         self.bias.copy_(-rule @ (fake + genuine) / 2)

@@ -1,9 +1,9 @@
-"""The opinion on a portrait: what a frozen picture encoder sees of generated faces.
+"""The opinion on a portrait: whether a frozen picture encoder's features are of a generated face.
 
-Middle layers of an encoder that was trained on pictures and their captions tell generated faces
-from filmed ones better than networks that were trained on forgeries alone, and hold on sources that
-taught neither (Ojha et al., CVPR 2023; Yermakov et al. 2026). A linear rule reads them: with a few
-hundred sources of clips, more would learn the sources.
+Middle layers of an encoder that was trained on pictures and captions separate generated faces from
+filmed ones better than networks trained on forgeries alone, and generalise to unseen sources (Ojha
+et al., CVPR 2023; Yermakov et al. 2026). The rule on them is linear: with clips from a few hundred
+sources, a larger one would learn the sources.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from torch import Tensor
 
 from temporal.opinions.discriminant import ClosedFormOpinion
 
-RIDGE = 3e-5  # on the mean square of the rule, of standardised numbers
-PAIRED = 0.3  # weight of all pairs' differences, where all clips together weigh 1
-ROUNDS, ENOUGH = 12, 1e-3  # of Newton's method, and the change of logits that ends it
+RIDGE = 3e-5  # L2 penalty on the rule, for standardised features
+PAIRED = 0.3  # total weight of the pairs; that of the clips is 1
+ROUNDS, ENOUGH = 12, 1e-3  # Newton's method: most iterations, and the change of logits that ends it
 
 
 class PortraitOpinion(ClosedFormOpinion):
-    """A linear rule on standardised features of each look at a face."""
+    """A linear rule on the standardised features of each step's portrait."""
 
     mean: Tensor  # (F * D,) over the clips of the fit
     spread: Tensor  # (F * D,)
@@ -27,7 +27,7 @@ class PortraitOpinion(ClosedFormOpinion):
     bias: Tensor  # ()
 
     def __init__(self, features: int, width: int) -> None:
-        """Make one that says nothing yet of `features` features of `width` numbers."""
+        """Make an unfitted opinion on `features` feature vectors of `width` numbers: logits 0."""
         super().__init__()
         size = features * width
         self.register_buffer("mean", torch.zeros(size))
@@ -38,27 +38,32 @@ class PortraitOpinion(ClosedFormOpinion):
     def forward(self, portrait: Tensor, mask: Tensor) -> Tensor:
         """Return step logits (N, L) of a portrait (N, L, F, D)."""
         with torch.autocast(portrait.device.type, enabled=False):
-            found = (self.describe(portrait, mask) - self.mean) / self.spread
-            return found @ self.rule + self.bias
+            return self.logits(self.describe(portrait, mask))
+
+    def logits(self, found: Tensor) -> Tensor:
+        """Return logits (...) of features (..., F * D)."""
+        return (found - self.mean) / self.spread @ self.rule + self.bias
 
     def describe(self, portrait: Tensor, mask: Tensor) -> Tensor:
-        """Return each step's features (N, L, F * D), every one without its mean and spread.
+        """Return each step's features (N, L, F * D), each vector with zero mean and unit variance.
 
-        How strongly a whole feature responds follows brightness and contrast.
+        The overall response of a vector depends on brightness and contrast.
         """
         x = portrait.float()
         x = x - x.mean(dim=-1, keepdim=True)
         x = x / x.std(dim=-1, keepdim=True, correction=0).clamp(min=1e-6)
         return x.flatten(2)
 
-    def fit(
-        self, found: Tensor, labels: Tensor, weights: Tensor, pairs: Tensor | None = None
-    ) -> None:
-        """Learn from clips by logistic regression: numbers (N, F * D), labels and weights (N,).
+    def fit(self, found: Tensor, labels: Tensor, weights: Tensor) -> None:
+        """Fit to clips: features (N, F * D), labels (N,), 1 fake, and weights (N,) >= 0."""
+        self.fit_pairs(found, labels, weights, torch.zeros(0, 2, dtype=torch.long))
 
-        Pairs (P, 2) are rows of a fake and of the genuine clip that it was made from: the first
-        shall get the higher logit, whatever their source is like. Newton's method runs in the span
-        of the clips, which are fewer than the numbers.
+    def fit_pairs(self, found: Tensor, labels: Tensor, weights: Tensor, pairs: Tensor) -> None:
+        """Fit to clips as `fit` does, by logistic regression, and to pairs of them.
+
+        pairs: (P, 2) rows of a fake and of the real clip that it was made from; the fake shall get
+        the higher logit, which no property of their source can explain. Newton's method runs in the
+        dual, since there are fewer clips than features.
         """
         x, y = found.double(), labels.double()
         weight = _balanced(weights.double(), y)
@@ -66,7 +71,7 @@ class PortraitOpinion(ClosedFormOpinion):
         spread = (weight @ (x - mean).square()).sqrt() + 1e-6
         x = (x - mean) / spread
         rows, truth, shares, constant = x, y, weight, torch.ones_like(y)
-        if pairs is not None and len(pairs):
+        if len(pairs):
             count, one = len(pairs), torch.ones(len(pairs), dtype=torch.double)
             rows = torch.cat([x, x[pairs[:, 0]] - x[pairs[:, 1]]])
             truth = torch.cat([y, one])
@@ -78,18 +83,23 @@ class PortraitOpinion(ClosedFormOpinion):
         self.rule.copy_(rows.T @ dual / rows.shape[1])
         self.bias.copy_(bias)
 
+    def rescale(self, scale: float, shift: float) -> None:
+        """Make logits `scale * logit + shift` of what they are."""
+        self.rule.mul_(scale)
+        self.bias.mul_(scale).add_(shift)
+
 
 def _balanced(weights: Tensor, labels: Tensor) -> Tensor:
-    """Return weights (N,) that add up to 1, half of it on either class."""
+    """Return weights (N,) that sum to 1, one half for each class."""
     fake = weights * labels
     genuine = weights - fake
     return fake / (2 * fake.sum()) + genuine / (2 * genuine.sum())
 
 
 def _newton(rows: Tensor, truth: Tensor, shares: Tensor, constant: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the dual coefficients (N,) of the rule that fits rows (N, F) best, and the bias.
+    """Return the dual coefficients (N,) and the bias () of the logistic fit to rows (N, F).
 
-    constant: how much of the bias each row has.
+    constant: (N,) factor of the bias for each row: 1 for clips, 0 for pairs.
     """
     kernel = rows @ rows.T / rows.shape[1]
     logits = torch.zeros_like(truth)

@@ -1,4 +1,4 @@
-"""The linear layer by which an expert says by itself what it makes of a step."""
+"""A linear probe: each expert's own opinion on a step."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ class StepProbe(nn.Linear):
         super().__init__(dim, 1)
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return step logits (N, L) of tokens (N, L, D); every step is judged by itself."""
+        """Return step logits (N, L) of tokens (N, L, D), each step on its own."""
         return super().forward(tokens)[..., 0]

@@ -1,8 +1,8 @@
-"""The opinion on whether a face is as sharp as its size promises.
+"""The opinion on whether a face is as sharp as its size lets expect.
 
-Generators draw a face at a resolution of their own, whatever size it has on screen, and a codec
-keeps what a camera saw elsewhere. How sharp a genuine face is depends on its size above all: what
-size explains is taken away, and with it most of what tells one source of clips from another.
+Generators draw a face at a fixed resolution, whatever its size on screen. The sharpness of a real
+face depends mainly on its size: the part that size explains is regressed out, and with it most of
+what distinguishes one source of clips from another.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from torch.nn import functional
 
 from temporal.opinions.discriminant import ClosedFormOpinion, around
 
-RINGS = 14  # of spatial frequency, from 0 to beyond that of pixel by pixel
-FLOOR = 0.05  # power per pixel, grey levels squared: below it is rounding
+RINGS = 14  # rings of spatial frequency, from 0 to beyond the Nyquist frequency
+FLOOR = 0.05  # power per pixel, in grey levels squared; less is rounding error
 LUMA = (0.299, 0.587, 0.114)  # BT.601
 
 
 class SharpnessOpinion(ClosedFormOpinion):
-    """A linear rule on the rings' log power, less what the face's size explains of it."""
+    """A linear rule on the rings' log power, corrected for the face's size."""
 
-    explained: Tensor  # (3, 2R) the rings of genuine faces by 1, log size and its square
-    spread: Tensor  # (2R,) of what is left
+    explained: Tensor  # (3, 2R) regression of real faces' rings on 1, log size and its square
+    spread: Tensor  # (2R,) standard deviation of the regression's residuals
     rule: Tensor  # (2R,)
     bias: Tensor  # ()
 
     def __init__(self, reach: int) -> None:
-        """Make one that says nothing yet.
+        """Make an unfitted opinion, whose logits are 0.
 
-        reach: steps to either side whose mean and spread a step is judged by.
+        reach: steps to either side whose mean and standard deviation describe a step.
         """
         super().__init__()
         self.reach = reach
@@ -39,20 +39,20 @@ class SharpnessOpinion(ClosedFormOpinion):
         self.register_buffer("bias", torch.zeros(()))
 
     def forward(self, pictures: Tensor, size: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return step logits (N, L) of crops (N, L, 3, H, W) of 0 to 255 and sizes (N, L, 1)."""
+        """Return step logits (N, L) of crops (N, L, 3, H, W), 0 to 255, and sizes (N, L, 1)."""
         with torch.autocast(pictures.device.type, enabled=False):
-            left = rings(pictures, self.reach) - powers(size) @ self.explained
-            return left / self.spread @ self.rule + self.bias
+            residuals = rings(pictures, self.reach) - powers(size) @ self.explained
+            return residuals / self.spread @ self.rule + self.bias
 
     def describe(self, pictures: Tensor, size: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the rings and the face's size (N, L, 2R + 1)."""
+        """Return the rings and the face's size in pixels, (N, L, 2R + 1)."""
         return torch.cat([rings(pictures, self.reach), size], dim=-1)
 
     def fit(self, found: Tensor, labels: Tensor, weights: Tensor) -> None:
-        """Learn from clips: mean rings and face sizes (N, 2R + 1) and labels (N,), 1 fake.
+        """Fit to clips: mean rings and face sizes (N, 2R + 1), and labels (N,), 1 is fake.
 
-        Least squares on the genuine ones, then logistic regression by which both classes weigh
-        alike; clips of a class do so too, whatever the weights.
+        Least squares on the real clips, then logistic regression with classes of equal weight.
+        The clips' own weights are ignored.
         """
         x, basis, genuine = found[:, :-1].double(), powers(found[:, -1:].double()), labels == 0
         self.explained.copy_(torch.linalg.lstsq(basis[genuine], x[genuine]).solution)
@@ -64,11 +64,11 @@ class SharpnessOpinion(ClosedFormOpinion):
 
 
 def rings(pictures: Tensor, reach: int) -> Tensor:
-    """Return the mean and spread (N, L, 2R) around each step of the rings' log power.
+    """Return mean and standard deviation (N, L, 2R) of the rings' log power around each step.
 
     Args:
         pictures: (N, L, 3, H, W), 0 to 255.
-        reach: steps to either side that count.
+        reach: steps to either side.
     """
     power = torch.stack([ring_power(part) for part in pictures])  # one window at a time
     mean, square = (around(x, reach) for x in (power, power.square()))
@@ -76,9 +76,9 @@ def rings(pictures: Tensor, reach: int) -> Tensor:
 
 
 def ring_power(pictures: Tensor) -> Tensor:
-    """Return the log power (L, R) of the brightness of pictures (L, 3, H, H) by spatial frequency.
+    """Return the log power (L, R) of the luma of pictures (L, 3, H, H), by spatial frequency.
 
-    Rings are equally wide; the last holds the corners beyond the frequency of a pixel's width.
+    The rings are equally wide; the last one also holds the corners beyond the Nyquist frequency.
     """
     side = pictures.shape[-1]
     red, green, blue = pictures.unbind(1)
@@ -92,7 +92,7 @@ def ring_power(pictures: Tensor) -> Tensor:
 
 
 def _membership(side: int, device: torch.device) -> Tensor:
-    """Return which ring each frequency of a spectrum is in, as columns (F, R) that average."""
+    """Return the averaging matrix (F, R): a column takes the mean over a ring's frequencies."""
     down = torch.fft.fftfreq(side, device=device)[:, None]
     across = torch.fft.rfftfreq(side, device=device)
     ring = ((down.square() + across.square()).sqrt() * 2 * RINGS).long().clamp(max=RINGS - 1)
@@ -101,15 +101,15 @@ def _membership(side: int, device: torch.device) -> Tensor:
 
 
 def powers(size: Tensor) -> Tensor:
-    """Return 1, x and x squared (..., 3) of x = the log of a size (..., 1) in pixels."""
+    """Return 1, x and x² (..., 3), where x is the log of a size (..., 1) in pixels."""
     x = size.clamp(min=1.0).log()
     return torch.cat([torch.ones_like(x), x, x.square()], dim=-1)
 
 
 def _logistic(x: Tensor, labels: Tensor, prior: float = 10.0) -> tuple[Tensor, Tensor]:
-    """Return weights (K,) and bias that tell labels (N,), 1 or 0, by x (N, K).
+    """Return weights (K,) and bias () of a logistic regression of labels (N,) on x (N, K).
 
-    prior: how many clips the wish for small weights counts as.
+    The classes, 1 and 0, have equal weight. prior: strength of the L2 penalty on the weights.
     """
     rule = torch.zeros(x.shape[1], dtype=torch.float64, requires_grad=True)
     bias = torch.zeros((), dtype=torch.float64, requires_grad=True)

@@ -1,7 +1,7 @@
-"""The opinion on whether what a speech recogniser hears varies as in a voice.
+"""The opinion on whether a speech recogniser's tokens vary as those of a real voice do.
 
-Whisper (Radford et al. 2023) learned from 680,000 hours of sound what speech is. Its first layers
-are taken as they are: nothing of them learns from forgeries, so nothing learns their sources.
+Whisper (Radford et al. 2023) was trained on 680,000 hours of speech. Its first layers stay frozen:
+they never see forgeries, so they cannot learn the sources of forgeries.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from temporal.opinions.discriminant import Discriminant, around
 
 WIDTH = 512  # of a token of Whisper base
 TOKENS = 2  # a step
-QUIETEST = 1e-10  # power below which Whisper hears nothing
-RANGE = 8.0  # decades of power below a recording's loudest, from where on it hears nothing either
+QUIETEST = 1e-10  # power at which Whisper clips from below
+RANGE = 8.0  # decades below a recording's loudest power, at which it clips too
 
 
 class WhisperStem(nn.Module):
-    """Both convolutions and the first block of the encoder of Whisper base; it never learns."""
+    """Both convolutions and the first encoder block of Whisper base, frozen."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,20 +43,20 @@ class WhisperStem(nn.Module):
 
 
 class WhisperOpinion(Discriminant):
-    """A linear discriminant on how far Whisper's tokens spread around a step.
+    """A linear discriminant on the standard deviation of Whisper's tokens around a step.
 
-    Their means say more of the words and the speaker, and held less well on unseen synthesisers.
+    Their means depend on words and speaker, and generalised less well to unseen synthesisers.
     """
 
-    bands: Tensor  # (80, 80) what each of our bands gives to each of Whisper's
-    # (80,) mean of Whisper's log-mel power over the training clips, which every recording is given
-    # for its own: the microphone, the room and the codec tell sources apart
+    bands: Tensor  # (80, 80) weights that turn our mel bands into Whisper's
+    # (80,) mean of Whisper's log-mel power over the training clips, which replaces each recording's
+    # own: microphone, room and codec would identify the source
     level: Tensor
 
     def __init__(self, reach: int) -> None:
-        """Make one that says nothing yet.
+        """Make an unfitted opinion, whose logits are 0.
 
-        reach: steps to either side whose tokens a step is judged by; fewer at an edge.
+        reach: steps to either side whose tokens describe a step; fewer at an edge.
         """
         super().__init__(WIDTH, shrinkage=10.0)
         self.reach = reach
@@ -65,7 +65,7 @@ class WhisperOpinion(Discriminant):
         self.register_buffer("level", torch.zeros(BANDS))
 
     def borrow(self, path: Path) -> None:
-        """Take Whisper's first layers from CTranslate2's file of Whisper base.
+        """Load Whisper's first layers from CTranslate2's file of Whisper base.
 
         Raises:
             WhisperFileError: there is no such file, or it does not hold Whisper base.
@@ -79,27 +79,30 @@ class WhisperOpinion(Discriminant):
         self.bands.copy_(whisper_bands())
 
     def prepare(self, clips: Iterable[tuple[Tensor, ...]]) -> None:
-        """Find the mean level that every recording is given for its own."""
+        """Set `level` to the mean log-mel power of the training clips."""
         levels = [self.heard(mel).mean(dim=(0, 2)) for mel, *_ in clips]
         self.level.copy_(torch.stack(levels).mean(dim=0))
 
     def describe(self, mel: Tensor, mask: Tensor) -> Tensor:
-        """Return how far tokens spread (N, L, 512) around each step of log-mel power."""
+        """Return the tokens' standard deviation (N, L, 512) around each step of the sound.
+
+        mel: (N, L, 80, 4) log-mel power.
+        """
         x = self.heard(mel)
         x = x - x.mean(dim=2, keepdim=True) + self.level[:, None]
         with torch.autocast(mel.device.type, enabled=False):
             tokens = self.stem(x).unflatten(1, (-1, TOKENS))  # (N, L, 2, 512)
-            there = mask[..., None].to(tokens.dtype)
-            share = around(there, self.reach).clamp(min=1e-6)
+            valid = mask[..., None].to(tokens.dtype)
+            share = around(valid, self.reach).clamp(min=1e-6)
             of_step = (tokens.mean(dim=2), tokens.square().mean(dim=2))
-            mean, square = (around(x * there, self.reach) / share for x in of_step)
+            mean, square = (around(x * valid, self.reach) / share for x in of_step)
             return (square - mean.square()).clamp(min=0).sqrt()
 
     def heard(self, mel: Tensor) -> Tensor:
-        """Return the log-mel power (N, 80, 4L) that Whisper reads, of that (N, L, 80, 4) here.
+        """Return Whisper's input (N, 80, 4L), log-mel power, from our log-mel power (N, L, 80, 4).
 
-        A quarter of decades, about zero mean, as its authors prepare it; but a window ends with
-        its hop.
+        In units of four decades with about zero mean, as its authors prepare it; except that an
+        analysis window ends with its hop in place of being centred on it.
         """
         with torch.autocast(mel.device.type, enabled=False):
             columns = mel.float().transpose(1, 2).flatten(2)  # (N, 80, 4L)
@@ -110,7 +113,7 @@ class WhisperOpinion(Discriminant):
 
 
 def positions(count: int, device: torch.device) -> Tensor:
-    """Return the encoding of the first so many positions (K, 512): sines, then cosines."""
+    """Return the encoding (count, 512) of the first `count` positions: sines, then cosines."""
     half = WIDTH // 2
     slower = math.log(10_000) / (half - 1)
     rates = torch.exp(-slower * torch.arange(half, device=device))

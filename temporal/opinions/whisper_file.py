@@ -1,7 +1,7 @@
-"""The layers of Whisper that an opinion borrows, from CTranslate2's file of the whole model.
+"""A reader of Whisper's first layers from CTranslate2's file of the whole model.
 
 CTranslate2's `model.bin` is the form in which most programs carry Whisper (faster-whisper does):
-names, shapes and numbers one after the other, nothing that is run.
+names, shapes and numbers one after the other, and no code.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from extractors.spectrogram import BANDS, WINDOW
 
 
 class WhisperFileError(AvdetectError, ValueError):
-    """The file is not one of Whisper's weights that can be read here."""
+    """The file does not hold Whisper's weights in a form that can be read here."""
 
 
 def whisper_bands() -> Tensor:
-    """Return what each of our bands gives to each of Whisper's (80, 80), non-negative.
+    """Return the non-negative matrix (80, 80) that maps our mel bands to Whisper's.
 
-    Ours follow the HTK formula, Whisper's Slaney's with equal area; both are sums of the same 201
-    frequencies, so that the one can be had from the other nearly, without a second spectrogram.
+    Our filters follow the HTK formula, Whisper's follow Slaney's with equal area. Both are sums of
+    the same 201 frequencies, so Whisper's follow from ours nearly, without a second spectrogram.
     """
     frequencies, top = WINDOW // 2 + 1, SAMPLE_RATE / 2
-    given = melscale_fbanks(frequencies, 0.0, top, BANDS, SAMPLE_RATE)  # (201, 80)
-    asked = melscale_fbanks(frequencies, 0.0, top, BANDS, SAMPLE_RATE, "slaney", "slaney")
-    rows = [nnls(given.double().numpy(), row)[0] for row in asked.T.double().numpy()]
+    ours = melscale_fbanks(frequencies, 0.0, top, BANDS, SAMPLE_RATE)  # (201, 80)
+    theirs = melscale_fbanks(frequencies, 0.0, top, BANDS, SAMPLE_RATE, "slaney", "slaney")
+    rows = [nnls(ours.double().numpy(), row)[0] for row in theirs.T.double().numpy()]
     return torch.from_numpy(np.stack(rows)).float()
 
 
 VERSION = 6  # of the format
-KINDS = {0: np.float32, 4: np.float16}  # of numbers
-# its layers -> ours
+KINDS = {0: np.float32, 4: np.float16}  # the format's codes of data types
+# CTranslate2's layer names -> those of `WhisperStem`
 LAYERS = {
     "conv1": "conv1.",
     "conv2": "conv2.",
@@ -55,7 +55,7 @@ PARTS = {"weight": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
 
 
 def read_whisper(path: Path) -> dict[str, Tensor]:
-    """Return the state of a `WhisperStem`, float16, from the file of a whole model.
+    """Return the state dict (float16) of a `WhisperStem` from the file of a whole model.
 
     Raises:
         WhisperFileError: there is no such file, or it is not one of CTranslate2's Whisper models in
@@ -84,7 +84,7 @@ def read_whisper(path: Path) -> dict[str, Tensor]:
 
 
 def _variable(file: BinaryIO) -> tuple[str | None, Tensor]:
-    """Return the next variable and its name here; None: one that is not needed, left unread."""
+    """Return the next variable and its name in `WhisperStem`; None: not needed, and skipped."""
     layer, _, part = _name(file).removeprefix("encoder/").rpartition("/")
     shape = [_number(file, "I") for _ in range(_number(file, "B"))]
     kind, size = _number(file, "B"), _number(file, "I")

@@ -1,7 +1,8 @@
-"""Flow in, step logits out: motion alone, as L3DE judges it, so that its own choices can be tried.
+"""A detector on optical flow alone, after L3DE.
 
-Source: L3DE (Learned 3D Evaluation, ICCV 2025), the second version of What-Matters, by what third
-parties note of it. Its two choices that the starter's flow expert does not make are settings here.
+Source: L3DE (Learned 3D Evaluation, ICCV 2025), the second version of What-Matters, as third
+parties describe it. The two choices in which it differs from the starter's flow expert are settings
+here, so that each can be tried.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from temporal.experts import PictureExpert, normalise
 
 
 class Motion(nn.Module):
-    """A small 3D network on flow, that also learns to keep forged clips from genuine ones.
+    """A small 3D network on flow whose loss also pushes features of fake and real clips apart.
 
-    With `flow_norm="l3de"` each step's flow is scaled by its own largest: how fast anything moves
-    is then lost. The push term has a weight; at 0 there is none.
+    With `flow_norm="l3de"` each step's flow is divided by its largest speed, so absolute speed is
+    lost. `push` is the weight of the push loss.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Motion(nn.Module):
     def learn(
         self, streams: Mapping[str, Tensor], targets: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return step logits (B, L), and the weighted push term of steps whose truth is known."""
+        """Return step logits (B, L), and the weighted push loss () of the labelled steps."""
         tokens = self.tokens(streams["flow"])
         visual = targets[..., 0]
         fake, real = (tokens[mask & (visual == truth)] for truth in (1, 0))
@@ -59,17 +60,17 @@ class Motion(nn.Module):
 
 
 def by_largest(flow: Tensor) -> Tensor:
-    """Return flow (B, L, 2, H, W) over twice the step's largest speed, plus a half: 0 to 1."""
+    """Return flow (B, L, 2, H, W) in [0, 1]: over twice the step's largest speed, plus 0.5."""
     flow = flow.float()
     largest = flow.norm(dim=2, keepdim=True).amax(dim=(3, 4), keepdim=True)
     return flow / (2 * largest.clamp(min=1e-6)) + 0.5
 
 
 def push_loss(fake: Tensor, real: Tensor) -> Tensor:
-    """Return the mean of exp(-d²) over forged features (M, D), 0 without a pair.
+    """Return the mean of exp(-d²) over fake features (M, D); 0 if either class is absent.
 
-    d is the distance to the nearest of the genuine ones (N, D), of unit vectors: 0 to 2. Else most
-    would be so far apart that nothing pushed them.
+    d is the distance to the nearest real feature (N, D). Features are normalised first, so d is at
+    most 2: without that, most pairs would be so far apart that the gradient vanished.
     """
     if not len(fake) or not len(real):
         return fake.new_zeros(())

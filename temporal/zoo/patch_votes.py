@@ -1,7 +1,7 @@
-"""Crops in, step logits out: many small patches vote on whether a picture was passed through.
+"""A detector in which many small patches vote on whether a generator re-rendered a picture.
 
-Source: the two stages on laundered images of polimi-ispl/synthetic-image-detection, of which this
-is one: its patches and how they are put together, with a small network in place of EfficientNet.
+Source: one of the two stages on laundered images of polimi-ispl/synthetic-image-detection: its
+patches and their pooling, with a small network in place of EfficientNet.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from temporal.zoo.texture import ResidualNetwork
 
 
 class PatchVotes(nn.Module):
-    """A small network judges patches from several frames; those that find most decide.
+    """A small network on patches from several frames; the highest patch logits are averaged.
 
-    All frames of a group get the same logit. A share of the highest lies above 0 where there is
-    nothing to find: what reads the logit has to learn where its threshold is.
+    All frames of a group get the same logit. The mean of the highest logits lies above 0 for real
+    pictures too, so the threshold has to be calibrated.
     """
 
     def __init__(
@@ -47,6 +47,6 @@ class PatchVotes(nn.Module):
 
 
 def mean_of_highest(votes: Tensor, share: float) -> Tensor:
-    """Return the mean (B,) of a share of votes (B, K): the highest, one at least."""
+    """Return the mean (B,) of the highest share of votes (B, K), at least one of them."""
     count = max(round(share * votes.shape[1]), 1)
     return votes.topk(count, dim=1).values.mean(dim=1)

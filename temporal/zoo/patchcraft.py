@@ -1,4 +1,4 @@
-"""Crops in, step logits out: rich against poor texture, once the picture is smashed to patches.
+"""A detector that contrasts the residuals of rich and of poor texture, patch by patch.
 
 Source: Zhong et al., PatchCraft, 2024.
 """
@@ -17,9 +17,9 @@ SHARE = 3  # one part in three is rich, one poor
 
 
 def diversity(patches: Tensor) -> Tensor:
-    """Return how much the grey level (..., H, W) of patches varies: (...).
+    """Return the texture diversity (...) of patches (..., H, W) of grey levels.
 
-    The sum of absolute differences to the right, below, and along both diagonals.
+    The sum of absolute differences between horizontal, vertical and diagonal neighbours.
     """
     right = (patches[..., :, :-1] - patches[..., :, 1:]).abs().sum(dim=(-2, -1))
     below = (patches[..., :-1, :] - patches[..., 1:, :]).abs().sum(dim=(-2, -1))
@@ -29,9 +29,9 @@ def diversity(patches: Tensor) -> Tensor:
 
 
 def random_patches(group: Tensor, count: int, anew: bool) -> Tensor:
-    """Return patches (B, K, 3, 32, 32) of a group of frames (B, F, 3, H, W), of each in turn.
+    """Return patches (B, K, 3, 32, 32) of a group of frames (B, F, 3, H, W), taken in turn.
 
-    anew: at other places each time; else always at the same.
+    anew: draw new places at each call; else they are always the same.
     """
     height, width = group.shape[-2:]
     generator = None if anew else torch.Generator().manual_seed(0)
@@ -53,9 +53,9 @@ def mosaic(patches: Tensor) -> Tensor:
 
 
 def rich_and_poor(patches: Tensor) -> tuple[Tensor, Tensor]:
-    """Return two mosaics (N, 3, S, S): the third of patches (N, K, 3, P, P) that vary most; least.
+    """Return mosaics (N, 3, S, S) of the richest and the poorest third of patches (N, K, 3, P, P).
 
-    The richest and the poorest patch each come first.
+    In each mosaic the most extreme patch comes first.
     """
     order = diversity(patches.mean(dim=2)).argsort(dim=1, descending=True)
     count = patches.shape[1] // SHARE
@@ -65,11 +65,10 @@ def rich_and_poor(patches: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class PatchCraft(nn.Module):
-    """The residuals of rich texture less those of poor, judged by a small network.
+    """A small network on the fingerprint of rich texture minus that of poor texture.
 
-    Patches come from several frames at once, so that what is shown is destroyed in time as well;
-    all of these frames get the same logit. In judging, the patches are always cut at the same
-    places.
+    Patches come from several frames at once, which destroys the content in time as well; all of
+    these frames get the same logit. In inference the patches are always cut at the same places.
     """
 
     kernels: Tensor

@@ -1,8 +1,8 @@
-"""Crops in, step logits out: each crop beside what two auto-encoders make of it.
+"""Detectors that compare each crop with its reconstruction by auto-encoders.
 
-Source: Deressa et al., GenConViT, 2023, cut to size. Where its published code departs from its
-paper, the paper is followed: both encoders of the hybrid count, the spread of a latent comes from
-its log-variance, and the divergence from the prior is part of the loss.
+Source: Deressa et al., GenConViT, 2023, in a smaller size. Where its published code departs from
+its paper, the paper is followed: both encoders of the hybrid count, a latent's standard deviation
+comes from its log-variance, and the divergence from the prior is part of the loss.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PATCH = 16  # pixels of the patches that attend to each other
 
 
 class AutoEncoder(nn.Module):
-    """Crops (N, 3, H, W) through an eighth of their size and back."""
+    """An auto-encoder of crops (N, 3, H, W) with a bottleneck of an eighth of their size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,26 +39,26 @@ class AutoEncoder(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """Return the reconstruction (N, 3, H, W)."""
-        made: Tensor = self.up(self.down(crops))
-        return made
+        rebuilt: Tensor = self.up(self.down(crops))
+        return rebuilt
 
 
 class Rebuilt(nn.Module):
-    """How badly an auto-encoder rebuilds each crop that learned genuine faces, and nothing else."""
+    """The reconstruction error of an auto-encoder that was trained on real faces alone."""
 
     def __init__(self) -> None:
         super().__init__()
         self.plain = AutoEncoder()
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
-        """Return the log of the error (B, L) of appearance (B, L, 3, H, W) uint8."""
+        """Return the log reconstruction error (B, L) of appearance (B, L, 3, H, W) uint8."""
         crops = normalise("appearance", streams["appearance"])
         return by_step(lambda few: self._error(few).log(), crops, self.training)
 
     def learn(
         self, streams: Mapping[str, Tensor], targets: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return step logits (B, L) that teach nothing, and the error on steps known as genuine."""
+        """Return step logits (B, L) without gradient, and the mean error () on real steps."""
         crops = normalise("appearance", streams["appearance"])
         error = by_step(self._error, crops, at_once=True)
         genuine = mask & (targets[..., MODALITIES.index("visual")] == 0)
@@ -70,7 +70,7 @@ class Rebuilt(nn.Module):
 
 
 class VariationalAutoEncoder(nn.Module):
-    """Crops (N, 3, 112, 112) through a latent of so many numbers and back.
+    """A variational auto-encoder of crops (N, 3, 112, 112) with `latent` latent dimensions.
 
     Source: Kingma and Welling, ICLR 2014.
     """
@@ -92,28 +92,28 @@ class VariationalAutoEncoder(nn.Module):
         )  # fmt: skip
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return reconstruction (N, 3, 112, 112), and mean and log-variance (N, latent).
+        """Return the reconstruction (N, 3, 112, 112), and mean and log-variance (N, latent).
 
-        In training the latent is drawn; in judging it is the mean, so that results repeat.
+        In training the latent is sampled; in inference it is the mean, so that results repeat.
         """
-        seen = self.down(crops)
-        mean, log_variance = self.mean(seen), self.log_variance(seen)
+        features = self.down(crops)
+        mean, log_variance = self.mean(features), self.log_variance(features)
         latent = drawn(mean, log_variance) if self.training else mean
         return self.up(latent), mean, log_variance
 
 
 def drawn(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return a draw of a normal distribution, through which gradients reach both of its numbers."""
+    """Return a sample of a normal distribution by the reparametrisation trick, (N, K)."""
     return mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return the divergence (N,) of normal distributions (N, K) from the standard one, in nats."""
+    """Return the KL divergence (N,) in nats of normal distributions (N, K) from the standard."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
 
 
 class HybridEncoder(nn.Module):
-    """Crops (N, 3, 112, 112) as vectors (N, 2 * width): convolutions, and patches that attend."""
+    """An encoder of crops (N, 3, 112, 112) by convolutions and by attention among patches."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class HybridEncoder(nn.Module):
 
 
 class GenConVit(nn.Module):
-    """A logit of each crop beside its two reconstructions; learns to reconstruct as well."""
+    """A classifier of each crop and its two reconstructions, trained with the auto-encoders."""
 
     def __init__(self, latent: int = 64, width: int = 64, beta: float = 1e-3) -> None:
         super().__init__()
@@ -157,22 +157,22 @@ class GenConVit(nn.Module):
         return by_step(logits_of, crops, self.training)
 
     def beside(self, crops: Tensor, made: tuple[Tensor, Tensor]) -> Tensor:
-        """Return logits (N,) of crops (N, 3, H, W) beside both reconstructions."""
-        seen = self.encoder(crops)
+        """Return logits (N,) of crops (N, 3, H, W) and both of their reconstructions."""
+        original = self.encoder(crops)
         logits = []
         for judge, one in zip(self.judges, made, strict=True):
-            other = self.encoder(one)
-            logits.append(judge(torch.cat([seen, other, seen - other], dim=1))[:, 0])
+            rebuilt = self.encoder(one)
+            logits.append(judge(torch.cat([original, rebuilt, original - rebuilt], dim=1))[:, 0])
         return torch.stack(logits).mean(dim=0)
 
     def learn(
         self, streams: Mapping[str, Tensor], targets: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return step logits (B, L), and how badly both reconstruct and how odd the latents are."""
+        """Return step logits (B, L), and the loss (): both reconstruction errors and beta · KL."""
         crops = normalise("appearance", streams["appearance"])
         flat = crops.flatten(0, 1)
-        plain, (made, mean, log_variance) = self.plain(flat), self.variational(flat)
-        error = functional.mse_loss(plain, flat) + functional.mse_loss(made, flat)
-        odd = divergence(mean, log_variance).mean()
-        logits = self.beside(flat, (plain, made)).reshape(crops.shape[:2])
-        return logits, error + self.beta * odd
+        plain, (sampled, mean, log_variance) = self.plain(flat), self.variational(flat)
+        error = functional.mse_loss(plain, flat) + functional.mse_loss(sampled, flat)
+        prior_loss = divergence(mean, log_variance).mean()
+        logits = self.beside(flat, (plain, sampled)).reshape(crops.shape[:2])
+        return logits, error + self.beta * prior_loss

@@ -1,4 +1,4 @@
-"""Pictures in, what is left of them without their content out: fixed filters that learn nothing.
+"""Fixed residual filters; nothing is learned.
 
 All take float pictures (N, C, H, W) and keep their size.
 """
@@ -25,11 +25,11 @@ EDGE5 = (
 
 
 def npr(pictures: Tensor, phase: tuple[int, int] = (0, 0)) -> Tensor:
-    """Return each pixel less the first of its 2x2 block: neighbouring pixel relationships.
+    """Return neighbouring pixel relationships (N, C, H, W): each pixel minus its 2x2 block's first.
 
-    What was enlarged twofold by repeating pixels comes out as zero, but on its own grid alone:
-    pictures must be cut at even coordinates and never resized. Odd last rows and columns are
-    compared with a first pixel as the others are.
+    A picture that was enlarged twofold by repeating pixels gives zero, but only on its own grid:
+    crops must be cut at even coordinates and never resized. Odd last rows and columns are compared
+    with a block's first pixel as the others are.
 
     Args:
         pictures: (N, C, H, W).
@@ -41,14 +41,14 @@ def npr(pictures: Tensor, phase: tuple[int, int] = (0, 0)) -> Tensor:
     row, column = phase
     inner = pictures[..., row:, column:]
     firsts = inner[..., ::2, ::2].repeat_interleave(2, dim=-2).repeat_interleave(2, dim=-1)
-    left = inner - firsts[..., : inner.shape[-2], : inner.shape[-1]]
-    return functional.pad(left, (column, 0, row, 0))
+    residuals = inner - firsts[..., : inner.shape[-2], : inner.shape[-1]]
+    return functional.pad(residuals, (column, 0, row, 0))
 
 
 def npr_least(pictures: Tensor) -> Tensor:
-    """Return `npr` of each picture on whichever of the four grids leaves the least energy.
+    """Return `npr` (N, C, H, W) of each picture on the one of the four grids with the least energy.
 
-    For pictures of which nobody knows where they were cut.
+    For pictures that were cut at unknown coordinates.
     """
     tried = torch.stack([npr(pictures, (row, column)) for row in (0, 1) for column in (0, 1)])
     energy = tried.square().mean(dim=(2, 3, 4))  # (4, N)
@@ -56,10 +56,10 @@ def npr_least(pictures: Tensor) -> Tensor:
 
 
 def high_pass_kernels() -> Tensor:
-    """Return the 30 kernels (30, 1, 5, 5) of spatial rich models; each adds up to zero.
+    """Return the 30 high-pass kernels (30, 1, 5, 5) of spatial rich models; each sums to zero.
 
     Differences of first order (8 directions), third (8) and second (4), half 3x3 and half 5x5
-    edges (4 rotations each), and the full two.
+    edges (4 rotations each), and both full ones.
 
     Source: Fridrich and Kodovsky, TIFS 2012; the choice of 30: Zhong et al., PatchCraft, 2024.
     """
@@ -76,7 +76,7 @@ def high_pass_kernels() -> Tensor:
 
 
 def _line(values: tuple[float, ...], direction: tuple[int, int], first: int = 0) -> Tensor:
-    """Return a kernel with values along a direction, the first so many pixels from the centre."""
+    """Return a kernel (5, 5) of values along a direction, from `first` pixels off the centre on."""
     kernel = torch.zeros(KERNEL, KERNEL)
     for place, value in enumerate(values, first):
         kernel[KERNEL // 2 + place * direction[0], KERNEL // 2 + place * direction[1]] = value
@@ -91,7 +91,7 @@ def _centred(kernel: Tensor) -> Tensor:
 def high_pass(pictures: Tensor, kernels: Tensor) -> Tensor:
     """Return residuals (N, 30, H, W) of the grey level of pictures (N, 3, H, W).
 
-    Borders are reflected: a filter that met zeros there would answer to the frame of the picture.
+    Borders are reflected: with zero padding the filters would respond to the picture's frame.
     """
     grey = pictures.mean(dim=1, keepdim=True)
     margin = KERNEL // 2
@@ -125,9 +125,9 @@ def _dct_basis() -> Tensor:
 
 
 def error_level(pictures: Tensor, quality: int = 80) -> Tensor:
-    """Return |picture - its JPEG| (N, 3, H, W) in levels of pictures (N, 3, H, W) uint8.
+    """Return the error level |picture - JPEG(picture)| (N, 3, H, W) of pictures (N, 3, H, W) uint8.
 
-    What was saved so before hardly changes; what was pasted in since does.
+    In grey levels. Areas that were saved as JPEG before hardly change; areas pasted in later do.
     """
     from torchvision.io import decode_jpeg, encode_jpeg
 

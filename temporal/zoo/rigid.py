@@ -1,6 +1,6 @@
-"""Crops in, step scores out, without training: how far a little noise moves an embedding.
+"""A training-free detector: how far a little noise moves a crop's embedding.
 
-Source: He et al., RIGID, 2024. The paper leaves open which noise a strength of 0.05 refers to,
+Source: He et al., RIGID, 2024. The paper leaves open what a noise strength of 0.05 refers to,
 whether noisy pictures are clipped, and how often noise is drawn: here these are settings.
 """
 
@@ -22,16 +22,16 @@ from temporal.experts import AppearanceExpert
 Encoder = Callable[[Tensor], Tensor]  # pictures (N, 3, H, W) in [0, 1] to embeddings (N, D)
 PREFIX = "experts.appearance.stem."  # of the encoder's weights in a detector's file
 FEW = 32  # pictures that are encoded at once
-BLUR = (5, 1.0)  # pixels of the kernel, and its spread
+BLUR = (5, 1.0)  # Gaussian kernel: side and standard deviation, in pixels
 
 
 def similarity(encoder: Encoder, pictures: Tensor, others: Tensor) -> Tensor:
-    """Return the cosine (N,) of the embeddings of pictures and others (N, 3, H, W)."""
+    """Return the cosine similarity (N,) of the embeddings of pictures and others (N, 3, H, W)."""
     return functional.cosine_similarity(encoder(pictures), encoder(others), dim=1)
 
 
 def disturbed(pictures: Tensor, noise: Tensor, strength: float, as_levels: bool) -> Tensor:
-    """Return pictures (N, 3, H, W) in [0, 1] with noise; as_levels: clipped, in steps of 1/255."""
+    """Return noisy pictures (N, 3, H, W) in [0, 1]; as_levels: clip, and round to 1/255."""
     noisy = pictures + strength * noise
     return (noisy.clamp(0, 1) * 255).round() / 255 if as_levels else noisy
 
@@ -45,8 +45,8 @@ class StemEncoder(nn.Module):
             torch.manual_seed(0)  # the untrained one is always the same
             self.stem = mobilenet_v2(weights=None).features[: AppearanceExpert.LAYERS]
         if weights is not None:
-            given = load_file(Path(weights))
-            state = {n.removeprefix(PREFIX): t for n, t in given.items() if n.startswith(PREFIX)}
+            tensors = load_file(Path(weights))
+            state = {n.removeprefix(PREFIX): t for n, t in tensors.items() if n.startswith(PREFIX)}
             self.stem.load_state_dict(state)
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -56,19 +56,19 @@ class StemEncoder(nn.Module):
 
 
 class Rigid(nn.Module):
-    """1 - the similarity of each crop and its disturbed copy: generated pictures move farther.
+    """1 - the similarity of the embeddings of a crop and its disturbed copy; higher is fake.
 
-    Always look at the same score with the untrained encoder as well (`weights: null`): what that
-    one reaches is contrast, not anything learned.
+    Compare with the score of the untrained encoder (`weights: null`): the accuracy that this one
+    reaches comes from contrast, not from anything learned.
 
     Args:
         weights: a detector's safetensors file; None: the encoder is untrained.
-        strength: spread of the noise, of pictures in [0, 1].
-        draws: of noise, averaged.
+        strength: standard deviation of the noise, for pictures in [0, 1].
+        draws: number of noise samples that are averaged.
         shared: whether all steps get the same noise.
         as_levels: whether noisy pictures are clipped and rounded to 256 levels.
-        disturb: by noise, by blur, or whichever moves the embedding less.
-        every: steps from one judged crop to the next; those between get the score of the last.
+        disturb: by noise, by blur, or by whichever moves the embedding less.
+        every: steps from one scored crop to the next; those between get the score of the last.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Rigid(nn.Module):
         self.shared, self.as_levels, self.every = shared, as_levels, every
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
-        """Return step scores (B, L) from 0 on of appearance (B, L, 3, H, W)."""
+        """Return step scores (B, L) in [0, 2] of appearance (B, L, 3, H, W)."""
         steps = streams["appearance"].shape[1]
         crops = streams["appearance"][:, :: self.every]
         generator = torch.Generator().manual_seed(0)
@@ -98,8 +98,8 @@ class Rigid(nn.Module):
         scores = []
         for first in range(0, len(pictures), FEW):
             few = pictures[first : first + FEW]
-            mine = noise if self.shared else noise[:, first : first + FEW]
-            scores.append(self._moved(few, mine))
+            own = noise if self.shared else noise[:, first : first + FEW]
+            scores.append(self._moved(few, own))
         return torch.cat(scores)
 
     def _moved(self, pictures: Tensor, noise: Tensor) -> Tensor:

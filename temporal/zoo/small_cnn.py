@@ -1,4 +1,4 @@
-"""Face crops in, step logits out: the small networks that stronger parts must beat."""
+"""A small convolutional network on face crops: the baseline that stronger parts must beat."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIDE = 32  # pixels of the crops that the network sees
 
 
 class SmallCnn(nn.Module):
-    """Two convolutions and a dense layer on crops of 32x32 pixels, each step by itself.
+    """Two convolutions and a dense layer on crops of 32x32 pixels, each step on its own.
 
     Source: Bird and Lotfi, CIFAKE, IEEE Access 2024: the best of the topologies that they tried.
     """

@@ -1,4 +1,4 @@
-"""Crops in, step logits out: networks that see only what fixed filters leave of a picture."""
+"""Networks on the residuals of fixed filters, which remove a picture's content."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from temporal.zoo.residuals import (
     npr_least,
 )
 
-# ImageNet's mean and spread of each colour, of levels from 0 to 255.
+# ImageNet's mean and standard deviation of each colour, in levels from 0 to 255.
 MEAN, SPREAD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 FEW = 32  # pictures that are judged at once
-STRONGEST = 32.0  # levels at which a residual is cut off: an edge is content, not texture
+STRONGEST = 32.0  # levels at which a residual is clipped: an edge is content, not texture
 
 
 class Npr(nn.Module):
-    """A short residual network on neighbouring pixel relationships, each step by itself.
+    """A short residual network on neighbouring pixel relationships, each step on its own.
 
     With 64 planes it is the published network; 16 are enough for small crops.
 
@@ -53,16 +53,16 @@ class Npr(nn.Module):
 
     def _logits(self, crops: Tensor) -> Tensor:
         x = (crops.float() - self.mean) / self.spread
-        left = npr_least(x) if self.any_phase else npr(x)
-        logits: Tensor = self.layers(left * (2 / 3))
+        residuals = npr_least(x) if self.any_phase else npr(x)
+        logits: Tensor = self.layers(residuals * (2 / 3))
         return logits
 
 
 class ResidualNetwork(nn.Module):
-    """A small network on what a fixed filter leaves of each step's crop.
+    """A small network on the residuals of each step's crop.
 
     The filters are RTM's: 30 high-pass residuals of spatial rich models, the error level of a JPEG,
-    or the coefficients of the 8x8 block DCT by the logarithm of their size.
+    or the log magnitudes of the 8x8 block DCT's coefficients.
 
     Source: Luo et al., RTM, 2024.
     """
@@ -93,7 +93,7 @@ class ResidualNetwork(nn.Module):
         return logits
 
     def _left(self, crops: Tensor) -> Tensor:
-        """Return what the filter leaves of crops (N, 3, H, W), in about [-1, 1]."""
+        """Return the residuals of crops (N, 3, H, W), in about [-1, 1]."""
         if self.residual == "error_level":
             return error_level(crops.to(torch.uint8)) / STRONGEST
         if self.residual == "block_dct":
@@ -104,9 +104,9 @@ class ResidualNetwork(nn.Module):
 
 
 def by_step(logits_of: Callable[[Tensor], Tensor], crops: Tensor, at_once: bool) -> Tensor:
-    """Return logits (B, L) that a function gives of crops (B, L, ...), all or a few at once.
+    """Return a function's logits (B, L) of crops (B, L, ...), computed at once or a few at a time.
 
-    Batch normalisation needs them all in training; in judging that would take memory.
+    In training, batch normalisation needs all crops; in inference a few at a time save memory.
     """
     flat = crops.flatten(0, 1)
     parts = (flat,) if at_once else torch.split(flat, FEW)

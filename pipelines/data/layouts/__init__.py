@@ -1,1 +1,1 @@
-"""The layouts of the field's data sets."""
+"""Readers of the field's data sets, in the layouts of their makers."""

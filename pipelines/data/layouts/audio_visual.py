@@ -1,4 +1,4 @@
-"""Data sets with picture and sound, folder in, records out: as their makers ship them."""
+"""Readers of data sets with picture and sound, in the layouts of their makers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEN = {"men": "male", "women": "female"}
 
 
 class Manipulation(StrEnum):
-    """What AV-Deepfake1M calls the forged tracks; with a hyphen it means the same."""
+    """AV-Deepfake1M's names of the forged tracks; its files also spell them with a hyphen."""
 
     REAL = "real"
     VISUAL = "visual_modified"
@@ -45,7 +45,7 @@ def fakeavceleb(root: Path) -> Iterator[Record]:
 
 
 def lavdf(root: Path) -> Iterator[Record]:
-    """Yield LAV-DF; the original of a clip stands for its person."""
+    """Yield LAV-DF; the name of a clip's original serves as its person."""
     full = root / "metadata.json"
     table = full if full.exists() else needed(root / "metadata.min.json", "LAV-DF")
     for row in json_of(table):
@@ -66,9 +66,9 @@ def lavdf(root: Path) -> Iterator[Record]:
 
 
 def av_deepfake1m(root: Path) -> Iterator[Record]:
-    """Yield AV-Deepfake1M or ++: labelled splits, by one list or a JSON a video.
+    """Yield AV-Deepfake1M or ++: the labelled splits, from one list or one JSON per video.
 
-    The first folder of a path is the person. The test files have no public truth.
+    The first folder of a path is the person. The test files have no public labels.
     """
     found = False
     for split in ("train", "val", "test"):
@@ -82,7 +82,7 @@ def av_deepfake1m(root: Path) -> Iterator[Record]:
 
 
 def _av1m_rows(root: Path, split: str) -> Iterator[dict[str, Any]]:
-    """Yield the metadata of a split: of one file, or of those in its folder or beside the clips."""
+    """Yield a split's metadata, from one file, a folder of files, or files beside the clips."""
     whole = root / f"{split}_metadata.json"
     if whole.exists():
         yield from json_of(whole)
@@ -101,13 +101,13 @@ def _av1m(path: str, row: dict[str, Any], split: str) -> Record:
         as_spans(row.get(f"{name}fake_segments") or ()) for name in ("visual_", "audio_", "")
     )
     tracks = (bool(visual), bool(audio))
-    said = kind in (Manipulation.VISUAL, Manipulation.BOTH), kind in (
+    named = kind in (Manipulation.VISUAL, Manipulation.BOTH), kind in (
         Manipulation.AUDIO, Manipulation.BOTH,
     )  # fmt: skip
     makers = [str(row[name]) for name in ("video_model", "audio_model") if row.get(name)]
     frames = row.get("video_frames")
     doubts = {
-        "modify_type and segments disagree": tracks != said,
+        "modify_type and segments disagree": tracks != named,
         "fake_segments and those of the tracks disagree": bool(either) != any(tracks),
         "the metadata name another split": str(row.get("split", split)) != split,
         **_misplaced(either, None if frames is None else frames / 25),
@@ -122,7 +122,7 @@ def _av1m(path: str, row: dict[str, Any], split: str) -> Record:
 
 
 def _misplaced(spans: Spans, duration: float | None) -> dict[str, bool]:
-    """Return what may be wrong with spans; a tenth of a second beyond the end is rounding."""
+    """Return which faults spans have; a tenth of a second beyond the end counts as rounding."""
     last = float("inf") if duration is None else duration + 0.1
     return {
         "a segment has no length": any(not 0 <= start < end for start, end in spans),
@@ -141,9 +141,9 @@ def _tracks(picture: bool, sound: bool) -> str:
 
 
 def kodf(root: Path) -> Iterator[Record]:
-    """Yield KoDF by its four tables, in whatever encoding; files are found by name below the root.
+    """Yield KoDF from its four tables, in any encoding; files are located by name below the root.
 
-    A fake has two persons: whose picture it is and whose face.
+    A fake has two persons: the target, whose video it is, and the source, whose face it shows.
     """
     folder = needed(root / "라벨링데이터" / "train_meta_data", "KoDF")
     places = {path.name: path.relative_to(root).as_posix() for path in media_below(root)}
@@ -173,26 +173,26 @@ def _kodf(
 
 
 def deepfake_eval(root: Path) -> Iterator[Record]:
-    """Yield the videos and sounds of Deepfake-Eval-2024; rows that nobody could label are left out.
+    """Yield the videos and sounds of Deepfake-Eval-2024, without rows of unknown label.
 
-    A video is genuine only where both tracks are. Spelling of labels and splits varies in case.
+    A video is genuine only if both tracks are. Labels and splits vary in case.
     """
     tables = [
         (kind, sorted(root.glob(f"{kind}-metadata-publish*.csv"))) for kind in ("video", "audio")
     ]
-    if not any(found for _, found in tables):
+    if not any(files for _, files in tables):
         needed(root / "video-metadata-publish.csv", "Deepfake-Eval-2024")
-    for kind, found in tables:
+    for kind, files in tables:
         columns = (
             ("Video Ground Truth", "Audio Ground Truth") if kind == "video" else ("Ground Truth",)
         )
-        for row in table_rows(found[-1], "Filename", "Finetuning Set", *columns) if found else ():
-            where = f"{found[-1]}: {row['Filename']}"
-            known = [_label(row[column], where) for column in columns]
-            if True not in known and None in known:
+        for row in table_rows(files[-1], "Filename", "Finetuning Set", *columns) if files else ():
+            where = f"{files[-1]}: {row['Filename']}"
+            labels = [_label(row[column], where) for column in columns]
+            if True not in labels and None in labels:
                 continue
-            visual, audio = known if kind == "video" else (None, *known)
-            fake = True in known
+            visual, audio = labels if kind == "video" else (None, *labels)
+            fake = True in labels
             yield Record(
                 f"{kind}-data/{row['Filename']}", fake, _spans(visual), _spans(audio),
                 None if fake or kind == "audio" else (), "in the wild" if fake else "real",

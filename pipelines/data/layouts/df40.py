@@ -1,4 +1,4 @@
-"""DF40 in, records out: forty methods as cropped frames, a folder a video or an image a clip."""
+"""Reader of DF40: forty methods as cropped frames, one folder per video or one image per clip."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FAMILIES = {
     "editing": "collabdiff e4e stargan starganv2 styleclip",
 }
 FAMILY = {method: family for family, names in FAMILIES.items() for method in names.split()}
-# folders that are not called what the paper calls the method
+# names of folders that differ from the paper's names of their methods
 PAPER_NAMES = {
     "danet": "dagan", "one_shot_free": "oneshot", "facevid2vid": "fs_vid2vid", "sd2.1": "sd-2.1",
 }  # fmt: skip
@@ -30,9 +30,9 @@ PICTURES = (".png", ".jpg", ".jpeg")
 
 
 def df40(root: Path) -> Iterator[Record]:
-    """Yield DF40 by its JSON files of DeepfakeBench's form, or else by its folders.
+    """Yield DF40 from its JSON files in DeepfakeBench's format, or else from its folders.
 
-    A record is a folder of frames, or an image where a method makes images alone.
+    A record is a folder of frames, or an image for methods that make single images.
     """
     lists = sorted([*root.glob("*.json"), *root.glob("dataset_json/*.json")])
     if lists:
@@ -49,7 +49,7 @@ def df40(root: Path) -> Iterator[Record]:
 def _listed(path: Path) -> Iterator[Record]:
     """Yield a JSON's records: {data set: {label: {split: {video: {frames}}}}}.
 
-    Of FaceForensics++ there is a compression between split and video.
+    FaceForensics++ has a level for the compression between split and video.
     """
     for dataset, labels in json_of(path).items():
         method, _, domain = str(dataset).rpartition("_")
@@ -79,7 +79,7 @@ def _videos(videos: dict[str, dict]) -> Iterator[tuple[str, str, dict]]:  # type
 
 
 def _frame_folders(top: Path) -> Iterator[Path]:
-    """Yield the folders that hold pictures."""
+    """Yield the folders that contain pictures."""
     for folder in sorted(path for path in top.rglob("*") if path.is_dir()):
         if any(path.suffix.lower() in PICTURES for path in folder.iterdir()):
             yield folder
@@ -99,7 +99,7 @@ def _in_folder(root: Path, frames: Path, split: str) -> Iterator[Record]:
 def _record(
     path: str, fake: bool, method: str, domain: str, split: str, quality: str = "", doubt: str = ""
 ) -> Record:
-    """Return the record of a video; its name, 000_003 or id0_id16_0000, says who is in it."""
+    """Return the record of a video; its name, 000_003 or id0_id16_0000, holds its persons."""
     name = method.lower()
     name = PAPER_NAMES.get(name, name)
     stem = Path(path).stem

@@ -1,7 +1,7 @@
-"""Data sets of swapped and reenacted faces, folder in, records out: as their makers ship them.
+"""Readers of data sets of swapped and reenacted faces, in the layouts of their makers.
 
-Each reader yields what the data set's own lists promise, whether the file is there or not; where
-there are no lists, what lies in its folders.
+Each reader yields the files that the data set's own lists name, whether they exist or not, or the
+files in its folders if there are no lists.
 """
 
 from __future__ import annotations
@@ -32,37 +32,37 @@ CELEB_FOLDERS = {"Celeb-real": False, "YouTube-real": False, "Celeb-synthesis": 
 
 
 def silent(path: str, fake: bool, **known: Any) -> Record:
-    """Return the record of a file whose picture alone is known: its sound is absent or unsaid."""
+    """Return the record of a file with a visual label alone: no sound, or none with a label."""
     return Record(path, fake, WHOLE if fake else (), None, None, **known)
 
 
 def faceforensics(root: Path) -> Iterator[Record]:
-    """Yield FaceForensics++: a pair (a, b) of a split stands for originals a, b, fakes a_b, b_a.
+    """Yield FaceForensics++: a pair (a, b) of a split gives the originals a, b, fakes a_b, b_a.
 
-    Only the methods and compressions whose folders are there are expected.
+    Only methods and compressions whose folders exist are expected.
     """
     pairs = {
         split: json_of(needed(root / "splits" / f"{split}.json", "FaceForensics++"))
         for split in ("train", "val", "test")
     }
     for compression in COMPRESSIONS:
-        known: dict[str, Any] = {"groups": {"quality": compression}, "domain": "youtube"}
+        common: dict[str, Any] = {"groups": {"quality": compression}, "domain": "youtube"}
         folder = f"original_sequences/youtube/{compression}/videos"
         for split, names in pairs.items() if (root / folder).is_dir() else ():
             for name in chain.from_iterable(names):
-                yield silent(f"{folder}/{name}.mp4", False, split=split, persons=(name,), **known)
+                yield silent(f"{folder}/{name}.mp4", False, split=split, persons=(name,), **common)
         for method, family in FF_METHODS.items():
             folder = f"manipulated_sequences/{method}/{compression}/videos"
             for split, names in pairs.items() if (root / folder).is_dir() else ():
                 for target, origin in chain.from_iterable(((a, b), (b, a)) for a, b in names):
                     yield silent(
                         f"{folder}/{target}_{origin}.mp4", True, method=method, split=split,
-                        forgery_type=family, persons=(target, origin), **known,
+                        forgery_type=family, persons=(target, origin), **common,
                     )  # fmt: skip
 
 
 def deepfakedetection(root: Path) -> Iterator[Record]:
-    """Yield DFD, which lies in FaceForensics++'s folders and has no split of its own."""
+    """Yield DFD, which is in FaceForensics++'s folders and has no split of its own."""
     real, fake = root / "original_sequences/actors", root / "manipulated_sequences"
     needed(real if real.exists() else fake / "DeepFakeDetection", "DeepFakeDetection")
     for path in media_below(real):
@@ -82,7 +82,7 @@ def deepfakedetection(root: Path) -> Iterator[Record]:
 
 
 def celeb_df(root: Path) -> Iterator[Record]:
-    """Yield Celeb-DF v2. Its list has 1 for real and 0 for fake; the folder decides."""
+    """Yield Celeb-DF v2. Its list has 1 for real and 0 for fake; the folder takes precedence."""
     listed = {}
     for number, words in lines_of(needed(root / "List_of_testing_videos.txt", "Celeb-DF v2")):
         where = f"List_of_testing_videos.txt: line {number}"
@@ -102,9 +102,10 @@ def celeb_df(root: Path) -> Iterator[Record]:
 
 
 def dfdc(root: Path) -> Iterator[Record]:
-    """Yield DFDC (parts, and the labelled test) or its preview; persons are unknown there.
+    """Yield DFDC (parts, and the labelled test) or its preview.
 
-    The original stands for its person. Which track of a fake is forged, nobody says.
+    Its persons are unknown: the name of a clip's original serves as its person. Which track of a
+    fake is forged is unknown.
     """
     if (root / "dataset.json").exists():
         for name, row in json_of(root / "dataset.json").items():
@@ -126,18 +127,18 @@ def dfdc(root: Path) -> Iterator[Record]:
 
 def _dfdc(path: str, label: str, original: str | None, split: str, where: str) -> Record:
     fake = bool(word_of(label, {"REAL": False, "FAKE": True}, where))
-    known: Any = None if fake else ()
+    spans: Any = None if fake else ()
     return Record(
-        path, fake, known, known, known, "DFDC" if fake else "real",
+        path, fake, spans, spans, spans, "DFDC" if fake else "real",
         domain="dfdc", split=split, persons=(Path(original or path).stem,),
         doubt="a genuine clip with an original" if original and not fake else "",
     )  # fmt: skip
 
 
 def deepfake_timit(root: Path) -> Iterator[Record]:
-    """Yield DeepfakeTIMIT: all swapped, in two qualities; the sound is the speaker's own.
+    """Yield DeepfakeTIMIT: swapped faces in two qualities, with genuine sound.
 
-    Names say who is who: TIMIT's speakers begin with f or m.
+    File names hold the persons; the names of TIMIT's speakers begin with f or m, the gender.
     """
     needed(root / "higher_quality", "DeepfakeTIMIT")
     for quality in ("higher_quality", "lower_quality"):
@@ -145,11 +146,11 @@ def deepfake_timit(root: Path) -> Iterator[Record]:
             if path.suffix.lower() != ".avi":
                 continue
             speaker = path.parent.name
-            found = re.fullmatch(r"\w+-video-(\w+)", path.stem)
+            match = re.fullmatch(r"\w+-video-(\w+)", path.stem)
             yield Record(
                 path.relative_to(root).as_posix(), True, WHOLE, (), None, "faceswap-GAN",
                 forgery_type="face-swap", domain="vidtimit",
-                persons=(speaker, found[1]) if found else (speaker,),
+                persons=(speaker, match[1]) if match else (speaker,),
                 groups={"quality": quality, "gender": {"f": "female", "m": "male"}[speaker[0]]},
-                doubt="" if found else "the name does not say whose face it is",
+                doubt="" if match else "the name does not say whose face it is",
             )  # fmt: skip

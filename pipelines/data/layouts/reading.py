@@ -1,4 +1,4 @@
-"""What the readers of all data sets share: tables of any encoding, files by name, clear errors."""
+"""Helpers of the data sets' readers: tables, JSON, lines and media files, with clear errors."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pipelines.storage.media_files import is_media
 
 
 def needed(path: Path, what: str) -> Path:
-    """Return the path, which must be there.
+    """Return the path if it exists.
 
     Raises:
-        InputError: it is not; `what` says which data set was looked for.
+        InputError: it does not exist; the message names `what`, the expected data set.
     """
     if not path.exists():
         raise InputError(f"{path}: not found, so this is not the layout of {what}")
@@ -24,7 +24,7 @@ def needed(path: Path, what: str) -> Path:
 
 
 def table_rows(path: Path, *columns: str, encodings: tuple[str, ...] = ("utf-8-sig",)) -> Any:
-    """Return the rows of a CSV as dicts, in the first encoding that fits.
+    """Return the rows of a CSV file as dicts, decoded by the first encoding that fits.
 
     Raises:
         InputError: no encoding fits, or a column is missing.
@@ -43,10 +43,10 @@ def table_rows(path: Path, *columns: str, encodings: tuple[str, ...] = ("utf-8-s
 
 
 def json_of(path: Path) -> Any:
-    """Return what a JSON file holds.
+    """Return the content of a JSON file.
 
     Raises:
-        InputError: it is no JSON; the message names the file.
+        InputError: it is not JSON; the message names the file.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -55,10 +55,10 @@ def json_of(path: Path) -> Any:
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield number and words of each line that has any.
+    """Yield the number and the words of each line that is not empty.
 
     Raises:
-        InputError: the file is no text.
+        InputError: the file is not UTF-8 text.
     """
     try:
         with path.open(encoding="utf-8-sig") as file:
@@ -70,12 +70,12 @@ def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def media_below(folder: Path) -> list[Path]:
-    """Return the media files at any depth below a folder, sorted; none where there is no folder."""
+    """Return the media files at any depth below a folder, sorted; none if it does not exist."""
     return sorted(path for path in folder.rglob("*") if is_media(path.name) and path.is_file())
 
 
 def word_of(value: str, known: dict[str, Any], where: str) -> Any:
-    """Return what a data set's word stands for.
+    """Return the meaning of a data set's word by the table `known`.
 
     Raises:
         InputError: the word is unknown; `where` names file and row.

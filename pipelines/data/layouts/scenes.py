@@ -1,4 +1,4 @@
-"""Data sets of generated scenes and of genuine people, folder in, records out."""
+"""Readers of data sets of generated scenes and of genuine people."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AGES = ((30, "18-30"), (45, "31-45"), (200, "46-85"))
 
 
 def genvideo(root: Path) -> Iterator[Record]:
-    """Yield GenVideo: by its index (.csv) where there is one in the root, else by its folders.
+    """Yield GenVideo from the index files (.csv) in its root, or else from its folders.
 
     Label 1 is fake. An index names folders of frames; its lists of frames are read as literals.
     """
@@ -63,9 +63,9 @@ def _literal(text: str, path: Path) -> list[int]:
 
 
 def genvidbench(root: Path) -> Iterator[Record]:
-    """Yield GenVidBench by its lists, a path and a label a line; label 1 is fake.
+    """Yield GenVidBench from its lists, one path and label per line; label 1 is fake.
 
-    The source in the path decides the method, and is doubted where the label contradicts it.
+    The method is the source in the path; a label that contradicts it is noted as a doubt.
     """
     inner = Path("data/GenVidBench")
     start = inner if (root / inner).is_dir() else Path()
@@ -87,9 +87,9 @@ def genvidbench(root: Path) -> Iterator[Record]:
 
 
 def forgerynet(root: Path) -> Iterator[Record]:
-    """Yield ForgeryNet's videos. Labels are in frames: the file tells how many make a second.
+    """Yield ForgeryNet's videos. Labels are in frames; the file's frame rate gives seconds.
 
-    Where the file is not there or cannot be read, the seconds are unknown.
+    If the file is missing or unreadable, the seconds are unknown.
     """
     listings = sorted(root.glob("*/video_list.txt"))
     if not listings:
@@ -123,18 +123,21 @@ def _fps(path: Path) -> float | None:
 def casual_conversations(root: Path) -> Iterator[Record]:
     """Yield Casual Conversations v1: all genuine, for false alarms by age, gender, skin and light.
 
-    Ages are in three ranges; what a person did not tell is left out.
+    Ages are grouped into three ranges; attributes that a person did not disclose are left out.
     """
     table = needed(root / "CC_annotations" / "CasualConversations.json", "Casual Conversations")
     for subject, entry in json_of(table).items():
-        said = {name: str(value) for name, value in entry["label"].items() if value != "N/A"}
-        groups = {"gender": said.get("gender", "").lower(), "skin_type": said.get("skin-type", "")}
-        if "age" in said:
-            groups["age"] = next(name for limit, name in AGES if float(said["age"]) <= limit)
+        disclosed = {name: str(value) for name, value in entry["label"].items() if value != "N/A"}
+        groups = {
+            "gender": disclosed.get("gender", "").lower(),
+            "skin_type": disclosed.get("skin-type", ""),
+        }
+        if "age" in disclosed:
+            groups["age"] = next(name for limit, name in AGES if float(disclosed["age"]) <= limit)
         dark = set(entry["dark_files"])
         for name in sorted({*entry["files"], *dark}):
-            mine = groups | {"lighting": "dark" if name in dark else "bright"}
+            attributes = groups | {"lighting": "dark" if name in dark else "bright"}
             yield Record(
                 name, False, (), (), (), persons=(subject,), domain="casual conversations",
-                groups={key: value for key, value in mine.items() if value},
+                groups={key: value for key, value in attributes.items() if value},
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Data sets of speech, folder in, records out: as their makers ship them."""
+"""Readers of data sets of speech, in the layouts of their makers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def asvspoof2019(root: Path) -> Iterator[Record]:
 
 
 def asvspoof2021(root: Path) -> Iterator[Record]:
-    """Yield ASVspoof 2021 LA and DF by their keys; the codec is the quality."""
+    """Yield ASVspoof 2021 LA and DF from their keys; the codec is the quality."""
     tracks = [track for track in ("LA", "DF") if _keys(root, track).exists()]
     if not tracks:
         needed(_keys(root, "LA"), "ASVspoof 2021")
@@ -52,7 +52,7 @@ def _keys(root: Path, track: str) -> Path:
 
 
 def in_the_wild(root: Path) -> Iterator[Record]:
-    """Yield In-the-Wild, whose genuine files are called bona-fide, with a hyphen."""
+    """Yield In-the-Wild, whose genuine label is bona-fide, with a hyphen."""
     folder = root / "release_in_the_wild"
     start = f"{folder.name}/" if folder.is_dir() else ""
     table = needed(root / f"{start}meta.csv", "In-the-Wild")
@@ -65,23 +65,23 @@ def in_the_wild(root: Path) -> Iterator[Record]:
 
 
 def partialspoof(root: Path) -> Iterator[Record]:
-    """Yield PartialSpoof: the spoofed seconds come from its RTTM files.
+    """Yield PartialSpoof, with the spoofed seconds of its RTTM files.
 
-    Its segment labels are pickles, which are not read.
+    Its own segment labels are pickles, which are never read.
     """
     root, start = (root / "database", "database/") if (root / "database").is_dir() else (root, "")
     protocols = needed(root / "protocols", "PartialSpoof")
     for split in ("train", "dev", "eval"):
-        found = sorted(protocols.rglob(f"PartialSpoof.LA.cm.{split}.*txt"))
+        lists = sorted(protocols.rglob(f"PartialSpoof.LA.cm.{split}.*txt"))
         turns = root / split / "con_data" / "rttm_2cls_0sil"
         spans = _spoofed(turns) if turns.exists() else None
-        for number, words in lines_of(found[0]) if found else ():
-            speaker, name, _, system, key = _words(words, 5, found[0], number)
-            fake = word_of(key, KEYS, f"{found[0]}: line {number}")
-            mine = None if spans is None and fake else (spans or {}).get(name, ())
-            doubt = mine is not None and bool(mine) != fake
+        for number, words in lines_of(lists[0]) if lists else ():
+            speaker, name, _, system, key = _words(words, 5, lists[0], number)
+            fake = word_of(key, KEYS, f"{lists[0]}: line {number}")
+            spoofed = None if spans is None and fake else (spans or {}).get(name, ())
+            doubt = spoofed is not None and bool(spoofed) != fake
             yield _speech(
-                f"{start}{split}/con_wav/{name}.wav", fake, speaker, spans=mine,
+                f"{start}{split}/con_wav/{name}.wav", fake, speaker, spans=spoofed,
                 method=system if fake and system != "-" else "splice" if fake else "real",
                 split=split_word(split), domain="vctk",
                 doubt="RTTM and key disagree" if doubt else "",

@@ -1,4 +1,4 @@
-"""Blending what a forger painted into a face: colours matched, edges soft, light kept."""
+"""Blending of forged pixels into a face, with matched colours, soft edges and kept light."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pipelines.forge.picture.geometry import (
     soft_mask,
 )
 
-FLICKER_SHARE = 0.2  # of the forgeries whose warp or colour trembles from frame to frame
+FLICKER_SHARE = 0.2  # share of the forgeries whose warp or colour jitters from frame to frame
 
 
-# A step and a box of the frame -> what the forger puts there, (h, w, 3) float32.
+# A step and a box of the frame -> the forged pixels, (h, w, 3) float32.
 Painter = Callable[[int, Box], Array]
 
 
@@ -34,10 +34,10 @@ def blend_in(
     opacity: float,
     shading: float,
 ) -> Frames:
-    """Return frames with what `paint` gives blended softly into a region of the face.
+    """Return frames with the pixels of `paint` softly blended into a region of the face.
 
-    shading: share of the painted face's own light and colour that is kept. Below 1 the large
-    scale comes from the frame, as in gradient-domain (Poisson) blending.
+    shading: share of the painted face's own light and colour that is kept. Below 1 the low
+    frequencies come from the frame, as in gradient-domain (Poisson) blending.
     """
     forged = frames.copy()
     for step in range(start, stop):
@@ -68,7 +68,7 @@ def _large_scale(difference: Array, mask: Array) -> Array:
 
 
 def steady_landmarks(landmarks: Array, rng: np.random.Generator, strength: float) -> Array:
-    """Return landmarks (T, 478, 3) low-passed in time; a share of the forgeries trembles."""
+    """Return landmarks (T, 478, 3) low-passed in time, or jittered in a share of the calls."""
     steady = smooth_in_time(landmarks, float(rng.uniform(0.6, 1.5)))
     if rng.random() < FLICKER_SHARE:
         size = face_width(landmarks[0]) * (0.002 + 0.008 * strength)

@@ -1,4 +1,4 @@
-"""Box blur of frames, in place of what a generator would smooth away."""
+"""Gaussian blur of frames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 def blur(x: Tensor, sigma: float) -> Tensor:
-    """Return pictures (L, C, H, W) blurred by a Gaussian of so many pixels."""
+    """Return pictures (L, C, H, W) blurred by a Gaussian of `sigma` pixels."""
     reach, groups = max(int(3 * sigma), 1), x.shape[1]
     offsets = torch.arange(-reach, reach + 1).float()
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)

@@ -1,7 +1,7 @@
-"""Forged faces: blended with themselves, swapped, rebuilt or resampled; each a pure function.
+"""Face forgeries as pure functions: self-blending, swapping, rebuilding and resampling.
 
-Frames (T, H, W, 3) uint8 RGB and landmarks (T, 478, 3) go in; new frames come out, equal to the
-old ones outside steps [start, stop) and outside the face. `strength` runs from subtle (0) to
+Each takes frames (T, H, W, 3) uint8 RGB and landmarks (T, 478, 3) and returns new frames, equal to
+the old ones outside steps [start, stop) and outside the face. `strength` runs from subtle (0) to
 obvious (1). Manipulations are steady in time; a share of them flickers on purpose.
 """
 
@@ -41,7 +41,8 @@ def self_blend(
 ) -> Frames:
     """Return frames whose face is blended with a moved and recoloured copy of itself.
 
-    The traces are those that every face swap shares: a seam, two colours, two sharpnesses.
+    The traces are those that face swaps have in common: a seam, two colours, two sharpnesses
+    (Shiohara & Yamasaki 2022).
     """
     shape = draw_shape(rng, ("face", "face", "inner", "lower", "eyes", "mouth"), strength)
     steady = steady_landmarks(landmarks, rng, strength)
@@ -77,7 +78,7 @@ def swap_face(
     donor_landmarks: Array,
     strength: float = 0.5,
 ) -> Frames:
-    """Return frames that wear a donor's face, warped to the pose and expression of the own.
+    """Return frames with a donor's face, warped to the pose and expression of the original.
 
     Donor frames (T', H', W', 3) and landmarks (T', 478, 3) may be of any size and length.
     """
@@ -108,7 +109,7 @@ def swap_face(
         own = frames[step, box[1] : box[3], box[0] : box[2]].astype(np.float32)
         _, mask = soft_mask(steady[step], shape, frames.shape[1:3])
         new_gain, new_shift = colour_match(face, own, mask, fidelity)
-        # Averaged over the past steps, so that the colours follow the light without trembling.
+        # A moving average, so that the colours follow the light without flicker.
         gain = new_gain if gain is None else 0.8 * gain + 0.2 * new_gain
         shift = new_shift if shift is None else 0.8 * shift + 0.2 * new_shift
         worn = recolour(apply_look(face * gain + shift, look, grain), k)
@@ -126,15 +127,15 @@ def rebuild_face(
     rng: np.random.Generator,
     strength: float = 0.5,
 ) -> Frames:
-    """Return frames whose face went through an autoencoder.
+    """Return frames whose face is the output of an autoencoder fitted to the clip's own face.
 
-    Either the principal components of the clip's own face, or a convolutional one trained on it.
+    It is linear (principal components) or convolutional, at random.
     """
     shape = draw_shape(rng, ("face", "inner", "lower", "mouth", "mouth"), strength)
     steady = steady_landmarks(landmarks, rng, strength)
     convolutional = rng.random() < 0.5
     side = int(rng.choice([64, 96] if convolutional else [64, 96, 128]))
-    # Moments of the whole clip teach the autoencoder; the segment itself goes through it.
+    # Fitted on frames of the whole clip; only the segment is replaced by its output.
     inside = np.arange(start, stop)
     others = np.setdiff1d(np.arange(0, len(frames), max(len(frames) // 60, 1)), inside)
     steps = np.concatenate([inside, others])
@@ -165,7 +166,7 @@ def resample_face(
     rng: np.random.Generator,
     strength: float = 0.5,
 ) -> Frames:
-    """Return frames whose face went down and up in size as in a generator's aligned crop."""
+    """Return frames whose face is downsampled and upsampled as in a generator's aligned crop."""
     shape = draw_shape(rng, ("face", "face", "inner", "lower", "mouth"), strength)
     steady = steady_landmarks(landmarks, rng, strength)
     look = draw_look(rng, strength, face_width(landmarks[start]), least=1.4)
@@ -182,7 +183,7 @@ def resample_face(
 
 
 def show_mouth(worn: Array, own: Array, landmarks: Array, box: Box) -> Array:
-    """Return a worn face (h, w, 3) that leaves the own teeth and tongue between its lips."""
+    """Return a swapped face (h, w, 3) with the original teeth and tongue between its lips."""
     hole = fill_hull(landmarks[list(INNER), :2], box)
     sigma = max(0.012 * face_width(landmarks), 0.6)
     soft = cv2.GaussianBlur(hole, (0, 0), sigma)[..., None]
@@ -190,9 +191,10 @@ def show_mouth(worn: Array, own: Array, landmarks: Array, box: Box) -> Array:
 
 
 def match_steps(own: Array, donor: Array, rng: np.random.Generator) -> list[int]:
-    """Return a donor's step for each own landmarks (n, 478, 3).
+    """Return the donor's step for each of the target's landmarks (n, 478, 3).
 
-    A stretch that runs on, forth and back, from where head and lips are most like the own.
+    The steps run back and forth through the donor's clip, from the offset at which head and lips
+    are most similar to the target's.
     """
     period = 2 * len(donor) - 2 if len(donor) > 1 else 1
     running = np.abs(
@@ -207,7 +209,7 @@ def match_steps(own: Array, donor: Array, rng: np.random.Generator) -> list[int]
 
 
 def _normal_shape(landmarks: Array) -> Array:
-    """Return landmarks (T, K, 2) free of place and size."""
+    """Return landmarks (T, K, 2) normalised for position and size."""
     points = landmarks[:, [*OVAL[::2], *INNER[::2]], :2]  # the head's turn and the lips
     centred = points - points.mean(axis=1, keepdims=True)
     return np.asarray(centred / (centred.std(axis=(1, 2), keepdims=True) + 1e-6))

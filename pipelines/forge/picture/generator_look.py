@@ -1,4 +1,4 @@
-"""What a generator leaves on a face: resampling, low rank, a decoder's grid, over-smooth skin."""
+"""Generator artefacts on a face: resampling, low rank, a decoder's grid, over-smooth skin."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ KERNELS = {
     "lanczos": cv2.INTER_LANCZOS4,
     "area": cv2.INTER_AREA,
 }
-JUDGED_WIDTH = 90.0  # pixels; in crops of 112 at most this much is face
+JUDGED_WIDTH = 90.0  # pixels; the widest face in the detector's crops of 112
 UPSAMPLERS = ("nearest", "linear", "cubic", "lanczos", "transposed")
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """One generator's signature, the same over a segment."""
+class GeneratorLook:
+    """One generator's artefacts, constant over a segment."""
 
     factor: float  # the face passes through 1 / factor of its size
     down: str
@@ -33,17 +33,19 @@ class Look:
     noise: float  # grey levels of grain put back afterwards
 
 
-def draw_look(rng: np.random.Generator, strength: float, width: float, least: float = 1.0) -> Look:
-    """Return a random signature for a face of a width in pixels, from faint (strength 0) to plain.
+def draw_look(
+    rng: np.random.Generator, strength: float, width: float, least: float = 1.0
+) -> GeneratorLook:
+    """Return random artefacts for a face of `width` pixels; `strength` runs from subtle to obvious.
 
-    least: how coarse the generator is at least. Sizes count from what a detector sees: a large
-    face loses its finest detail in the detector's crop anyway.
+    least: the smallest downsampling factor, relative to the detector's crop: a large face loses
+    its finest detail there anyway.
     """
     coarse = max(width / JUDGED_WIDTH, 1.0)
     uneven = rng.normal(0, 0.02 + 0.12 * strength, (4, 4))
     hat = np.outer([0.25, 0.75, 0.75, 0.25], [0.25, 0.75, 0.75, 0.25])
     chosen = rng.random(3)
-    return Look(
+    return GeneratorLook(
         factor=coarse * float(least + (3.2 - least) * strength * rng.uniform(0.3, 1)),
         down=str(rng.choice(["area", "linear", "cubic", "nearest"], p=[0.4, 0.3, 0.25, 0.05])),
         up=str(rng.choice(UPSAMPLERS, p=[0.1, 0.25, 0.2, 0.15, 0.3])),
@@ -54,12 +56,12 @@ def draw_look(rng: np.random.Generator, strength: float, width: float, least: fl
     )
 
 
-def apply_look(crop: Array, look: Look, rng: np.random.Generator) -> Array:
-    """Return a crop (h, w, 3) float32 as the generator would have drawn it."""
+def apply_look(crop: Array, look: GeneratorLook, rng: np.random.Generator) -> Array:
+    """Return a crop (h, w, 3) float32 with the generator's artefacts."""
     height, width = crop.shape[:2]
     small_size = (max(round(width / look.factor), 4), max(round(height / look.factor), 4))
     if look.up == "transposed":
-        # The decoder's last layer doubles the size; what is left to the frame is plain resizing.
+        # The decoder's last layer doubles the size; plain resizing does the rest.
         doubled = transposed_upsample(_resize(crop, small_size, look.down), look.grid)
         fitting = "area" if doubled.shape[0] > height else "linear"
         result = _resize(doubled, (width, height), fitting)
@@ -100,9 +102,9 @@ def _resize(image: Array, size: tuple[int, int], kernel: str) -> Array:
 
 
 def low_rank(crops: Array, rank: int) -> Array:
-    """Return crops (n, N, N, 3) rebuilt from their `rank` principal components.
+    """Return crops (n, N, N, 3) rebuilt from their first `rank` principal components.
 
-    A linear autoencoder, so to say: it blends a face's moments into each other.
+    This is a linear autoencoder: it blends different frames of a face.
     """
     flat = crops.reshape(len(crops), -1)
     mean = flat.mean(axis=0)
@@ -113,10 +115,10 @@ def low_rank(crops: Array, rank: int) -> Array:
 
 
 def autoencode(crops: Array, rng: np.random.Generator, updates: int = 200) -> Array:
-    """Return crops (n, N, N, 3) through a small convolutional autoencoder trained on them.
+    """Return crops (n, N, N, 3) rebuilt by a small convolutional autoencoder trained on them.
 
-    N a multiple of 8. The network adds to the mean face, which a few hundred updates then suffice
-    for. The decoder's way of upsampling is drawn at random, and so are the traces it leaves.
+    N is a multiple of 8. The network learns the residual to the mean face, so a few hundred
+    updates suffice. The decoder's upsampling, and with it the artefacts, is drawn at random.
     """
     import torch
 

@@ -22,7 +22,7 @@ NOSE = (168, 6, 197, 195, 5, 4, 1, 98, 327, 2, 129, 358)
 CHEEKS = (116, 345, 50, 280, 205, 425, 187, 411)
 CHIN = (175, 199, 200, 171, 396)
 EAR_TO_EAR = (234, 454)
-# What a forger replaces: the convex hull of these landmarks.
+# The regions that forgeries replace: convex hulls of these landmarks.
 REGIONS = {
     "face": OVAL,
     "inner": (*BROWS, 116, 345, 187, 411, 214, 434, *CHIN),
@@ -61,7 +61,7 @@ def draw_shape(rng: np.random.Generator, regions: tuple[str, ...], rough: float)
 
 
 def face_width(landmarks: Array) -> float:
-    """Return the ear-to-ear distance in pixels of landmarks (478, 3), in 3D: turning keeps it."""
+    """Return the ear-to-ear distance in pixels of landmarks (478, 3), in 3D: invariant to pose."""
     return float(np.linalg.norm(landmarks[EAR_TO_EAR[1]] - landmarks[EAR_TO_EAR[0]]))
 
 
@@ -80,7 +80,7 @@ def smooth_in_time(values: Array, sigma: float) -> Array:
 
 
 def drift(rng: np.random.Generator, steps: int, period: float = 40.0) -> Array:
-    """Return a slow random curve (steps,) of about unit size: no two steps alike, no flicker."""
+    """Return a slow random curve (steps,) of about unit amplitude, without flicker."""
     time = np.arange(steps) / period
     phases = rng.uniform(0, 2 * np.pi, 3)
     curve = sum(
@@ -92,7 +92,7 @@ def drift(rng: np.random.Generator, steps: int, period: float = 40.0) -> Array:
 def soft_mask(landmarks: Array, shape: MaskShape, frame_size: tuple[int, ...]) -> tuple[Box, Array]:
     """Return a region's box and its mask (h, w) in [0, 1] from landmarks (478, 3).
 
-    The box is cut at the frame (height, width); outside the box the mask is nought.
+    The box is clipped to the frame (height, width); outside the box the mask is 0.
     """
     points = landmarks[list(REGIONS[shape.region]), :2]
     hull = cv2.convexHull(np.ascontiguousarray(points, np.float32))[:, 0].astype(np.float32)
@@ -148,7 +148,7 @@ def aligned_matrix(landmarks: Array, side: int, region: str = "face") -> Array:
 
 
 def cut_crop(frame: Frames, matrix: Array, side: int) -> Array:
-    """Return the aligned crop (side, side, 3) float32 of a frame, averaged where it shrinks."""
+    """Return the aligned crop (side, side, 3) float32 of a frame, area-averaged if it shrinks."""
     scale = max(float(np.hypot(matrix[0, 0], matrix[0, 1])), 1e-6)
     fine = int(np.clip(np.ceil(1 / scale - 0.25), 1, 8))
     enlarged = fine * matrix
@@ -162,7 +162,7 @@ def cut_crop(frame: Frames, matrix: Array, side: int) -> Array:
 
 
 def uncut_crop(crop: Array, matrix: Array, box: Box) -> Array:
-    """Return the box (h, w, 3) of the frame as an aligned crop shows it."""
+    """Return the box (h, w, 3) of the frame, resampled from an aligned crop."""
     shifted = matrix.copy()
     shifted[:, 2] += matrix[:, :2] @ np.array(box[:2], np.float32)  # box pixel -> crop pixel
     size = (box[2] - box[0], box[3] - box[1])

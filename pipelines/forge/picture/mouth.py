@@ -1,7 +1,7 @@
-"""Forged lips: the mouth of another moment put onto the face of this one.
+"""Lip forgeries: the mouth of another moment, or of a donor, on the same face.
 
-As in `pipelines.forge.picture.face`: frames and landmarks in, new frames out, equal to the old ones
-outside the segment and outside the lower face.
+As in `pipelines.forge.picture.face`, each takes frames and landmarks and returns new frames, equal
+to the old ones outside the segment and outside the lower face.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from pipelines.forge.picture.warp import (
 )
 
 RETIMINGS = ("lag", "elsewhere", "reverse", "tempo")
-MIN_LAG = 5  # steps: lips and sound that are less than 0.2 s apart still pass as one
-LEAST_FIT = 0.06  # face widths: beyond, the head is turned too far for the mouth to fit
+MIN_LAG = 5  # steps: lips and sound less than 0.2 s apart still pass as in sync
+LEAST_FIT = 0.06  # face widths: above, the head is turned too far for the mouth to fit
 
 
 Steps = npt.NDArray[np.int64]
@@ -51,7 +51,7 @@ def retime_mouth(
 ) -> Frames:
     """Return frames whose mouth at step start + k is the one of step source_steps[k].
 
-    The lips come along with their shape; the rest of the lower face bends to meet the own skin.
+    The lips keep their shape; the rest of the lower face is warped to meet the original skin.
     """
     return replace_mouth(
         frames, landmarks, start, stop, rng, source_steps, frames, landmarks, strength
@@ -83,7 +83,7 @@ def replace_mouth(
     lips = slice(len(still), None)  # of the points below
 
     def points(step: int) -> tuple[Array, Array]:
-        """Where the skull's points stay and the lips' go, and where both come from."""
+        """Return target points, the skull's unmoved and the lips' moved, and source points."""
         face = donor_steady[source_steps[step - start]]
         matrix, shift = rigid_similarity(face, steady[step])
         moved = face[speaking, :2] @ matrix.T + shift
@@ -98,7 +98,7 @@ def replace_mouth(
         mouth = warp_box(donor_frames[source_steps[k]], target, source, box, stiffness)
         own = frames[step, box[1] : box[3], box[0] : box[2]].astype(np.float32)
         skin = soft_mask(steady[step], shape, frames.shape[1:3])[1].copy()
-        # An open mouth is dark: only the skin around the lips tells how the light differs.
+        # An open mouth is dark: colours are matched on the skin around the lips alone.
         skin *= 1 - fill_hull(np.concatenate([steady[step, list(OUTER), :2], target[lips]]), box)
         gain, offset = colour_match(mouth, own, skin + 1e-6, fidelity)
         matched = recolour(apply_look(mouth * gain + offset, look, grain), k)
@@ -115,20 +115,20 @@ def _ramp(steps: int, length: int) -> Array:
 
 
 def draw_retiming(kind: str, total: int, start: int, stop: int, rng: np.random.Generator) -> Steps:
-    """Return the step, of a clip of `total` steps, whose mouth each step of a segment gets.
+    """Return the source step of the mouth for each step of a segment, in a clip of `total` steps.
 
-    Never the step itself. Beyond the clip's ends the walk turns back.
+    Never the step itself. Beyond the clip's ends the steps are mirrored.
     """
     steps = np.arange(start, stop)
     if kind == "reverse" and stop - start < 2 * MIN_LAG:
-        kind = "elsewhere"  # too short a stretch sounds right backwards, too
+        kind = "elsewhere"  # a short stretch still passes as in sync when reversed
     if kind == "lag":
         walk = steps + _draw_lag(total, start, stop, rng)
     elif kind == "elsewhere":
         walk = _elsewhere(total, start, stop, rng) + np.arange(stop - start)
     elif kind == "reverse":
         walk = steps[::-1].copy()
-    elif kind == "tempo":  # away from the sound, never across it
+    elif kind == "tempo":  # the offset grows away from lag 0 and never crosses it
         slow = rng.random() < 0.5
         tempo = float(rng.uniform(0.5, 0.75) if slow else rng.uniform(1.35, 1.9))
         offset = int(rng.integers(MIN_LAG, 13)) * (-1 if slow else 1)
@@ -139,7 +139,7 @@ def draw_retiming(kind: str, total: int, start: int, stop: int, rng: np.random.G
 
 
 def _draw_lag(total: int, start: int, stop: int, rng: np.random.Generator) -> int:
-    """Return a lag of 0.2 to 1 s, to the side where the clip has room for it, if any."""
+    """Return a lag of 0.2 to 1 s in steps, with a sign for which the clip has room, if any."""
     lag = int(rng.integers(MIN_LAG, 26))
     sides = [side for side in (-1, 1) if start + side * lag >= 0 and stop + side * lag <= total]
     return lag * int(rng.choice(sides or [-1, 1]))
@@ -148,10 +148,10 @@ def _draw_lag(total: int, start: int, stop: int, rng: np.random.Generator) -> in
 def steadiest(
     landmarks: Array, start: int, candidates: list[Steps], source: Array | None = None
 ) -> Steps:
-    """Return the first walk whose heads are turned like the segment's own, or the best of all.
+    """Return the first candidate whose head poses fit the segment's, or the best of all.
 
-    The walks lead through the source, by default the clip itself. A mouth from a head that looks
-    elsewhere cannot be made to fit.
+    The candidates are steps of `source`, by default the clip itself. A mouth from a differently
+    turned head cannot be made to fit.
     """
     faces = landmarks if source is None else source
     gaps = [_pose_gap(landmarks[start:], faces[walk]) for walk in candidates]
@@ -160,7 +160,7 @@ def steadiest(
 
 
 def _pose_gap(targets: Array, sources: Array) -> float:
-    """Return how badly upper faces (n, 478, 3) fit, in face widths, in all but a tenth of steps."""
+    """Return the misfit of upper faces (n, 478, 3) in face widths: its 90 % quantile over steps."""
     gaps = []
     for k in range(0, len(sources), max(len(sources) // 12, 1)):
         matrix, shift = rigid_similarity(sources[k], targets[k])
@@ -171,7 +171,7 @@ def _pose_gap(targets: Array, sources: Array) -> float:
 
 
 def draw_frozen(landmarks: Array, start: int, stop: int, rng: np.random.Generator) -> Steps:
-    """Return one step for a whole segment: its own edge, or a moment when the lips are closed."""
+    """Return one step for the whole segment: the one before it, or one with closed lips."""
     opening = np.linalg.norm(landmarks[:, INNER[5], :2] - landmarks[:, INNER[15], :2], axis=-1)
     closed = int(np.argmin(opening + rng.uniform(0, 0.3, len(opening)) * opening.std()))
     held = closed if rng.random() < 0.5 else max(start - 1, 0)
@@ -179,7 +179,7 @@ def draw_frozen(landmarks: Array, start: int, stop: int, rng: np.random.Generato
 
 
 def _elsewhere(total: int, start: int, stop: int, rng: np.random.Generator) -> int:
-    """Return the start of another stretch of the same length, as far off as there is room for."""
+    """Return the start of another stretch of the same length, without overlap if possible."""
     length = stop - start
     starts = np.arange(max(total - length, 0) + 1)
     apart = np.abs(starts - start)
@@ -188,13 +188,13 @@ def _elsewhere(total: int, start: int, stop: int, rng: np.random.Generator) -> i
 
 
 def fold(walk: Steps, total: int) -> Steps:
-    """Return steps folded back into [0, total) at both ends."""
+    """Return steps mirrored back into [0, total) at both ends."""
     period = max(2 * total - 2, 1)
     inside: Steps = np.abs((walk + total - 1) % period - (total - 1))
     return inside
 
 
 def off_the_spot(walk: Steps, steps: Steps, total: int) -> Steps:
-    """Return a walk (n,) whose every step differs from `steps` (n,), where total allows it."""
+    """Return the walk (n,) with every step moved that equals that of `steps` (n,), if possible."""
     neighbour = np.where(steps + 1 < total, steps + 1, steps - 1)
     return np.where(walk == steps, np.maximum(neighbour, 0), walk)

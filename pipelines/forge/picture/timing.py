@@ -1,6 +1,6 @@
-"""Forged time: whole frames repeated, invented between others, or taken from another moment.
+"""Temporal forgeries: whole frames repeated, interpolated, or taken from another moment.
 
-Frames (T, H, W, 3) in, new frames out, equal to the old ones outside steps [start, stop).
+Each takes frames (T, H, W, 3) and returns new ones, equal outside steps [start, stop).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SPLICES = ("skip", "repeat", "reverse", "elsewhere", "freeze")
 
 
 def take_frames(frames: Frames, start: int, steps: Steps) -> Frames:
-    """Return frames whose steps from `start` on are those of `steps` (n,)."""
+    """Return frames whose n steps from `start` on are replaced by those of `steps` (n,)."""
     forged = frames.copy()
     forged[start : start + len(steps)] = frames[steps]
     return forged
@@ -24,9 +24,9 @@ def take_frames(frames: Frames, start: int, steps: Steps) -> Frames:
 def repeat_frames(
     frames: Frames, start: int, stop: int, rng: np.random.Generator, strength: float = 0.5
 ) -> Frames:
-    """Return frames that stand still for 2 to 6 steps, then jump.
+    """Return frames that freeze for 2 to 5 steps, then jump.
 
-    No frame of the segment stays in its own place, so every step of it is forged.
+    No frame of the segment stays in place, so every step of it is forged.
     """
     hold = int(rng.integers(2, 3 + round(3 * strength)))
     shown = shown_pictures(frames)
@@ -39,9 +39,9 @@ def repeat_frames(
 
 
 def shown_pictures(frames: Frames) -> Steps:
-    """Return which picture, counted from 0, is on screen at each step (T,).
+    """Return the index of the picture on screen at each step (T,), from 0.
 
-    Sources slower than 25 frames a second show a picture for more than one step.
+    Sources below 25 frames per second show a picture for more than one step.
     """
     new = [bool((a != b).any()) for a, b in zip(frames[1:], frames[:-1], strict=True)]
     return np.concatenate([[0], np.cumsum(new)]).astype(np.int64)
@@ -50,9 +50,9 @@ def shown_pictures(frames: Frames) -> Steps:
 def interpolate_frames(
     frames: Frames, start: int, stop: int, rng: np.random.Generator, strength: float = 0.5
 ) -> Frames:
-    """Return frames invented between kept ones, 2 to 5 steps apart, by blending or by flow.
+    """Return frames interpolated between frames 2 to 5 steps apart, by blending or by flow.
 
-    The invented moments lie off the kept ones, so no frame of the segment survives.
+    The interpolated times lie between the originals, so no frame of the segment survives.
     """
     gap = 2 + round(3 * strength * rng.random())
     by_flow = rng.random() < 0.6
@@ -60,7 +60,7 @@ def interpolate_frames(
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     shown = shown_pictures(frames)
     forged = frames.copy()
-    known: tuple[int, int] | None = None
+    pair: tuple[int, int] | None = None
     field: Array | None = None
     for step in range(start, stop):
         left = start + (step - start - 1) // gap * gap  # before the step, as it runs late
@@ -68,14 +68,14 @@ def interpolate_frames(
         after = np.searchsorted(shown, shown[left], side="right")  # the next different picture
         right = int(np.clip(max(left + gap, after), 0, len(frames) - 1))
         share = float(np.clip((step - late - left) / max(right - left, 1), 0.15, 0.85))
-        if by_flow and known != (left, right):
-            known, field = (left, right), _flow(flow, frames[left], frames[right])
+        if by_flow and pair != (left, right):
+            pair, field = (left, right), _flow(flow, frames[left], frames[right])
         forged[step] = _between(frames[left], frames[right], share, field)
     return forged
 
 
 def _flow(flow: cv2.DISOpticalFlow, first: Frames, second: Frames) -> Array:
-    """Return the motion (H, W, 2) in pixels, found at half size: a fake's flow is rough."""
+    """Return the optical flow (H, W, 2) in pixels, estimated at half size."""
     height, width = first.shape[:2]
     size = (max(width // 2, 16), max(height // 2, 16))
     grey = [
@@ -88,7 +88,7 @@ def _flow(flow: cv2.DISOpticalFlow, first: Frames, second: Frames) -> Array:
 
 
 def _between(first: Frames, second: Frames, share: float, field: Array | None) -> Frames:
-    """Return the frame at `share` of the way, warped along a motion field (H, W, 2) if given."""
+    """Return the frame at `share` of the way, warped by a flow field (H, W, 2) or blended."""
     if field is not None:
         rows, columns = np.indices(field.shape[:2], np.float32)
         x, y = field[..., 0], field[..., 1]
@@ -102,10 +102,10 @@ def _between(first: Frames, second: Frames, share: float, field: Array | None) -
 def splice_frames(
     frames: Frames, start: int, stop: int, rng: np.random.Generator, kind: str | None = None
 ) -> Frames:
-    """Return frames whose segment shows another stretch of the clip.
+    """Return frames whose segment is replaced by another stretch of the clip.
 
-    A later one (what lay between is skipped), an earlier one (repeated), one played backwards, any
-    other, or the frame before it throughout.
+    By kind: a later one ("skip"), an earlier one ("repeat"), a reversed one, any other
+    ("elsewhere"), or the frame before it throughout ("freeze").
     """
     kind = kind or str(rng.choice(SPLICES))
     steps = np.arange(start, stop)

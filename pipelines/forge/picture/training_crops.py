@@ -1,6 +1,6 @@
-"""Genuine face crops in, forged ones out, while training: endless seams that no file has to hold.
+"""Forgery of face crops on the fly while training.
 
-Self-blending (Shiohara & Yamasaki 2022) and its kin on the crops of the appearance stream: a
+Self-blending (Shiohara & Yamasaki 2022) and its variants on the crops of the appearance stream: a
 region of the face comes from a changed copy of itself, from another moment or from another person.
 """
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 from pipelines.forge.picture.blur import blur
 
 SHORTEST = 4  # steps of a forgery within a chunk
-VISIBLE = 4.0  # grey levels by which a forged step differs somewhere
+VISIBLE = 4.0  # grey levels by which some pixel of a forged step must differ
 
 
 def forge_crops(
@@ -24,7 +24,7 @@ def forge_crops(
 
     Args:
         crops: (L, 3, H, W) uint8, genuine.
-        depth: (L, 1, h, w) of the mesh: the face is where it is not 0.
+        depth: (L, 1, h, w) of the mesh; not 0 inside the face.
         other: (L, 3, H, W) uint8, crops of another moment or person; it is used half the time.
         rng: draws region, source, strength and stretch.
     """
@@ -41,15 +41,15 @@ def forge_crops(
         end = begin + size
     hit = torch.zeros(len(crops), dtype=torch.bool)
     hit[begin:end] = True
-    # where the source was nearly the same nothing is there to be found
+    # a step that hardly changed is not labelled as forged
     hit &= (forged.float() - genuine).abs().flatten(1).amax(dim=1) > VISIBLE
     return torch.where(hit[:, None, None, None], forged, crops), hit
 
 
 def face_region(depth: Tensor, side: int, rng: np.random.Generator) -> Tensor:
-    """Return a soft mask (L, 1, side, side) of the whole face or of its lower part."""
+    """Return a soft mask (L, 1, side, side) in [0, 1] of the whole face or of its lower part."""
     face = (depth.float() != 0).float()
-    if len(face) > 2:  # the mesh trembles; a forger's mask rarely does
+    if len(face) > 2:  # the mesh jitters; a forger's mask rarely does
         face = functional.avg_pool3d(face[None, :, 0], (3, 1, 1), 1, (1, 0, 0))[0][:, None]
     face = functional.interpolate(face, (side, side), mode="bilinear")
     face = (blur(face, rng.uniform(1, 6)) > rng.uniform(0.4, 0.85)).float()
@@ -60,7 +60,7 @@ def face_region(depth: Tensor, side: int, rng: np.random.Generator) -> Tensor:
 
 
 def _changed(source: Tensor, rng: np.random.Generator) -> Tensor:
-    """Return pictures (L, 3, H, W) in slightly other colours, place and sharpness."""
+    """Return pictures (L, 3, H, W) with slightly changed colours, position and sharpness."""
     gain = torch.from_numpy(rng.uniform(0.85, 1.15, (3, 1, 1)).astype(np.float32))
     x = source * gain + float(rng.uniform(-12, 12))
     moved = rng.random() < 0.6
@@ -83,7 +83,10 @@ def _changed(source: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _matched(painted: Tensor, genuine: Tensor, mask: Tensor) -> Tensor:
-    """Return painted (L, 3, H, W) with its mean colour under the mask moved halfway or more."""
+    """Return `painted` (L, 3, H, W) with its mean colour under the mask moved 80 % to genuine.
+
+    Differences of 15 grey levels or less stay.
+    """
     weight = mask / mask.sum(dim=(2, 3), keepdim=True).clamp(min=1e-3)
     gap = ((genuine - painted) * weight).sum(dim=(2, 3), keepdim=True)
     near = gap.abs() > 15  # small differences are what a careful forger leaves

@@ -1,4 +1,4 @@
-"""Warps that carry one face onto another: as exact as they can be without folding."""
+"""Thin-plate warps of one face onto another, as exact as possible without folding."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from pipelines.forge.picture.geometry import BROWS, CHEEKS, CHIN, EYES, NOSE, OV
 
 # Enough points to hold a face's shape in a thin-plate warp.
 WARP_POINTS = tuple(dict.fromkeys(OVAL[::2] + BROWS[::2] + EYES + NOSE + CHEEKS + OUTER[::2]))
-# The skull's points and the ones that talking moves: the jaw goes with the lips.
+# The skull's points, and those that speech moves: the jaw moves with the lips.
 STILL_POINTS = OVAL[-9:] + OVAL[:10] + NOSE + CHEEKS[:4]
 SPEAKING_POINTS = tuple(dict.fromkeys(OUTER[::2] + LIPS[20::2] + CHIN))
 STIFFNESSES = (1e-4, 3e-3, 3e-2, 0.3, 3.0)  # from through every point to nearly affine
-LEAST_AREA = 0.12  # of a cell after the warp; below, the skin looks folded or smeared
+LEAST_AREA = 0.12  # relative area of a warped cell; below, the skin looks folded or smeared
 
 
 def similarity(source: Floats, target: Floats) -> tuple[Array, Array]:
-    """Return the turning scale (2, 2) and shift (2,) that best take source (K, 2) to target."""
+    """Return rotation with scale (2, 2) and shift (2,), the least-squares fit of source to target.
+
+    Both are points (K, 2).
+    """
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
     a, b = source - source_mean, target - target_mean
     norm = max(float((a * a).sum()), 1e-6)
@@ -39,9 +42,9 @@ def rigid_similarity(source: Floats, target: Floats) -> tuple[Array, Array]:
 
 
 class Plate:
-    """A thin plate through points: the smoothest warp from a target back to a source.
+    """A thin-plate spline from a target back to a source (Bookstein 1989).
 
-    Target points (K, 2) land on those of the source (K, 2); a stiff plate misses them a little,
+    Target points (K, 2) map onto those of the source (K, 2); a stiff plate only approximates them,
     but does not fold where a turned head hides half the face.
     """
 
@@ -59,7 +62,7 @@ class Plate:
         self.weights = np.linalg.solve(system, moves)
 
     def __call__(self, points: Floats) -> Floats:
-        """Return where points (M, 2) of the target lie in the source."""
+        """Return the positions in the source of points (M, 2) of the target."""
         nodes = (points - self.centre) / self.scale
         count = len(self.knots)
         bent = _kernel(nodes, self.knots) @ self.weights[:count]
@@ -68,7 +71,7 @@ class Plate:
     def maps(self, box: Box, cell: int = 8) -> tuple[Array, Array]:
         """Return the maps (h, w) of x and y for a box of the target.
 
-        Solved on a grid of `cell` pixels and interpolated: a face's warp is smooth.
+        Evaluated on a grid of `cell` pixels and interpolated, as a face's warp is smooth.
         """
         across, down = _hat(box[2] - box[0], cell), _hat(box[3] - box[1], cell)
         grid_x = box[0] + np.linspace(0, max(box[2] - box[0] - 1, 0), across.shape[1])
@@ -78,7 +81,7 @@ class Plate:
         return down @ coarse[..., 0] @ across.T, down @ coarse[..., 1] @ across.T
 
     def least_area(self) -> float:
-        """Return the smallest area that a cell around a point keeps, relative to the median."""
+        """Return the smallest area of a warped cell around a point, relative to the median."""
         step = 0.05 * self.scale
         knots = self.knots * self.scale + self.centre
         right, down = np.array([step, 0]), np.array([0, step])
@@ -117,7 +120,7 @@ def _hat(size: int, cell: int) -> Array:
 
 
 def warp_box(frame: Frames, target: Floats, source: Floats, box: Box, stiffness: float) -> Array:
-    """Return a box (h, w, 3) float32 filled from a frame, source points (K, 2) onto target."""
+    """Return a box (h, w, 3) float32 of a frame warped by source points (K, 2) onto target."""
     map_x, map_y = Plate(target, source, stiffness).maps(box)
     edge = cv2.BORDER_REFLECT_101
     return cv2.remap(frame, map_x, map_y, cv2.INTER_LINEAR, borderMode=edge).astype(np.float32)

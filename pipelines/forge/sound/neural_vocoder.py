@@ -1,7 +1,7 @@
-"""Speech through a small neural vocoder: the same words and voice, made by a network.
+"""Resynthesis of speech by a small neural vocoder: the same words and voice.
 
-All but the oldest synthesisers end in such a network, which has to guess what a mel spectrum does
-not tell. This one learns on the training clips themselves (`pipelines/train/vocoder.py`).
+All but the oldest synthesisers end in such a network, which has to invent what a mel spectrum
+lacks. This one is trained on the training clips themselves (`pipelines/train/vocoder.py`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from extractors.clock import SAMPLE_RATE
 
 SIZE, HOP = 1024, 256  # samples
 BANDS = 80
-LEVEL = 0.06  # root mean square at which the vocoder knows speech
-SMOOTHED = 0.3  # share of the resynthesised clips whose mel spectrum was smoothed before
+LEVEL = 0.06  # root mean square to which the vocoder's input is normalised
+SMOOTHED = 0.3  # share of the resynthesised clips whose mel spectrum is smoothed first
 
 
 def log_mel_magnitude(bands: int, size: int, hop: int) -> nn.Module:
@@ -85,16 +85,15 @@ class _Block(nn.Module):
 
 @torch.inference_mode()
 def respeak(vocoder: Vocoder, waveform: Array, rng: np.random.Generator) -> Array:
-    """Return a waveform (S,) as the vocoder says it, as loud as it was; silence stays silence.
+    """Return the vocoder's resynthesis of a waveform (S,) at the same level; silence is kept.
 
-    Some are made from a smoothed mel spectrum, which is what a network that predicts one from
-    text gives.
+    Sometimes from a smoothed mel spectrum, like those that text-to-speech networks predict.
     """
     level = float(np.sqrt(np.mean(waveform**2))) if len(waveform) else 0.0
     if level < 1e-4 or len(waveform) <= SIZE:
         return waveform.copy()
-    given = torch.from_numpy(waveform * (LEVEL / level)).clamp(-1, 1)[None]
-    mel = vocoder.mel(given)
+    levelled = torch.from_numpy(waveform * (LEVEL / level)).clamp(-1, 1)[None]
+    mel = vocoder.mel(levelled)
     if rng.random() < SMOOTHED:
         mel = smoothed(mel, float(rng.uniform(0.4, 1.0)), float(rng.uniform(0.5, 1.0)))
     made = vocoder.speak(mel, len(waveform))[0].numpy()
@@ -103,7 +102,7 @@ def respeak(vocoder: Vocoder, waveform: Array, rng: np.random.Generator) -> Arra
 
 
 def smoothed(mel: Tensor, bands: float, frames: float) -> Tensor:
-    """Return a log-mel spectrum (B, F, M) under a Gaussian of so many bands and frames."""
+    """Return a log-mel spectrum (B, F, M) blurred by a Gaussian of `bands` and `frames`."""
     across = functional.pad(mel[:, None], (3, 3, 3, 3), mode="replicate")
     across = functional.conv2d(across, _bell(bands)[None, None, :, None])
     return functional.conv2d(across, _bell(frames)[None, None, None])[:, 0]

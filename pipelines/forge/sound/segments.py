@@ -1,8 +1,8 @@
-"""Forged sound: shifted, replaced or resynthesised stretches of a waveform.
+"""Sound forgeries: shifted, replaced or resynthesised stretches of a waveform.
 
-Each function takes a waveform (S,) float32 at 16 kHz and gives a new one, equal to the old one
+Each function takes a waveform (S,) float32 at 16 kHz and returns a new one, equal to the old one
 outside samples [start, stop). Old and new are cross-faded over at most `FADE` samples INSIDE the
-interval, so truth and change agree to the sample.
+interval, so labels and change agree to the sample.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ def insert(waveform: Array, start: int, stop: int, sound: Array, fade: int = FAD
 
 
 def levels(waveform: Array, hop: int = HOP) -> Array:
-    """Return the root mean square (M,) of every hop, the last one padded."""
+    """Return the root mean square (M,) of every hop; the last one is padded with zeros."""
     padded = np.pad(waveform, (0, -len(waveform) % hop)).reshape(-1, hop)
     return np.asarray(np.sqrt((padded.astype(np.float64) ** 2).mean(axis=1)), np.float32)
 
 
 def active_level(waveform: Array) -> float:
-    """Return the level of a waveform's louder half: that of its speech, if it has any."""
+    """Return the root mean square of a waveform's louder half: the level of its speech, if any."""
     loud = np.sort(levels(waveform))[len(waveform) // HOP // 2 :]
     return float(np.sqrt((loud**2).mean())) if len(loud) else 0.0
 
@@ -59,7 +59,7 @@ def active_level(waveform: Array) -> float:
 def match_level(
     sound: Array, reference: Array, rng: np.random.Generator, spread: float = 1.5
 ) -> Array:
-    """Return a sound as loud as a reference, but for a mismatch of some dB (standard deviation)."""
+    """Return a sound at a reference's level, with a random mismatch of `spread` dB (std. dev.)."""
     own, wanted = active_level(sound), active_level(reference)
     gain = np.clip(wanted / max(own, 1e-5), 0.02, 30) * 10 ** (rng.normal(0, spread) / 20)
     peak = float(np.abs(sound).max(initial=0)) * gain
@@ -69,9 +69,9 @@ def match_level(
 def shift_sound(
     waveform: Array, start: int, stop: int, rng: np.random.Generator, lag: int
 ) -> Array:
-    """Return a waveform that comes `lag` samples late (early if negative) within the interval.
+    """Return a waveform delayed by `lag` samples (early if negative) within the interval.
 
-    At the waveform's ends the sound is mirrored; leave them out, or cut them off afterwards.
+    At the waveform's ends the sound is mirrored; exclude them, or cut them off afterwards.
     """
     place = np.arange(start, stop) - lag
     period = max(2 * len(waveform) - 2, 1)
@@ -80,12 +80,12 @@ def shift_sound(
 
 
 def splice_voice(waveform: Array, start: int, stop: int, rng: np.random.Generator) -> Array:
-    """Return the waveform with another stretch of itself in the interval: other words, one voice.
+    """Return the waveform with another stretch of itself in the interval: same voice, other words.
 
-    Backwards where the interval leaves no room for another stretch.
+    The interval itself is reversed if the waveform has no room for another stretch.
     """
     length = stop - start
-    lowest, highest = start - length // 2, start + length // 2  # too much of the same between
+    lowest, highest = start - length // 2, start + length // 2  # starts between overlap too much
     starts = np.arange(0, len(waveform) - length + 1, HOP)
     starts = starts[(starts <= lowest) | (starts >= highest)]
     if len(starts) == 0:
@@ -101,13 +101,13 @@ def splice_voice(waveform: Array, start: int, stop: int, rng: np.random.Generato
 def replace_voice(
     waveform: Array, start: int, stop: int, rng: np.random.Generator, donor: Array
 ) -> Array:
-    """Return the waveform with a stretch of another speaker (S',) in the interval."""
+    """Return the waveform with a stretch of a donor's speech (S',) in the interval."""
     sound = take_stretch(donor, stop - start, rng)
     return _settle(waveform, start, stop, sound, rng)
 
 
 def synthetic_voice(waveform: Array, start: int, stop: int, rng: np.random.Generator) -> Array:
-    """Return the waveform with text-to-speech in the interval. Needs a synthesiser on PATH."""
+    """Return the waveform with text-to-speech in the interval; needs a synthesiser on PATH."""
     sound = speak(rng, (stop - start) / SAMPLE_RATE)[: stop - start]
     return _settle(waveform, start, stop, sound, rng)
 
@@ -115,10 +115,10 @@ def synthetic_voice(waveform: Array, start: int, stop: int, rng: np.random.Gener
 def _settle(
     waveform: Array, start: int, stop: int, sound: Array, rng: np.random.Generator
 ) -> Array:
-    """Return the waveform with a foreign sound in it, more or less fitted to the recording."""
+    """Return the waveform with a foreign sound inserted, loosely matched to the recording."""
     if rng.random() < 0.25:
         sound = reverberate(sound, rng)
-    if rng.random() < 0.5:  # the room's own noise goes on underneath
+    if rng.random() < 0.5:  # the room's own noise continues underneath
         quiet = background(waveform, len(sound), rng)
         sound = match_level(sound, waveform, rng) + quiet
     else:
@@ -134,9 +134,9 @@ def resynthesise(
     strength: float = 0.5,
     kind: str | None = None,
 ) -> Array:
-    """Return the waveform with the interval sent through a vocoder: the same words and voice.
+    """Return the waveform with the interval resynthesised by a vocoder: same words, same voice.
 
-    kind: a name of `VOCODERS` or "world"; at random if None, at times two in a row.
+    kind: a name of `VOCODERS` or "world"; random if None, sometimes two in a row.
     """
     kinds = [*VOCODERS, "world", "world"] if world_available() else list(VOCODERS)
     chosen = [kind or str(rng.choice(kinds))]
@@ -159,7 +159,7 @@ def revoice(
     strength: float = 0.5,
     donor: Array | None = None,
 ) -> Array:
-    """Return the waveform with the interval's voice changed, towards a donor (S',) if given."""
+    """Return the waveform with the interval's voice changed, towards a donor's (S',) if given."""
     left = max(start - CONTEXT, 0)
     sound = waveform[left : stop + CONTEXT]
     if donor is None:
@@ -171,9 +171,9 @@ def revoice(
 
 
 def take_stretch(donor: Array, length: int, rng: np.random.Generator) -> Array:
-    """Return a lively stretch (length,) of a donor's sound, repeated where it is too short."""
+    """Return a loud stretch (length,) of a donor's sound, repeated if it is too short."""
     if len(donor) < length:
-        turned = np.concatenate([donor, donor[::-1]])  # no jump where it starts anew
+        turned = np.concatenate([donor, donor[::-1]])  # mirrored, so that repeats do not jump
         return np.resize(turned, length).astype(np.float32)
     starts = rng.integers(0, len(donor) - length + 1, 4)
     best = max(starts, key=lambda s: active_level(donor[s : s + length]))
@@ -187,13 +187,13 @@ def background(waveform: Array, samples: int, rng: np.random.Generator) -> Array
     loudness = power.sum(dim=0)
     quiet = power[:, loudness <= torch.quantile(loudness, 0.1)].mean(dim=1).sqrt()
     shape = (len(quiet), samples // hop + 5)
-    # Frames that know nothing of each other lose half of their level as they overlap.
+    # Independent frames lose half of their level as they overlap.
     noise = torch.from_numpy(rng.normal(0, 2 * np.sqrt(0.5), (*shape, 2)).astype(np.float32))
     return to_waveform(quiet[:, None] * torch.view_as_complex(noise), hop, samples)
 
 
 def reverberate(sound: Array, rng: np.random.Generator) -> Array:
-    """Return a sound (S,) in a random small room."""
+    """Return a sound (S,) with the reverberation of a random small room."""
     decay = float(rng.uniform(0.08, 0.4))  # seconds to -60 dB
     length = int(decay * SAMPLE_RATE)
     tail = rng.normal(size=length) * 10 ** (-3 * np.arange(length) / length)

@@ -1,4 +1,4 @@
-"""Sentences spoken by whatever speech synthesisers are on PATH: espeak-ng and flite."""
+"""Text-to-speech by the synthesisers on PATH: espeak-ng and flite."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from extractors.clock import SAMPLE_RATE
 ENGINES = ("espeak-ng", "flite")
 TIMEOUT = 20.0  # seconds for a sentence or two
 SYLLABLES_A_SECOND = 4.0
-# A sentence takes a subject, an action and an object, at times an opening and an ending.
+# A sentence has a subject, an action and an object, and sometimes an opening and an ending.
 PHRASES = """
 I think, we know that, nobody said, yesterday, in the end, as you can see, to be honest, last year,
 of course, he told me that, they believe, it is clear that, for now, by the way
@@ -68,10 +68,10 @@ def speak(rng: np.random.Generator, seconds: float) -> Array:
     Raises:
         RuntimeError: no synthesiser is on PATH, or it failed.
     """
-    found = engines()
-    if not found:
+    installed = engines()
+    if not installed:
         raise RuntimeError(f"expected one of {', '.join(ENGINES)} on PATH, found none")
-    engine = str(rng.choice(found))
+    engine = str(rng.choice(installed))
     voice = _draw_voice(engine, rng)
     pieces: list[Array] = []
     while sum(len(p) for p in pieces) < seconds * SAMPLE_RATE:
@@ -96,7 +96,7 @@ def _draw_voice(engine: str, rng: np.random.Generator) -> list[str]:
 
 @lru_cache(maxsize=1)
 def flite_voices() -> tuple[str, ...]:
-    """Return the voices that this flite was built with, of those known here."""
+    """Return those of FLITE_VOICES that the installed flite was built with."""
     listed = subprocess.run(
         ["flite", "-lv"], capture_output=True, text=True, timeout=TIMEOUT, check=False
     ).stdout.split()
@@ -129,7 +129,7 @@ def _read_wave(path: Path) -> Array:
 
 
 def _trim(speech: Array) -> Array:
-    """Return speech without the silence before it and most of the one after it."""
+    """Return speech without leading silence and with at most 1/8 s of trailing silence."""
     loud = np.flatnonzero(np.abs(speech) > 0.02 * max(float(np.abs(speech).max(initial=0)), 1e-6))
     if len(loud) == 0:
         raise RuntimeError("the synthesiser gave silence")

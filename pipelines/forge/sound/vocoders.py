@@ -1,7 +1,7 @@
-"""Speech taken apart and put together again: what vocoders of all kinds leave behind.
+"""Analysis and resynthesis of speech with the artefacts of various vocoders.
 
-Every function takes a waveform (S,) float32 at 16 kHz and gives one of the same length, its words
-still at the same samples. `strength` runs from subtle (0) to obvious (1).
+Every vocoder takes a waveform (S,) float32 at 16 kHz and returns one of the same length and
+timing. `strength` runs from subtle (0) to obvious (1).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PITCHES = (60.0, 400.0)  # Hz, the range of a voice's fundamental
 
 
 def to_spectrum(waveform: Array, size: int, hop: int) -> Tensor:
-    """Return the complex spectrum (F, M) of a waveform, M frames a hop apart."""
+    """Return the complex spectrum (F, M) of a waveform, its M frames one hop apart."""
     window = torch.hann_window(size)
     signal = torch.from_numpy(np.array(waveform, np.float32))
     if len(signal) <= size:  # torch mirrors half a window at the ends
@@ -28,7 +28,7 @@ def to_spectrum(waveform: Array, size: int, hop: int) -> Tensor:
 
 
 def to_waveform(spectrum: Tensor, hop: int, samples: int) -> Array:
-    """Return the waveform (samples,) of a spectrum (F, M): undoes `to_spectrum`."""
+    """Return the waveform (samples,) of a spectrum (F, M): the inverse of `to_spectrum`."""
     size = 2 * (len(spectrum) - 1)
     window = torch.hann_window(size)
     length = min(samples, hop * (spectrum.shape[1] - 1) + size // 2 - 1)
@@ -49,20 +49,23 @@ def mel_filters(bands: int, size: int, top: float) -> tuple[Tensor, Tensor]:
 
 
 def draw_mel(rng: np.random.Generator, strength: float) -> tuple[int, int, int, float]:
-    """Return a text-to-speech system's usual mel analysis: bands, size, hop, top in Hz."""
+    """Return a typical mel analysis of text-to-speech systems: bands, size, hop, top in Hz."""
     bands = int(rng.choice([128, 100, 80, 64] if strength < 0.6 else [80, 64, 48, 40]))
     size = int(rng.choice([800, 1024]))
     return bands, size, size // 4, float(rng.choice([8000, 7600, 7000]))
 
 
 def mel_magnitude(magnitude: Tensor, bands: int, size: int, top: float) -> Tensor:
-    """Return a magnitude (F, M) as far as its mel spectrum tells it."""
+    """Return a magnitude (F, M) as reconstructed from its mel spectrum."""
     filters, inverse = mel_filters(bands, size, top)
     return (inverse @ (filters @ magnitude)).clamp_min(0)
 
 
 def griffin_lim(waveform: Array, rng: np.random.Generator, strength: float = 0.5) -> Array:
-    """Return the waveform rebuilt from its mel spectrum alone, its phases found by iteration."""
+    """Return the waveform rebuilt from its mel spectrum alone by fast Griffin-Lim.
+
+    After Perraudin, Balazs and Søndergaard (WASPAA 2013).
+    """
     bands, size, hop, top = draw_mel(rng, strength)
     spectrum = to_spectrum(waveform, size, hop)
     magnitude = mel_magnitude(spectrum.abs(), bands, size, top)
@@ -72,16 +75,16 @@ def griffin_lim(waveform: Array, rng: np.random.Generator, strength: float = 0.5
     guess, last = torch.polar(torch.ones_like(phases), phases), torch.zeros_like(spectrum)
     for _ in range(int(rng.integers(10, 36 - int(20 * strength)))):
         signal = torch.istft(magnitude * guess, size, hop, window=window, length=samples)
-        found = torch.stft(signal, size, hop, window=window, return_complex=True)
-        moved = found - (0.99 / 1.99) * last  # fast Griffin-Lim's momentum
-        guess, last = moved / moved.abs().clamp_min(1e-8), found
+        estimate = torch.stft(signal, size, hop, window=window, return_complex=True)
+        moved = estimate - (0.99 / 1.99) * last  # momentum
+        guess, last = moved / moved.abs().clamp_min(1e-8), estimate
     return to_waveform(magnitude * guess, hop, len(waveform))
 
 
 def rough_phase(waveform: Array, rng: np.random.Generator, strength: float = 0.5) -> Array:
     """Return the waveform with random phases above some frequency, and mel-smooth magnitudes.
 
-    A neural vocoder's signature: right where the ear is sharp, guessed in the higher bands.
+    Typical of neural vocoders: exact where hearing is acute, invented in the higher bands.
     """
     bands, size, hop, top = draw_mel(rng, strength)
     spectrum = to_spectrum(waveform, size, hop)
@@ -99,7 +102,7 @@ def rough_phase(waveform: Array, rng: np.random.Generator, strength: float = 0.5
 def smooth_spectrum(waveform: Array, rng: np.random.Generator, strength: float = 0.5) -> Array:
     """Return the waveform with its log-magnitudes smoothed along time and frequency.
 
-    A generator trained on averages draws such over-smooth spectra.
+    Generators trained to regress the mean give such over-smooth spectra.
     """
     size, hop = 512, 128
     spectrum = to_spectrum(waveform, size, hop)
@@ -114,9 +117,9 @@ def smooth_spectrum(waveform: Array, rng: np.random.Generator, strength: float =
 
 
 def upsampling_images(waveform: Array, rng: np.random.Generator, strength: float = 0.5) -> Array:
-    """Return the waveform with what transposed convolutions add to it.
+    """Return the waveform with the artefacts of transposed convolutions.
 
-    Mirror images of the lower band above it, and a hum at the rate of the frames.
+    Mirror images of the lower band above it, and a hum at the frame rate.
     """
     samples = len(waveform)
     factor = int(rng.choice([2, 4]))
@@ -139,7 +142,7 @@ def upsampling_images(waveform: Array, rng: np.random.Generator, strength: float
 
 
 def linear_prediction(waveform: Array, rng: np.random.Generator, strength: float = 0.5) -> Array:
-    """Return the waveform re-spoken by pulses and noise through its linear-prediction envelope."""
+    """Return the waveform resynthesised from pulses and noise by its linear-prediction envelope."""
     size, hop = 512, 128
     spectrum = to_spectrum(waveform, size, hop)
     power = spectrum.abs().square()
@@ -152,7 +155,7 @@ def linear_prediction(waveform: Array, rng: np.random.Generator, strength: float
     spoken = source / level * envelope
     loudness = power.mean(dim=0).sqrt() / spoken.abs().square().mean(dim=0).sqrt().clamp_min(1e-8)
     spoken = spoken * loudness
-    own = float(rng.uniform(0, 0.7) * (1 - strength))  # subtle: a part of the true sound stays
+    own = float(rng.uniform(0, 0.7) * (1 - strength))  # share of the original that stays
     return to_waveform(spoken + own * (spectrum - spoken), hop, len(waveform))
 
 
@@ -169,7 +172,7 @@ def prediction_envelope(power: Tensor, order: int) -> Tensor:
 
 
 def track_pitch(waveform: Array, hop: int = 160) -> tuple[Array, Array]:
-    """Return the fundamental (M,) in Hz and how periodic the sound is, 0 to 1, every hop."""
+    """Return the fundamental frequency (M,) in Hz and the periodicity (M,) in [0, 1] per hop."""
     size = 1024
     spectrum = to_spectrum(waveform, size, hop)
     correlation = torch.fft.irfft(spectrum.abs().square(), dim=0)
@@ -188,7 +191,7 @@ def track_pitch(waveform: Array, hop: int = 160) -> tuple[Array, Array]:
 def pulses_and_noise(
     pitch: Array, voiced: Array, samples: int, rng: np.random.Generator, breath: float
 ) -> Array:
-    """Return an excitation (samples,): a pulse a period where the voice sounds, and noise."""
+    """Return an excitation (samples,): one pulse per period where voiced, and noise."""
     times = np.linspace(0, len(pitch) - 1, samples)
     frequency = np.interp(times, np.arange(len(pitch)), pitch)
     strength = np.interp(times, np.arange(len(voiced)), np.clip((voiced - 0.3) / 0.3, 0, 1))

@@ -1,6 +1,6 @@
-"""Voices by WORLD: resynthesised, changed in pitch and formants, or turned towards another's.
+"""Voice forgeries by WORLD (Morise 2016): resynthesis, change of pitch and formants, conversion.
 
-Needs pyworld (`pip install 'avdetect[train]'`); `world_available` tells whether it is there.
+Needs pyworld (`pip install 'avdetect[train]'`); `world_available` tells whether it is installed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from extractors.clock import SAMPLE_RATE
 
 @dataclass(frozen=True, eq=False)
 class Voice:
-    """A waveform taken apart by WORLD, M frames `period` milliseconds apart."""
+    """WORLD's analysis of a waveform, its M frames `period` milliseconds apart."""
 
     pitch: Doubles  # (M,) Hz, 0 where unvoiced
     envelope: Doubles  # (M, F) power
@@ -59,7 +59,7 @@ def synthesise(voice: Voice, samples: int) -> Array:
 
 
 def world_resynthesis(waveform: Array, rng: np.random.Generator, strength: float = 0.5) -> Array:
-    """Return the waveform through WORLD, at times through a coarser code of its envelope."""
+    """Return WORLD's resynthesis of the waveform, sometimes with a coarser envelope."""
     voice = analyse(waveform, float(rng.choice([5.0, 5.0, 8.0, 10.0])))
     if rng.random() < 0.4 + 0.4 * strength:
         world, size = _world(), 2 * (voice.envelope.shape[1] - 1)
@@ -67,7 +67,7 @@ def world_resynthesis(waveform: Array, rng: np.random.Generator, strength: float
         code = world.code_spectral_envelope(voice.envelope, SAMPLE_RATE, bands)
         coarse = world.decode_spectral_envelope(code, SAMPLE_RATE, size)
         voice = replace(voice, envelope=coarse)
-    if rng.random() < 0.3 * strength:  # a buzzy voice, as of early systems
+    if rng.random() < 0.3 * strength:  # a buzzy voice, as in early systems
         voice = replace(voice, noise=voice.noise * rng.uniform(0.3, 0.9))
     return synthesise(voice, len(waveform))
 
@@ -88,7 +88,7 @@ def change_voice(waveform: Array, rng: np.random.Generator, strength: float = 0.
 def convert_voice(
     waveform: Array, donor: Array, rng: np.random.Generator, strength: float = 0.5
 ) -> Array:
-    """Return the waveform as if the donor (S',) had spoken it: pitch and mean spectrum taken over.
+    """Return the waveform with the donor's (S',) pitch and mean spectrum: simple voice conversion.
 
     The words and their timing stay, so the lips still fit.
     """
@@ -121,7 +121,7 @@ def move_formants(envelope: Doubles, stretch: float) -> Doubles:
 
 
 def _intoned(pitch: Doubles, ratio: float, rng: np.random.Generator) -> Doubles:
-    """Return a pitch (M,) moved by a ratio, with a livelier or flatter melody."""
+    """Return a pitch (M,) scaled by a ratio, with a wider or narrower range."""
     voiced = pitch > 0
     if not voiced.any():
         return pitch
@@ -132,7 +132,7 @@ def _intoned(pitch: Doubles, ratio: float, rng: np.random.Generator) -> Doubles:
 
 
 def _mean_log(voice: Voice) -> Doubles:
-    """Return the mean log envelope (F,) of a voice's voiced, or else all, frames."""
+    """Return the mean log envelope (F,) over a voice's voiced frames, or all if none is."""
     frames = voice.pitch > 0 if (voice.pitch > 0).any() else slice(None)
     mean: Doubles = np.log(voice.envelope[frames] + 1e-16).mean(axis=0)
     return mean

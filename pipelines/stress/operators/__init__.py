@@ -1,1 +1,1 @@
-"""The perturbations, one function each."""
+"""The perturbation operators, one function each."""

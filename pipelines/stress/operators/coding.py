@@ -1,6 +1,6 @@
-"""Pictures in, pictures as files and networks leave them out, by severity.
+"""Operators of compression and transmission of pictures, by severity.
 
-The form of an operator is told in `pipelines.stress.operators.picture`.
+The form of an operator is described in `pipelines.stress.operators.picture`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _rescale(severity: int, rng: np.random.Generator) -> FrameChange:
 
 
 def rescaled(share: float) -> FrameChange:
-    """Return a change that makes frames smaller by a share and as large as they were again."""
+    """Return a change that downscales frames by a factor and upscales them to their old size."""
 
     def change(frame: Frames) -> AnyPixels:
         height, width = frame.shape[:2]
@@ -50,7 +50,7 @@ def _h264(severity: int, rng: np.random.Generator) -> FrameChange:
 
 
 def _frame_drop(severity: int, rng: np.random.Generator) -> FrameChange:
-    """Show a frame once more in the place of the next, as often as the severity says."""
+    """Repeat a frame in place of the next, with a probability by severity."""
     share = at(severity, 0.05, 0.1, 0.2, 0.3, 0.5)
     last: list[Frames] = []  # across chunks
 

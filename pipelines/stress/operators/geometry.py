@@ -1,6 +1,6 @@
-"""Pictures in, moved, bent or covered pictures out, by severity.
+"""Operators of geometry, occlusion and weather on pictures, by severity.
 
-The form of an operator is told in `pipelines.stress.operators.picture`.
+The form of an operator is described in `pipelines.stress.operators.picture`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Map = npt.NDArray[np.float32]
 
 
 def _optical_distortion(severity: int, rng: np.random.Generator) -> FrameChange:
-    """Bend the picture as a lens does, towards a barrel or a cushion."""
+    """Distort the picture like a lens, by barrel or pincushion distortion."""
     bend = at(severity, 0.05, 0.1, 0.2, 0.3, 0.45) * rng.choice((-1.0, 1.0))
 
     def places(height: int, width: int) -> tuple[Map, Map]:
@@ -30,7 +30,7 @@ def _optical_distortion(severity: int, rng: np.random.Generator) -> FrameChange:
 
 
 def _grid_distortion(severity: int, rng: np.random.Generator) -> FrameChange:
-    """Move the knots of a 5 × 5 grid, the edges staying where they are."""
+    """Displace the inner knots of a 5 × 5 grid; the edges stay."""
     reach = at(severity, 0.05, 0.1, 0.15, 0.2, 0.3) / 5
     knots = rng.uniform(-reach, reach, (2, 6, 6)).astype(np.float32)
     knots[:, [0, -1]] = knots[:, :, [0, -1]] = 0
@@ -44,7 +44,7 @@ def _grid_distortion(severity: int, rng: np.random.Generator) -> FrameChange:
 
 
 def _affine(severity: int, rng: np.random.Generator) -> FrameChange:
-    """Turn, scale and shift the picture."""
+    """Rotate, scale and shift the picture."""
     size = at(severity, 0.2, 0.4, 0.6, 0.8, 1.0)
     angle, scale = 18 * size * rng.choice((-1.0, 1.0)), 1 + 0.25 * size * rng.uniform(-1, 1)
     shift = 0.08 * size * rng.uniform(-1, 1, 2)
@@ -59,7 +59,7 @@ def _affine(severity: int, rng: np.random.Generator) -> FrameChange:
 
 
 def _perspective(severity: int, rng: np.random.Generator) -> FrameChange:
-    """See the picture from the side: its corners move inwards."""
+    """Change the perspective: the picture's corners move inwards."""
     inwards = at(severity, 0.03, 0.06, 0.1, 0.15, 0.2) * rng.uniform(0.3, 1, (4, 2))
     signs = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]])
 
@@ -77,7 +77,7 @@ def _perspective(severity: int, rng: np.random.Generator) -> FrameChange:
 
 
 def _crop_resize(severity: int, rng: np.random.Generator) -> FrameChange:
-    """Cut a part out and make it as large as the whole was."""
+    """Crop the picture and resize the crop to the full size."""
     share = at(severity, 0.95, 0.9, 0.8, 0.7, 0.6)
     left, top = rng.uniform(0, 1 - share, 2)
 
@@ -106,7 +106,7 @@ def _occlusion(severity: int, rng: np.random.Generator) -> FrameChange:
 
 
 def _fog_rain(severity: int, rng: np.random.Generator) -> FrameChange:
-    """Lay fog of uneven density over the picture, and streaks of rain that differ every frame."""
+    """Add fog of uneven density, and streaks of rain that differ in every frame."""
     density, drops = at(severity, 0.1, 0.2, 0.3, 0.45, 0.6), 40 * severity
     clouds = rng.uniform(0.5, 1, (5, 5)).astype(np.float32)
 
@@ -129,7 +129,7 @@ def _centred(height: int, width: int) -> tuple[Map, Map]:
 
 
 def _moved(places: Callable[[int, int], tuple[Map, Map]]) -> FrameChange:
-    """Return a change that takes each pixel from the place that a function of the size tells."""
+    """Return a change that resamples frames at positions given by a function of their size."""
 
     def change(frame: Frames) -> AnyPixels:
         columns, rows = places(*frame.shape[:2])

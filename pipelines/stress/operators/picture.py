@@ -1,9 +1,9 @@
-"""Pictures in, worse pictures out: light, colour, noise and focus, by severity.
+"""Operators of light, colour, noise and focus on pictures, by severity.
 
-An operator is made once a clip, from a severity of 1 to 5 and a generator, and then takes one
-chunk of frames (T, H, W, 3) uint8 after the other. What it draws when it is made holds for the
-clip; noise is drawn anew for every frame. torchvision and OpenCV do the work where they have the
-operator.
+An operator is made once per clip, from a severity of 1 to 5 and a random generator, and is then
+applied to one chunk of frames (T, H, W, 3) uint8 after the other. Its parameters are drawn when it
+is made and hold for the clip; noise is drawn anew for every frame. torchvision and OpenCV do the
+work where they have the operator.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from torchvision.transforms.v2 import functional as vision
 
 from extractors.clip import Frames
 
-AnyPixels = npt.NDArray[np.generic]  # of any type, to be rounded to bytes
+AnyPixels = npt.NDArray[np.generic]  # of any type, to be rounded to uint8
 FrameChange = Callable[[Frames], Frames]
 Maker = Callable[[int, np.random.Generator], FrameChange]
 
 
 def at(severity: int, *values: float) -> float:
-    """Return the value of a severity of 1 to 5."""
+    """Return the value for a severity of 1 to 5."""
     return values[severity - 1]
 
 
 def each(change: Callable[[Frames], AnyPixels]) -> FrameChange:
-    """Return a change of chunks that changes each frame (H, W, 3) by itself."""
+    """Return a change of chunks that applies `change` to each frame (H, W, 3)."""
     return lambda frames: np.stack([_bytes(change(frame)) for frame in frames])
 
 
@@ -50,14 +50,14 @@ def _vision(change: Callable[[torch.Tensor], torch.Tensor]) -> FrameChange:
 
 
 def blended(share: float, change: FrameChange) -> FrameChange:
-    """Return a change that is mixed with the original, 1 being the change alone."""
+    """Return the blend of a change with the original; `share` 1 is the change alone."""
     if share == 1:
         return change
     return each(lambda frame: (1 - share) * frame + share * change(frame[None])[0])
 
 
 def _either(rng: np.random.Generator, step: float) -> float:
-    """Return 1 + step or, as often, 1 - step."""
+    """Return 1 + step or 1 - step with equal probability."""
     return 1 + step if rng.random() < 0.5 else 1 - step
 
 
@@ -140,7 +140,7 @@ def _multiplicative_noise(severity: int, rng: np.random.Generator) -> FrameChang
 
 
 def _iso_noise(severity: int, rng: np.random.Generator) -> FrameChange:
-    """Noise of a sensor: stronger where it is bright, and coloured."""
+    """Add sensor noise: shot noise that grows with brightness, and colour noise."""
     gain = at(severity, 0.3, 0.6, 1.0, 1.6, 2.5)
 
     def change(frame: Frames) -> AnyPixels:

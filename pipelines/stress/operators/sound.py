@@ -1,9 +1,9 @@
-"""Sound in, worse sound out, by severity: noise, codecs, bandwidth, rooms, lines and lag.
+"""Operators on sound, by severity: noise, codecs, bandwidth, rooms, lines and lag.
 
-An operator is made once a clip, from a severity of 1 to 5 and a generator, and then takes pieces
-of a waveform (S,) float32 at 16 kHz, which begin with the CONTEXT samples before them (zeros
-before the clip). What comes out in the place of the context is thrown away: so a room's echo or a
-codec runs on from piece to piece.
+An operator is made once per clip, from a severity of 1 to 5 and a random generator, and is then
+applied to pieces of a waveform (S,) float32 at 16 kHz, each preceded by CONTEXT earlier samples
+(zeros before the clip). The output for the context is discarded: so a room's echo or a codec
+continues from piece to piece.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ SoundMaker = Callable[[int, np.random.Generator], SoundChange]
 
 CONTEXT = SAMPLE_RATE  # samples; no operator reaches further back
 PACKET = SAMPLE_RATE // 50
-SPEECH_LEVEL = 0.05  # root mean square that noise is measured against: steady over pieces
+SPEECH_LEVEL = 0.05  # root mean square to which noise is relative: the same for all pieces
 
 
 def _noise(severity: int, rng: np.random.Generator) -> SoundChange:
-    """White noise 30 to 0 dB below the level of common speech."""
+    """Add white noise 30 to 0 dB below the usual level of speech."""
     sigma = SPEECH_LEVEL * 10 ** (-at(severity, 30, 20, 12, 6, 0) / 20)
     return lambda x: x + rng.normal(0, sigma, len(x)).astype(np.float32)
 
@@ -43,13 +43,13 @@ def _aac(severity: int, rng: np.random.Generator) -> SoundChange:
 
 
 def _narrow_band(severity: int, rng: np.random.Generator) -> SoundChange:
-    """Sound as sampled at 12, 10, 8 (telephone), 6 or 4 kHz."""
+    """Limit the bandwidth to that of sampling at 12, 10, 8 (telephone), 6 or 4 kHz."""
     edge = at(severity, 6000, 5000, 4000, 3000, 2000)
     return lambda x: _filtered(x, lambda hertz: hertz < edge)
 
 
 def _reverb(severity: int, rng: np.random.Generator) -> SoundChange:
-    """An echo that dies away by 60 dB in 0.1 to 0.9 s, the longer the stronger."""
+    """Add reverberation with a decay of 60 dB in 0.1 to 0.9 s, the longer the stronger."""
     length = int(at(severity, 0.1, 0.2, 0.4, 0.6, 0.9) * SAMPLE_RATE)
     tail = rng.standard_normal(length) * np.exp(-6.9 * np.arange(length) / length)
     tail = at(severity, 0.2, 0.35, 0.5, 0.7, 1.0) * tail / np.sqrt(np.sum(tail**2))
@@ -69,14 +69,14 @@ def _clipping(severity: int, rng: np.random.Generator) -> SoundChange:
 
 
 def _band_stop(severity: int, rng: np.random.Generator) -> SoundChange:
-    """A band of 200 Hz to 3 kHz missing, somewhere in the range of speech."""
+    """Remove a band of 200 Hz to 3 kHz width, somewhere in the range of speech."""
     width = at(severity, 200, 500, 1000, 2000, 3000)
     low = rng.uniform(300, 4000 - width)
     return lambda x: _filtered(x, lambda hertz: (hertz < low) | (hertz > low + width))
 
 
 def _packet_loss(severity: int, rng: np.random.Generator) -> SoundChange:
-    """Packets of 20 ms that are silent."""
+    """Silence random packets of 20 ms."""
     share = at(severity, 0.01, 0.03, 0.07, 0.15, 0.3)
 
     def change(x: Waveform) -> Waveform:
@@ -93,7 +93,7 @@ def _gain(severity: int, rng: np.random.Generator) -> SoundChange:
 
 
 def _lag(severity: int, rng: np.random.Generator) -> SoundChange:
-    """Sound that comes 40 to 400 ms late."""
+    """Delay the sound by 40 to 400 ms."""
     late = int(at(severity, 0.04, 0.08, 0.12, 0.2, 0.4) * SAMPLE_RATE)
     return lambda x: np.append(np.zeros(late, np.float32), x[:-late])
 
