@@ -73,7 +73,7 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "pipelines_evidence_recorder": (
         "parts of the evidence of one verdict",
-        ("pipelines/evidence/ablation", "pipelines/evidence/moments", "pipelines/evidence/preview"),
+        ("pipelines/detection/witness", "pipelines/evidence/ablation", "pipelines/evidence/moments", "pipelines/evidence/preview"),
     ),
     "pipelines_forge_directory": (
         "steps from a source to forged files",
