@@ -45,9 +45,8 @@ def result(tmp_path_factory: pytest.TempPathFactory, face_clip: Path) -> Result:
 @pytest.fixture(scope="module")
 def described(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     queue = Queue(tmp_path_factory.mktemp("history"), lambda *_: None, 1.0)  # type: ignore[arg-type,return-value]
-    schemas: dict[str, Any] = make_app(queue, UploadLimits(), None).openapi()["components"][
-        "schemas"
-    ]
+    described = make_app(queue, UploadLimits(), None).openapi()
+    schemas: dict[str, Any] = described["components"]["schemas"]
     return schemas
 
 
