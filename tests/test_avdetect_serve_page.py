@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from avdetect.server.app import Limits, make_app
+from avdetect.server.app import UploadLimits, make_app
 from avdetect.server.queue import Queue
 from extractors.media import MediaError
 
@@ -69,7 +69,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         site = Site(tmp_path / "history", browser)
         queue = Queue(site.folder, site.judge, 60.0)
         queue.start()
-        config = uvicorn.Config(make_app(queue, Limits(megabytes=1), None), log_level="error")
+        config = uvicorn.Config(make_app(queue, UploadLimits(megabytes=1), None), log_level="error")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
         thread.start()

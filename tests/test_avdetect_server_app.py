@@ -20,7 +20,7 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 from avdetect import cli
-from avdetect.server.app import Limits, address, judge_of, make_app, token_for
+from avdetect.server.app import UploadLimits, address, judge_of, make_app, token_for
 from avdetect.server.queue import TRIES, Judge, Queue, QueueError
 from extractors.media import MediaError
 from pipelines.report.page import Origin
@@ -49,7 +49,7 @@ def serve(tmp_path: Path) -> Callable[..., TestClient]:
     def start(judge: Judge = stub, token: str | None = None, **limits: Any) -> TestClient:
         queue = Queue(tmp_path / "history", judge, 60.0)
         queue.start()
-        return TestClient(make_app(queue, Limits(**limits), token), base_url=HOME)
+        return TestClient(make_app(queue, UploadLimits(**limits), token), base_url=HOME)
 
     return start
 
@@ -141,7 +141,7 @@ def test_more_clips_than_may_wait_are_refused(serve: Callable[..., TestClient]) 
 
 
 def test_a_clip_longer_than_the_limit_is_refused_before_it_is_judged(face_clip: Path) -> None:
-    judge = judge_of(None, Origin("avdetect", "0"), Limits(minutes=0.01))  # type: ignore[arg-type]
+    judge = judge_of(None, Origin("avdetect", "0"), UploadLimits(minutes=0.01))  # type: ignore[arg-type]
     with pytest.raises(MediaError, match=r"^a\.mp4 is longer than the 0\.01 minutes"):
         judge(face_clip, "a.mp4", face_clip, lambda done, total: None)
 
@@ -154,7 +154,7 @@ def test_the_time_limit_covers_heat_maps_and_page(
 
     verdict = argparse.Namespace(to_dict=dict)
     monkeypatch.setattr("avdetect.server.app.explain", explained)
-    judge = judge_of(None, Origin("avdetect", "0"), Limits())  # type: ignore[arg-type]
+    judge = judge_of(None, Origin("avdetect", "0"), UploadLimits())  # type: ignore[arg-type]
 
     def over(done: int, total: int) -> None:
         raise MediaError("over time")
@@ -393,7 +393,9 @@ def listening(tmp_path: Path) -> Iterator[tuple[str, int]]:
     """Host and port of a server that really listens, over the folder `history`."""
     queue = Queue(tmp_path / "history", stub, 60.0)
     queue.start()
-    server = uvicorn.Server(uvicorn.Config(make_app(queue, Limits(), None), log_level="error"))
+    server = uvicorn.Server(
+        uvicorn.Config(make_app(queue, UploadLimits(), None), log_level="error")
+    )
     with socket.create_server(("127.0.0.1", 0)) as door:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
         thread.start()

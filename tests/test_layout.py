@@ -73,7 +73,8 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "pipelines_evidence_recorder": (
         "parts of the evidence of one verdict",
-        ("pipelines/evidence/ablation", "pipelines/evidence/moments", "pipelines/evidence/preview"),
+        tuple(f"pipelines/{name}" for name in (
+            "detection/witness", "evidence/ablation", "evidence/moments", "evidence/preview")),
     ),
     "pipelines_forge_directory": (
         "steps from a source to forged files",

@@ -20,6 +20,7 @@ from pipelines.attribution.attribute import (
     read_register,
     write_register,
 )
+from pipelines.storage.weights import WeightsError
 from pipelines.zoo.heads import (
     nothing_said,
 )
@@ -76,7 +77,7 @@ def test_a_register_is_kept_whole_and_refuses_other_weights_and_files(tmp_path: 
     save_file({"x": torch.ones(1)}, tmp_path / "other.safetensors")
     (tmp_path / "text").write_text("no register")
     for wrong in ("other.safetensors", "text"):
-        with pytest.raises(RegisterError, match=wrong):
+        with pytest.raises(WeightsError, match=wrong):
             read_register(tmp_path / wrong, weights)
 
 

@@ -9,7 +9,8 @@ import torch
 
 from extractors.media import MediaInfo
 from pipelines.detection.compression import believed, bits_a_pixel, faded
-from pipelines.detection.opinions import OPINIONS
+from pipelines.detection.detector_config import DetectorConfig
+from pipelines.detection.opinions import opinions_of
 from pipelines.detection.timelines import Timeline
 
 LIMITS = (0.03, 0.06)
@@ -45,11 +46,11 @@ def test_a_face_twice_as_large_has_four_times_the_bits() -> None:
 
 
 def test_only_what_sharpness_says_fades() -> None:
-    said = torch.ones(5, len(OPINIONS))
+    said = torch.ones(5, len(DetectorConfig().opinions))
     streams = frozenset({"appearance"})
     none, reach = torch.zeros(5, 5, 3), torch.zeros(5, 5, 3, 2)
     face = Timeline(0, False, 0, streams, 100.0, 0.0, said, none, reach, None)
-    left = faded(face, list(OPINIONS.values()), 0.25).opinions
-    assert left[:, list(OPINIONS).index("sharpness")].tolist() == [0.25] * 5
-    assert left.sum() == 5 * (len(OPINIONS) - 1) + 5 * 0.25
-    assert face.opinions.sum() == 5 * len(OPINIONS)  # the timeline itself stays
+    left = faded(face, opinions_of(DetectorConfig()), 0.25).opinions
+    assert left[:, DetectorConfig().opinions.index("sharpness")].tolist() == [0.25] * 5
+    assert left.sum() == 5 * (len(DetectorConfig().opinions) - 1) + 5 * 0.25
+    assert face.opinions.sum() == 5 * len(DetectorConfig().opinions)  # the timeline itself stays

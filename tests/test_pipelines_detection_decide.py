@@ -12,7 +12,6 @@ from extractors.media import MediaInfo
 from pipelines.detection.decide import JudgeConfig, decide
 from pipelines.detection.detector import Detector
 from pipelines.detection.detector_config import DetectorConfig
-from pipelines.detection.opinions import OPINIONS
 from pipelines.detection.timelines import Timeline
 from temporal.experts import ExpertConfig
 
@@ -30,9 +29,9 @@ def detector() -> Detector:
 
 def opinions(logits: tuple[float, float, float], steps: int) -> torch.Tensor:
     """Of fusion alone, which an untrained detector takes as they are."""
-    made = torch.zeros(steps, len(OPINIONS))
+    made = torch.zeros(steps, len(DetectorConfig().opinions))
     for column, modality in enumerate(("visual", "audio", "sync")):
-        made[:, list(OPINIONS).index(f"fusion of {modality}")] = logits[column]
+        made[:, DetectorConfig().opinions.index(f"fusion of {modality}")] = logits[column]
     return made
 
 
@@ -134,12 +133,12 @@ def test_lips_that_hardly_fit_forbid_the_verdict_real_and_no_other(detector: Det
 
 def test_sharpness_of_a_face_with_few_bits_is_left_out(detector: Detector) -> None:
     sharp = timeline((2, 0, 0), track=0)
-    sharp.opinions[:, list(OPINIONS).index("sharpness")] = 4.0
+    sharp.opinions[:, DetectorConfig().opinions.index("sharpness")] = 4.0
     poor = replace(FILE, video_bit_rate=20_000)  # 0.003 bits a pixel
     rich = replace(FILE, video_bit_rate=2_000_000)
     results = [decide([sharp], detector, JudgeConfig(), file) for file in (poor, rich, FILE)]
-    # the other judges by themselves, at two thirds of their logit
-    assert results[0].scores["visual_score"] == pytest.approx(1 / (1 + np.exp(-4 / 3)), abs=1e-4)
+    # the other opinions by themselves
+    assert results[0].scores["visual_score"] == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-4)
     assert results[0].faces[0]["score"] == results[0].scores["visual_score"]
     assert results[1].scores == results[2].scores
     assert results[1].scores["visual_score"] > 0.9

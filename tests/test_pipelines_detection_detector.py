@@ -12,7 +12,6 @@ from torch import Tensor
 
 from pipelines.detection.detector import Detector, load_detector, save_detector
 from pipelines.detection.detector_config import DetectorConfig
-from pipelines.detection.opinions import OPINIONS
 from pipelines.detection.starter import experts_sha256
 from pipelines.storage.weights import WeightsError
 from pipelines.train.calibrate import fit_platt
@@ -48,7 +47,7 @@ def test_any_streams_give_logits_and_proposals(detector: Detector, given: tuple[
     mask = torch.ones(1, 40, dtype=torch.bool)
     out = detector({name: made[name] for name in given}, mask)
     scales = len(CONFIG.localization.dilations)
-    assert out.opinions.shape == (1, 40, len(OPINIONS))
+    assert out.opinions.shape == (1, 40, len(DetectorConfig().opinions))
     assert detector.step_logits(out.opinions, mask).shape == (1, 40, 3)
     assert out.proposal_logits.shape == (1, 40, scales, 3)
     assert out.reach.shape == (1, 40, scales, 3, 2)
@@ -81,7 +80,7 @@ def test_files_that_are_no_detector_are_named(tmp_path: Path) -> None:
 def test_judges_without_their_stream_say_nothing(detector: Detector) -> None:
     made, mask = streams(20), torch.ones(1, 20, dtype=torch.bool)
     opinions = detector({"mel": made["mel"]}, mask).opinions
-    said = {name: bool(opinions[..., i].any()) for i, name in enumerate(OPINIONS)}
+    said = {name: bool(opinions[..., i].any()) for i, name in enumerate(DetectorConfig().opinions)}
     assert said["mel"]
     assert not said["flow"]
     assert not said["lag"]
@@ -94,7 +93,7 @@ def test_what_an_expert_sees_or_hears_is_judged_once_more(
     detector: Detector, judge: str, modality: str, stream: str
 ) -> None:
     made, mask = streams(20), torch.ones(1, 20, dtype=torch.bool)
-    index = list(OPINIONS).index(judge)
+    index = DetectorConfig().opinions.index(judge)
     assert not detector(made, mask).opinions[..., index].any()  # untrained
     bias = detector.get_buffer(f"{judge}.bias")
     bias.fill_(1.5)
@@ -115,11 +114,11 @@ def test_sharpness_is_judged_of_faces_alone(detector: Detector) -> None:
     assert "sharpness" not in scene
 
 
-FUSION_OF_VISUAL = list(OPINIONS).index("fusion of visual")
+FUSION_OF_VISUAL = DetectorConfig().opinions.index("fusion of visual")
 
 
 def test_the_clip_logit_is_the_mean_and_the_peak_second(detector: Detector) -> None:
-    opinions = torch.zeros(1, 100, len(OPINIONS))
+    opinions = torch.zeros(1, 100, len(DetectorConfig().opinions))
     opinions[0, :, FUSION_OF_VISUAL] = -2.0
     opinions[0, 10:35, FUSION_OF_VISUAL] = 6.0  # one second
     mask = torch.ones(1, 100, dtype=torch.bool)
@@ -131,7 +130,7 @@ def test_the_clip_logit_is_the_mean_and_the_peak_second(detector: Detector) -> N
 
 def test_a_step_logit_is_the_clip_and_what_stands_out_in_it() -> None:
     detector = Detector(CONFIG)
-    opinions = torch.zeros(1, 4, len(OPINIONS))
+    opinions = torch.zeros(1, 4, len(DetectorConfig().opinions))
     opinions[0, :, FUSION_OF_VISUAL] = torch.tensor([1.0, 1.0, 1.0, 5.0])  # mean 2
     detector.step_weights[FUSION_OF_VISUAL] = torch.tensor([0.5, 10.0])
     detector.biases[1, 0] = 3.0

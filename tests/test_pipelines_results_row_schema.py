@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from avdetect.server.app import Limits, make_app
+from avdetect.server.app import UploadLimits, make_app
 from avdetect.server.queue import Queue
 from extractors.media import MediaError
 from pipelines.detection.detector import Detector, DetectorConfig, save_detector
@@ -45,7 +45,8 @@ def result(tmp_path_factory: pytest.TempPathFactory, face_clip: Path) -> Result:
 @pytest.fixture(scope="module")
 def described(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     queue = Queue(tmp_path_factory.mktemp("history"), lambda *_: None, 1.0)  # type: ignore[arg-type,return-value]
-    schemas: dict[str, Any] = make_app(queue, Limits(), None).openapi()["components"]["schemas"]
+    described = make_app(queue, UploadLimits(), None).openapi()
+    schemas: dict[str, Any] = described["components"]["schemas"]
     return schemas
 
 

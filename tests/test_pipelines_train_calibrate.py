@@ -11,7 +11,6 @@ import torch
 from pipelines.data.samples import Sample
 from pipelines.detection.detector import Detector
 from pipelines.detection.detector_config import DetectorConfig
-from pipelines.detection.opinions import OPINIONS
 from pipelines.train.calibrate import calibrate, fit_weights
 from pipelines.train.clips import TrainClip
 from pipelines.train.fit import Run
@@ -66,18 +65,18 @@ def test_a_quiet_judge_that_is_right_is_trusted_before_a_loud_one_that_is_not(
     clips = [silent_face(i % 2 == 0, generator) for i in range(60)]
     fit_weights(detector, judged_clips(detector, clips, run), run)
     for weights in (detector.clip_weights, detector.step_weights):
-        mean = dict(zip(OPINIONS, weights[:, 0].tolist(), strict=True))
+        mean = dict(zip(DetectorConfig().opinions, weights[:, 0].tolist(), strict=True))
         assert mean["flow"] > 10 * mean["appearance"]
         assert mean["mel"] == mean["lag"] == 1.0  # nothing is known of them here
 
 
 def test_who_knows_where_in_a_clip_counts_for_the_steps(detector: Detector, run: Run) -> None:
     generator = torch.Generator().manual_seed(2)
-    names = list(OPINIONS)
+    names = list(DetectorConfig().opinions)
     silent = torch.zeros(STEPS, dtype=torch.bool)
     clips = []
     for i in range(40):
-        opinions = torch.zeros(STEPS, len(OPINIONS))
+        opinions = torch.zeros(STEPS, len(DetectorConfig().opinions))
         truth = torch.full((STEPS, 3), -1.0)
         truth[:, 0] = 0.0
         level = torch.randn((), generator=generator)  # says nothing of the clip
@@ -106,7 +105,7 @@ def test_without_clips_the_scores_are_left_as_they_are(detector: Detector, run: 
 def test_who_judges_the_whole_has_as_much_say_as_the_others_together(
     detector: Detector, run: Run, column: int, other: str, whole: str
 ) -> None:
-    names = list(OPINIONS)
+    names = list(DetectorConfig().opinions)
     one, index = names.index(other), names.index(whole)
     silent = torch.zeros(STEPS, dtype=torch.bool)
     judged = torch.arange(3) == column
@@ -114,7 +113,7 @@ def test_who_judges_the_whole_has_as_much_say_as_the_others_together(
     for i in range(40):
         truth = torch.full((STEPS, 3), -1.0)
         truth[:, column] = float(i % 2)
-        opinions = torch.zeros(STEPS, len(OPINIONS))
+        opinions = torch.zeros(STEPS, len(DetectorConfig().opinions))
         opinions[:, one] = float(i % 2) + 0.1 * (i % 5)
         opinions[:, index] = 7.0 * (i % 3)
         clips.append(JudgedClip(opinions, truth, silent, judged))

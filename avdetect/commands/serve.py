@@ -62,12 +62,12 @@ def run(options: Namespace) -> int:
     """Judge clips until interrupted."""
     import socket
 
-    from avdetect.server.app import Limits, address, judge_of, make_app, token_for
+    from avdetect.server.app import UploadLimits, address, judge_of, make_app, token_for
     from avdetect.server.app import run as run_app
     from avdetect.server.queue import Queue
     from avdetect.terminal.output import quiet_libraries
 
-    limits = Limits(options.max_size, options.max_minutes, options.max_waiting, options.keep)
+    limits = UploadLimits(options.max_size, options.max_minutes, options.max_waiting, options.keep)
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
         listening = socket.create_server((options.host, options.port), family=family)

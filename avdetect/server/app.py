@@ -47,7 +47,7 @@ Name = Annotated[str, Query(max_length=1000, description="the clip's file name, 
 
 
 @dataclass(frozen=True)
-class Limits:
+class UploadLimits:
     """What a clip may take, and how long its result is kept."""
 
     megabytes: int = 500  # MiB, of an upload
@@ -56,7 +56,7 @@ class Limits:
     days: int | None = None  # that results are kept; None: until they are deleted
 
 
-def judge_of(session: DetectorSession, origin: Origin, limits: Limits) -> Judge:
+def judge_of(session: DetectorSession, origin: Origin, limits: UploadLimits) -> Judge:
     """Return what judges an upload and writes its page."""
 
     def judge(upload: Path, name: str, page: Path, on_step: OnStep) -> Result:
@@ -72,7 +72,7 @@ def judge_of(session: DetectorSession, origin: Origin, limits: Limits) -> Judge:
     return judge
 
 
-def make_app(queue: Queue, limits: Limits, token: str | None) -> FastAPI:
+def make_app(queue: Queue, limits: UploadLimits, token: str | None) -> FastAPI:
     """Return the application: the page at /, REST under /v1, its description at /openapi.json."""
     app = FastAPI(
         title="avdetect", version=__version__, docs_url=None, redoc_url=None, responses=ALWAYS,
@@ -101,7 +101,7 @@ def make_app(queue: Queue, limits: Limits, token: str | None) -> FastAPI:
     return app
 
 
-def _add_uploads(app: FastAPI, queue: Queue, limits: Limits) -> None:
+def _add_uploads(app: FastAPI, queue: Queue, limits: UploadLimits) -> None:
     @app.post("/v1/jobs", status_code=202, openapi_extra=CLIP, responses=REFUSED)
     async def add_job(request: Request, name: Name = "clip") -> Upload:
         """Take a clip and return its job at once."""
@@ -120,7 +120,7 @@ def _add_uploads(app: FastAPI, queue: Queue, limits: Limits) -> None:
         return _result(queue, job, 200 if job and job.state == "done" else 422)
 
 
-async def _receive(request: Request, name: str, queue: Queue, limits: Limits) -> Upload:
+async def _receive(request: Request, name: str, queue: Queue, limits: UploadLimits) -> Upload:
     """Return the job of the clip in a request's body; what is refused leaves nothing behind."""
     if request.headers.get("content-type", "").startswith("multipart/"):
         words = "send the clip as the body itself (curl --data-binary @CLIP), not in a form"
@@ -145,7 +145,7 @@ async def _receive(request: Request, name: str, queue: Queue, limits: Limits) ->
             queue.release(folder)
 
 
-async def _stream(request: Request, path: Path, limits: Limits) -> None:
+async def _stream(request: Request, path: Path, limits: UploadLimits) -> None:
     """Write a request's body to a file, piece by piece."""
     limit, size = limits.megabytes * MB, 0
     pieces = request.stream()

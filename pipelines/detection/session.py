@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
-from extractors.clip import Array
 from extractors.errors import AvdetectError
 from extractors.faces import FaceConfig
-from extractors.media import Clip, MediaConfig, MediaError, MediaInfo, file_sha256, open_media
+from extractors.media import Clip, MediaConfig, MediaError, file_sha256, open_media
 from extractors.precision import PRECISIONS, precision_of
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import STREAMS, StreamConfig, Streams
@@ -33,11 +31,12 @@ from pipelines.detection.shards import (
 from pipelines.detection.starter import STARTER, with_portrait
 from pipelines.detection.timelines import Observer, Timeline, judge_blocks
 from pipelines.detection.verdict import Verdict
+from pipelines.detection.witness import Witness, watched
 from pipelines.progress import OnStep, Stopwatch, added, reported
 from temporal.experts import fold_norms
 from temporal.localization import LocalizationConfig, decode_segments
 from temporal.segment import MODALITIES
-from temporal.windows import WindowConfig, Windows
+from temporal.windows import WindowConfig
 
 Change = Callable[[Iterable[Clip]], Iterable[Clip]]  # chunks as read -> chunks to be judged
 MOST_SOUNDS = 8  # tracks of a file that are judged
@@ -59,27 +58,6 @@ class DetectConfig:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
-
-
-class Witness(Protocol):
-    """An observer of a detection's intermediate results, for explaining the verdict afterwards."""
-
-    def begin(self, info: MediaInfo) -> None:
-        """Receive the file's properties, before anything else."""
-
-    def chunk(self, clip: Clip) -> None:
-        """Receive frames and sound as they were decoded."""
-
-    def face(self, track: int, first: int, squares: Array, landmarks: Array) -> None:
-        """Receive a face's squares (T, 4) and landmarks (T, 478, 3) in pixels, from a step on."""
-
-    def block(
-        self, block: Streams, windows: Windows, tokens: dict[str, torch.Tensor], said: Timeline
-    ) -> None:
-        """Receive a block of streams, its windows, the experts' tokens, and the timeline."""
-
-    def other_sound(self, timelines: list[Timeline]) -> None:
-        """Receive the timelines of a further sound track."""
 
 
 class ForkError(AvdetectError):
@@ -261,14 +239,6 @@ def load(
         "sha256": file_sha256(path),
     }
     return DetectorSession(detector, config, model)
-
-
-def watched(chunks: Iterable[Clip], info: MediaInfo, witness: Witness) -> Iterator[Clip]:
-    """Yield the chunks, each after the witness has received it."""
-    witness.begin(info)
-    for clip in chunks:
-        witness.chunk(clip)
-        yield clip
 
 
 @dataclass(frozen=True)
