@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -37,6 +39,13 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
     assert f"\n## {avdetect.__version__}" in prose(ROOT / "CHANGELOG.md")
     assert f"version = {{{avdetect.__version__}}}" in prose(ROOT / "README.md")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_make_detect_says_how_to_go_on_without_make() -> None:
+    words = ["make", "--dry-run", "detect", "VIDEO=a.mp4", "VENV=env"]
+    run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert 'echo "Without make: env/bin/avdetect detect ' in run.stdout
 
 
 def test_every_package_has_its_page_of_the_reference_and_its_place_in_the_architecture() -> None:

@@ -6,12 +6,12 @@ import pytest
 
 from extractors.media import file_sha256
 from pipelines.detection.starter import STARTER
-from pipelines.report.limits import Limits, described, limits_of
+from pipelines.report.limits import KnownLimits, described, limits_of
 
 
 def test_the_file_beside_the_weights_says_all_that_a_page_shows() -> None:
     limits = described()
-    assert limits.keys() == Limits.__annotations__.keys()
+    assert limits.keys() == KnownLimits.__annotations__.keys()
     alarms = limits["genuine_called_fake"]
     assert 0 <= alarms["found"] <= alarms["of"]
     assert alarms["of"] > 0

@@ -465,10 +465,11 @@ def test_a_file_too_long_for_a_copy_is_played_from_disk_and_by_keyboard(
 def test_verdict_tracks_and_timeline_are_seen_without_scrolling(opened: Open) -> None:
     page = opened(result_of(warnings=["the face is small"]), width=1280)
     bottoms = "[...document.querySelectorAll('%s')].map(e => e.getBoundingClientRect().bottom)"
-    for part, count in (("h1", 1), (".row.score", 3), (".ticks", 1), (".warning", 2)):
-        seen = [bottom for bottom in page.evaluate(bottoms % part) if bottom <= 800]
-        assert len(seen) >= min(count, 1 if part == ".warning" else count), part
-    widths = "[...document.querySelectorAll('.row.score .lane')].map(e => e.clientWidth)"
+    for part, count in (("h1", 1), ("body > .warning", 1), ("#lanes > .score", 3), (".ticks", 1)):
+        ends = page.evaluate(bottoms % part)
+        assert len(ends) == count
+        assert max(ends) <= 800, part
+    widths = "[...document.querySelectorAll('#lanes > .score .lane')].map(e => e.clientWidth)"
     assert all(width > 700 for width in page.evaluate(widths))
     bars = (
         "[...document.querySelectorAll('.bar, .number')].map(e => [...e.children].map(c => {"

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from pipelines.report.wording import clock, why_not
+from extractors import streams
+from pipelines.evidence import ablation
+from pipelines.report.wording import EVIDENCE, STREAMS, clock, why_not
+
+
+def test_every_stream_and_every_kind_of_evidence_has_a_name() -> None:
+    assert STREAMS.keys() == set(streams.STREAMS)
+    assert EVIDENCE.keys() == ablation.EVIDENCE.keys()
+    assert frozenset().union(*ablation.EVIDENCE.values()) == set(streams.STREAMS)
 
 
 @pytest.mark.parametrize(

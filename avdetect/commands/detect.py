@@ -106,8 +106,8 @@ def run(options: Namespace) -> int:
 def _judge(options: Namespace) -> Callable[[str, str, OnStep], tuple[Result, list[Path]]]:
     """Return the function that judges a file, and writes the requested reports and exports.
 
-    It takes a file, which may be a copy, and what the result shall call it; it returns the files
-    that it wrote as well.
+    It takes a file, which may be a copy, and the name that the result gives it; it also returns
+    the paths of what it wrote.
     """
     if not any((options.report, options.burn_in, options.vtt, options.csv, options.labels)):
         session = load_session(options)

@@ -24,7 +24,7 @@ class Alarms(TypedDict):
     what: str  # which clips those are
 
 
-class Limits(TypedDict):
+class KnownLimits(TypedDict):
     """What is known of the mistakes of one file of weights."""
 
     name: str
@@ -34,14 +34,14 @@ class Limits(TypedDict):
     weak: list[str]  # what the weights judge badly, and how
 
 
-def limits_of(model: ModelInfo) -> Limits | None:
+def limits_of(model: ModelInfo) -> KnownLimits | None:
     """Return what is known of these weights' mistakes, None where they are not those described."""
     known = described()
     return known if known["sha256"] == model["sha256"] else None
 
 
 @cache
-def described() -> Limits:
+def described() -> KnownLimits:
     """Return what stands beside the shipped weights."""
-    limits: Limits = json.loads(LIMITS.read_text(encoding="utf-8"))
+    limits: KnownLimits = json.loads(LIMITS.read_text(encoding="utf-8"))
     return limits

@@ -15,8 +15,8 @@ from pipelines.scan.cores import allowed_cores
 from pipelines.scan.plan import Resources
 
 OBJECT_STORE = 200 * 2**20  # bytes, on a cluster of our own where only rows go through it
-# Ray gives the processes of a cluster that it begins 30 s, which a busy machine may exceed.
-INIT_SECONDS = 300.0  # in which one is begun anew when it was too slow
+# Ray gives the processes of a cluster that it starts 30 s, which a busy machine may exceed.
+INIT_SECONDS = 300.0  # in which a start that was too slow is repeated
 INIT_TRIES = 3  # when it failed faster than that
 SLOW = 20.0  # seconds from which on a try was slow
 
@@ -33,7 +33,7 @@ def connect(address: str | None, store: int | None = OBJECT_STORE) -> bool:
         store: bytes of the object store of a cluster that is started; None: Ray's default.
 
     Raises:
-        PoolError: there is no such cluster, or none can be begun within `INIT_SECONDS`.
+        PoolError: there is no such cluster, or none can be started within `INIT_SECONDS`.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
@@ -60,7 +60,7 @@ def connect(address: str | None, store: int | None = OBJECT_STORE) -> bool:
 
 
 def _again(tries: int, seconds: float) -> bool:
-    """Return whether a cluster is begun anew after so many tries that took so long together."""
+    """Return whether to start a cluster once more after `tries` that took `seconds` together."""
     return seconds < INIT_SECONDS if seconds / tries > SLOW else tries < INIT_TRIES
 
 

@@ -1,6 +1,6 @@
 """The scan of a corpus: `scan_corpus` is the whole of `avdetect scan`.
 
-Ray divides the work, save where one worker is asked for: that one is this process.
+Ray divides the work, unless one worker is asked for: that one is this process.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class ScanConfig:
     """How a corpus is scanned."""
 
     model: WeightsSpec = field(default_factory=WeightsSpec)
-    workers: int | None = None  # None: as many as the cluster carries; 1: this process, no cluster
-    cores: int | None = None  # that each worker gets; None: as many as make it faster
-    judges: int | None = None  # processes that judge for the workers; None: what the plan finds
+    workers: int | None = None  # None: as many as fit on the cluster; 1: this process, no cluster
+    cores: int | None = None  # per worker; None: see `plan_scan`
+    judges: int | None = None  # processes that judge for the workers; None: see `plan_scan`
     timelines: bool = False  # also keep the scores of every step
     fresh: bool = False  # discard earlier results of this model and configuration
     address: str | None = None  # of a Ray cluster; None: one on this machine, for this run
-    limit: float = 300.0  # seconds without progress after which a worker of Ray's is given up
-    columns: Columns = field(default_factory=dict)  # what a manifest calls our columns
+    limit: float = 300.0  # seconds without progress after which a Ray worker's video is abandoned
+    columns: Columns = field(default_factory=dict)  # our column names -> the manifest's
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def scan_corpus(
     with ExitStack() as stack:
         aside = stack.enter_context(ThreadPoolExecutor(1))
         loading = aside.submit(identity_of, config.model, config.timelines)
-        found = stack.enter_context(_resources(config)) if begins else None  # meanwhile
+        found = stack.enter_context(_resources(config)) if begins else None  # while the model loads
         identity = loading.result()
         results = stack.enter_context(
             open_results(source, out, identity, config.fresh, config.columns)
@@ -108,7 +108,7 @@ def make_plan(config: ScanConfig) -> Plan:
 
 
 def _planned(config: ScanConfig, found: Resources) -> Plan:
-    """Return how the cluster, or this machine, is used."""
+    """Return the plan for the resources of a cluster or of this machine."""
     if _alone(config):
         cores = config.cores or int(found.cpus)
         plan = plan_scan(found, config.model.device, 1, 0, cores)
@@ -132,7 +132,7 @@ def _begins(source: str, out: Path, columns: Columns) -> bool:
 
 
 def _resources(config: ScanConfig) -> AbstractContextManager[Resources]:
-    """Return what there is: the cluster, joined or begun for as long as the context lasts."""
+    """Return what this machine has, or the cluster, as a context manager."""
     if _alone(config):
         return nullcontext(own_resources(config.model.device))
     stages = config.judges or (config.judges is None and config.model.device == "cuda")
@@ -140,7 +140,7 @@ def _resources(config: ScanConfig) -> AbstractContextManager[Resources]:
 
 
 def _pool(config: ScanConfig, model: dict[str, str], plan: Plan) -> Pool:
-    """Return the plan's workers; where others judge for them, they have no need of a GPU."""
+    """Return the plan's workers; with a judging stage they run on the CPU alone."""
     if _alone(config):
         load = partial(detector_job, config.model)
         return LoopPool(load() if config.cores is None else alone(config.cores, load))

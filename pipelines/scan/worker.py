@@ -107,9 +107,9 @@ class Worker:
 
 
 class LoopPool:
-    """One worker in this process: the same work without Ray.
+    """A pool of one worker in this process, without Ray.
 
-    What crashes or hangs takes this process along; a job that fails is reported as lost.
+    A crash ends this process, a hang is not noticed; a job that raises is reported as lost.
     """
 
     def __init__(self, job: Job) -> None:
