@@ -36,6 +36,7 @@ def connect(address: str | None, store: int | None = OBJECT_STORE) -> bool:
         PoolError: there is no such cluster, or none can be started within `INIT_SECONDS`.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # 15, Ray's, starves on a busy machine
     import ray
 
     if ray.is_initialized():
