@@ -38,14 +38,10 @@ class ExpertConfig:
 
 # Every expert's name and the streams that it reads. `voice` learns lip-sound synchrony, `mel` the
 # traces of synthesis: one network trained for both tasks does worse on each.
-EXPERTS = {
-    "appearance": ("appearance",),
-    "lips": ("mouth", "landmarks"),
-    "flow": ("flow",),
-    "depth": ("depth",),
-    "mel": ("mel",),
-    "voice": ("mel",),
-}
+EXPERTS: dict[str, tuple[str, ...]] = {
+    "appearance": ("appearance",), "lips": ("mouth", "landmarks"), "flow": ("flow",),
+    "depth": ("depth",), "mel": ("mel",), "voice": ("mel",),
+}  # fmt: skip
 # Receptive field of a token in steps to either side; nearer to a window's edge it covers padding.
 CONTEXT = {"appearance": 2, "lips": 4, "flow": 4, "depth": 4, "mel": 4, "voice": 3}
 
