@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
+from extractors.clip import Credentials
 from pipelines.progress import Elapsed
 from temporal.segment import Modality
 
@@ -57,6 +58,7 @@ class PlainMedia(TypedDict):
     audio_codec: str | None
     sample_rate: int | None
     video_bit_rate: int | None  # a second
+    credentials: Credentials | None  # what its content credentials say; null: it has none
 
 
 class ModelInfo(TypedDict):
