@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +10,26 @@ import torch
 from torch import Tensor
 
 from extractors.media import STEP_RATE, MediaInfo
-from extractors.spectrogram import speech_steps
 from pipelines.detection.compression import believed, bits_a_pixel, faded
+from pipelines.detection.credentials import credentials_warning, with_credentials
+from pipelines.detection.curves import file_curves
 from pipelines.detection.detector import Detector
 from pipelines.detection.result import Decision, Face
-from pipelines.detection.timelines import Timeline, clip_logit, step_probabilities
+from pipelines.detection.timelines import Timeline, clip_logit
+from pipelines.detection.visibility import (
+    VisibilityConfig,
+    crowd_warnings,
+    detailed,
+    heard_steps,
+    is_silent,
+    lip_steps,
+    lit,
+    motion_warnings,
+    moving_steps,
+    spoken_steps,
+    visible_share,
+    without_motion,
+)
 from temporal.segment import MODALITIES
 
 VISUAL, AUDIO, SYNC = range(len(MODALITIES))
@@ -40,6 +55,7 @@ class JudgeConfig:
     # nothing, from the second on all it has to say. Of H.264 at CRF 23 one clip in ten has less
     # than the second; at CRF 35 and half size nearly all have less than the first.
     detail: tuple[float, float] = (0.03, 0.06)
+    visible: VisibilityConfig = field(default_factory=VisibilityConfig)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,25 +79,28 @@ def judge(
     The picture is as suspect as its worst face. Sound is judged by itself. Whether both fit is
     judged on the speaker: the face whose lips fit the sound best.
     """
-    warnings: list[str] = []
+    signed = credentials_warning(info.credentials)
+    warnings = [] if signed is None else [signed]
     sound = _sound(timelines, config, warnings)
     pictures = _pictures(timelines, detector, config, warnings)
-    speech = _speech(timelines)
     logits = _picture_logits(pictures, info, detector, config, warnings)
-    speaker, sync = _speaker(pictures, speech, detector, config, warnings)
+    speaker, fit_steps, sync = _speaker(pictures, timelines, detector, config, warnings)
     clip = torch.full((len(MODALITIES),), torch.nan)
     if logits:
         clip[VISUAL] = max(logits)
     if sound is not None:
-        clip[AUDIO] = clip_logit(sound, AUDIO, detector, None)
+        clip[AUDIO] = clip_logit(sound, AUDIO, detector, heard_steps(sound, config.visible))
     if speaker is not None:
         clip[SYNC] = sync
     probabilities = detector.calibrated(clip.to(detector.calibration.device)).tolist()
     names = (*(f"{modality}_score" for modality in MODALITIES), "score")
     scores = {n: None if p != p else round(p, 4) for n, p in zip(names, probabilities, strict=True)}
-    curves = _curves(timelines, pictures, sound, speaker, detector)
+    judged = [(t, VISUAL, torch.ones(len(t.opinions), dtype=torch.bool)) for t in pictures]
+    judged += [(sound, AUDIO, heard_steps(sound, config.visible))] if sound is not None else []
+    judged += [(speaker, SYNC, fit_steps)] if speaker is not None else []
+    curves = file_curves(max((t.stop for t in timelines), default=0), judged, detector)
     return Judgement(
-        verdict=_verdict(scores, config, warnings),
+        verdict=with_credentials(_verdict(scores, pictures, config, warnings), info.credentials),
         scores=scores,
         timeline=curves[0].numpy(),
         curves=curves,
@@ -96,11 +115,17 @@ def _sound(timelines: list[Timeline], config: JudgeConfig, warnings: list[str]) 
     for timeline in timelines:
         if timeline.streams != {"mel"} or timeline.loudness is None:
             continue
-        if not speech_steps(timeline.loudness).any():
+        heard = heard_steps(timeline, config.visible)
+        if is_silent(timeline):
             warnings.append("the sound is silent and was not judged")
         elif len(timeline.opinions) < config.min_steps:
             warnings.append("the sound is too short to be judged")
+        elif not heard.any():
+            warnings.append("no speech: the sound was not judged")
         else:
+            if not heard.all():
+                seconds = int((~heard).sum()) / STEP_RATE
+                warnings.append(f"{seconds:.1f} s of the sound hold no speech and were not judged")
             return timeline
     return None
 
@@ -122,6 +147,9 @@ def _pictures(
     if any((t.yaw or 0) > config.profile for t in usable):
         warnings.append("a face is seen from the side: its score is less reliable")
     scenes = [t for t in timelines if t.scene and len(t.opinions) >= config.min_steps]
+    warnings += crowd_warnings(usable)
+    warnings += dict.fromkeys(w for t in usable for w in motion_warnings(t, config.visible))
+    usable = [without_motion(t, detector.opinions, config.visible) for t in usable]
     if detector.config.scenes:
         return usable + scenes
     if scenes and not faces:
@@ -139,7 +167,8 @@ def _picture_logits(
     """Return the clip logit of each picture.
 
     A third of what is to be said of a face is its sharpness. Where the file has too few bits for
-    that to be believed, the rest counts by itself: the logit is nearer to 0.
+    that to be believed, the rest counts by itself: the logit is nearer to 0. Where a face can
+    hardly be seen it is nearer to even odds.
     """
     bits = bits_a_pixel(info)
     shares = [
@@ -150,75 +179,53 @@ def _picture_logits(
             "the picture is compressed hard: its score says less, and takes little or no account "
             "of how sharp faces are"
         )
-    return [
-        clip_logit(faded(t, detector.opinions, share), VISUAL, detector, None) * (2 + share) / 3
-        for t, share in zip(pictures, shares, strict=True)
-    ]
-
-
-def _speech(timelines: list[Timeline]) -> Tensor | None:
-    """Return which steps (T,) of the file hold speech, None without sound."""
-    for timeline in timelines:
-        if timeline.streams == {"mel"} and timeline.loudness is not None:
-            return speech_steps(timeline.loudness)
-    return None
+    if any(lit(t, config.visible) < 1 for t in pictures):
+        warnings.append("a face is too dark or too bright to be judged well: its score says less")
+    if any(detailed(t, config.visible) < 1 for t in pictures):
+        warnings.append("a face is too blurred to be judged well: its score says less")
+    scale, shift = detector.calibration[VISUAL].tolist()
+    logits = []
+    for face, share in zip(pictures, shares, strict=True):
+        logit = clip_logit(faded(face, detector.opinions, share), VISUAL, detector, None)
+        known = visible_share(face, config.visible)
+        logits.append(logit * (2 + share) / 3 * known - shift / scale * (1 - known))
+    return logits
 
 
 def _speaker(
     pictures: list[Timeline],
-    speech: Tensor | None,
+    timelines: list[Timeline],
     detector: Detector,
     config: JudgeConfig,
     warnings: list[str],
-) -> tuple[Timeline | None, float]:
-    """Return the face whose lips fit the sound best, and its sync logit."""
-    if speech is None:
-        return None, 0.0
-    heard = [(t, speech[t.start : t.stop]) for t in pictures if "mouth" in t.streams]
-    enough = [(t, s) for t, s in heard if int(s.sum()) >= config.min_speech]
+) -> tuple[Timeline | None, Tensor, float]:
+    """Return the face whose lips fit the sound best, where it was judged, and its sync logit."""
+    nothing = None, torch.zeros(0, dtype=torch.bool), 0.0
+    sounds = [t for t in timelines if t.streams == {"mel"} and t.loudness is not None]
+    faces = [t for t in pictures if "mouth" in t.streams]
+    if not sounds or not faces:
+        return nothing
+    speech = spoken_steps(sounds[0], config.visible)
+    seen = [moving_steps(t, config.visible) & lip_steps(t, config.visible) for t in faces]
+    heard = [speech[t.start : t.stop] & s for t, s in zip(faces, seen, strict=True)]
+    if any(int((~lip_steps(t, config.visible)).sum()) >= config.min_steps for t in faces):
+        warnings.append(
+            "lips outside the frame: whether they and the sound fit is not judged there"
+        )
+    enough = [i for i, steps in enumerate(heard) if int(steps.sum()) >= config.min_speech]
     if not enough:
-        if heard:
-            warnings.append("too little speech with a face to judge whether lips and sound fit")
-        return None, 0.0
-    fits = [(clip_logit(t, SYNC, detector, s), i) for i, (t, s) in enumerate(enough)]
-    best, index = min(fits)
-    return enough[index][0], best
+        warnings.append("too little speech with a face to judge whether lips and sound fit")
+        return nothing
+    best, index = min((clip_logit(faces[i], SYNC, detector, heard[i]), i) for i in enough)
+    return faces[index], seen[index], best
 
 
-def _curves(
-    timelines: list[Timeline],
+def _verdict(
+    scores: dict[str, float | None],
     pictures: list[Timeline],
-    sound: Timeline | None,
-    speaker: Timeline | None,
-    detector: Detector,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the file's step scores (T, 3; NaN: not judged), proposals and reach.
-
-    Where several faces are seen, a step takes the most suspect one.
-    """
-    steps = max((t.stop for t in timelines), default=0)
-    scales = len(detector.config.localization.dilations)
-    probs = torch.full((steps, len(MODALITIES)), torch.nan)
-    proposals = torch.zeros(steps, scales, len(MODALITIES))
-    reach = torch.zeros(steps, scales, len(MODALITIES), 2)
-    judged = [(t, VISUAL) for t in pictures]
-    judged += [(sound, AUDIO)] if sound is not None else []
-    judged += [(speaker, SYNC)] if speaker is not None else []
-    for timeline, m in judged:
-        mine = step_probabilities(timeline, detector)[:, m]
-        span = slice(timeline.start, timeline.stop)
-        take = ~(probs[span, m] >= mine)  # also where nothing was judged yet: NaN
-        probs[span, m] = torch.where(take, mine, probs[span, m])
-        proposals[span, :, m] = torch.where(
-            take[:, None], timeline.proposals[..., m], proposals[span, :, m]
-        )
-        reach[span, :, m] = torch.where(
-            take[:, None, None], timeline.reach[:, :, m], reach[span, :, m]
-        )
-    return probs, proposals, reach
-
-
-def _verdict(scores: dict[str, float | None], config: JudgeConfig, warnings: list[str]) -> Decision:
+    config: JudgeConfig,
+    warnings: list[str],
+) -> Decision:
     score, sync = scores["score"], scores["sync_score"]
     apart = sync is not None and sync >= config.apart
     if apart:
@@ -235,7 +242,10 @@ def _verdict(scores: dict[str, float | None], config: JudgeConfig, warnings: lis
         return "inconclusive"
     if score >= high:
         return "fake"
-    return "inconclusive" if apart else "real"
+    hidden = bool(pictures) and max(visible_share(t, config.visible) for t in pictures) < 0.5
+    if hidden:
+        warnings.append("too little of the faces can be judged for the verdict to be real")
+    return "inconclusive" if apart or hidden else "real"
 
 
 def _faces(pictures: list[Timeline], logits: list[float], detector: Detector) -> list[Face]:

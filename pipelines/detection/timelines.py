@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from extractors.spectrogram import loudness
-from extractors.streams import Streams
+from extractors.streams import MEASURES, Streams
 from pipelines.detection.detector import Detector
 from temporal.windows import WindowConfig, WindowPlan, Windows, cut_windows, stitch_windows
 
@@ -51,6 +51,12 @@ class Timeline:
     loudness: Tensor | None  # (T,) of the sound, nepers
     entry: list[float] | None = None  # where the face was first and last, see `Streams`
     exit: list[float] | None = None
+    speech: Tensor | None = None  # these (T,): see `Streams`
+    change: Tensor | None = None
+    brightness: Tensor | None = None
+    detail: Tensor | None = None
+    lips_inside: Tensor | None = None
+    seen: Tensor | None = None
 
     @property
     def stop(self) -> int:
@@ -116,6 +122,7 @@ def _timeline(
     block: Streams, windows: WindowPlan, opinions: Tensor, proposals: Tensor, reach: Tensor
 ) -> Timeline:
     sound = None if block.mel is None else loudness(block.mel)
+    own = slice(block.lead, block.steps - block.trail)
     return Timeline(
         track=block.track,
         scene=block.scene,
@@ -126,9 +133,10 @@ def _timeline(
         opinions=stitch_windows(opinions, windows).cpu(),
         proposals=stitch_windows(proposals, windows).cpu(),
         reach=stitch_windows(reach, windows).cpu(),
-        loudness=None if sound is None else sound[block.lead : block.steps - block.trail],
+        loudness=None if sound is None else sound[own],
         entry=block.entry,
         exit=block.exit,
+        **{name: measure[own] for name, measure in block.measures().items()},
     )
 
 
@@ -142,7 +150,6 @@ def join_timelines(pieces: Iterable[Timeline]) -> list[Timeline]:
 
 def _join(pieces: list[Timeline]) -> Timeline:
     first = pieces[0]
-    sounds = [piece.loudness for piece in pieces if piece.loudness is not None]
     sizes = [piece.face_size for piece in pieces if piece.face_size is not None]
     yaws = [piece.yaw for piece in pieces if piece.yaw is not None]
     return Timeline(
@@ -155,7 +162,13 @@ def _join(pieces: list[Timeline]) -> Timeline:
         opinions=torch.cat([piece.opinions for piece in pieces]),
         proposals=torch.cat([piece.proposals for piece in pieces]),
         reach=torch.cat([piece.reach for piece in pieces]),
-        loudness=torch.cat(sounds) if sounds else None,
         entry=first.entry,
         exit=pieces[-1].exit,
+        **{name: _joined(pieces, name) for name in ("loudness", *MEASURES)},
     )
+
+
+def _joined(pieces: list[Timeline], name: str) -> Tensor | None:
+    """Return what was measured of all pieces, end to end; None where it was not of all."""
+    measured = [getattr(piece, name) for piece in pieces]
+    return None if any(m is None for m in measured) else torch.cat(measured)
