@@ -66,8 +66,8 @@ def _change(frame: Frames, last: Frames, square: Array) -> float:
 
 def _coarse(crop: Frames) -> Array:
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    small: Array = cv2.resize(grey, (COARSE, COARSE), interpolation=cv2.INTER_AREA)
-    return small
+    small = cv2.resize(grey, (COARSE, COARSE), interpolation=cv2.INTER_AREA)
+    return small  # type: ignore[return-value]
 
 
 def _detail(grey: Frames) -> float:

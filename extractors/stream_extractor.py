@@ -149,7 +149,7 @@ class _File:
 
     def finish(self) -> Iterator[Streams]:
         """Yield what is left after the last chunk."""
-        steps = max(map(len, (self.waiting, *self.waiting_sound.values())))
+        steps = max(len(self.waiting), *map(len, self.waiting_sound.values()), 0)
         yield from self._advance(self.done + steps, self.done + steps)
         for source in (*self.tracks.values(), self.scene, self.sound):
             if source is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import log
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ def is_silent(sound: Timeline) -> bool:
     """Return whether nothing can be heard in the sound."""
     if sound.loudness is None:
         return True
-    return float(torch.quantile(sound.loudness, 0.95)) <= torch.tensor(FLOOR).log() + AUDIBLE
+    return float(torch.quantile(sound.loudness, 0.95)) <= log(FLOOR) + AUDIBLE
 
 
 def heard_steps(sound: Timeline, config: VisibilityConfig) -> Tensor:
