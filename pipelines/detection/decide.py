@@ -240,12 +240,13 @@ def _verdict(
     if low < score < high:
         warnings.append(f"the score {score:.2f} lies between {low} and {high}: it decides nothing")
         return "inconclusive"
+    hidden = bool(pictures) and max(visible_share(t, config.visible) for t in pictures) < 0.5
+    if hidden and (scores["audio_score"] or 0.0) < high:
+        warnings.append("too little of the faces can be seen for a verdict")
+        return "inconclusive"
     if score >= high:
         return "fake"
-    hidden = bool(pictures) and max(visible_share(t, config.visible) for t in pictures) < 0.5
-    if hidden:
-        warnings.append("too little of the faces can be judged for the verdict to be real")
-    return "inconclusive" if apart or hidden else "real"
+    return "inconclusive" if apart else "real"
 
 
 def _faces(pictures: list[Timeline], logits: list[float], detector: Detector) -> list[Face]:
