@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from extractors.clock import SAMPLES_PER_STEP
 from extractors.errors import AvdetectError
@@ -21,6 +22,19 @@ Floats = npt.NDArray[np.floating[Any]]
 
 class MediaError(AvdetectError):
     """A file cannot be read. The message is one sentence that names the file and the cause."""
+
+
+class Credentials(TypedDict):
+    """What a file's content credentials (C2PA) say of it: who signed what."""
+
+    # `Trusted`: unchanged since a signer on a trust list signed it; `Valid`: since anyone did;
+    # `Invalid`: the file does not fit them; others say why they cannot be read.
+    state: str
+    generator: str  # that made the file, by its own account
+    issuer: str  # of the signer's certificate
+    signed: str  # when
+    actions: list[str]  # what was done, and the kind of source it was done to
+    generated: bool  # whether a generator made the picture or the sound, or parts, by that account
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,7 @@ class MediaInfo:
     video_span: list[float] | None = None  # start and end of the picture, in seconds
     audio_tracks: list[str] = field(default_factory=list)  # names; the track described above first
     audio_spans: list[list[float]] = field(default_factory=list)  # start and end of each, seconds
+    credentials: Credentials | None = None  # None: the file has none
 
     @property
     def has_video(self) -> bool:

@@ -14,6 +14,7 @@ from extractors.depth import DepthNetwork, mesh_depth
 from extractors.faces import FaceConfig
 from extractors.flow import FlowExtractor
 from extractors.lips import lip_landmarks, mouth_crops, mouth_squares
+from extractors.measures import FaceMeasures
 from extractors.portrait import PortraitExtractor
 
 
@@ -23,12 +24,13 @@ def face_streams(
     squares: Array,
     faces: FaceConfig,
     flow: FlowExtractor,
+    measures: FaceMeasures,
     depth: DepthNetwork | None,
     mel: Tensor | None,
     portrait: PortraitExtractor | None = None,
     first: int = 0,
 ) -> dict[str, Tensor]:
-    """Return the streams (T, ...) of one face, by name.
+    """Return the streams and measures (T, ...) of one face, by name.
 
     Args:
         frames: T frames (H, W, 3).
@@ -36,6 +38,7 @@ def face_streams(
         squares: of the face crops (T, 4), see `crop_squares`.
         faces: the config of the face tracker.
         flow: of this face; it keeps the last crop between calls.
+        measures: of this face; they keep the last crop too.
         depth: a depth network; None: the depth of the face mesh.
         mel: log-mel power (T, 80, 4) of the same steps; None: no sound.
         portrait: of this face; None: there is no picture encoder.
@@ -51,6 +54,7 @@ def face_streams(
         "mouth": torch.from_numpy(mouths)[:, None],
         "flow": torch.from_numpy(flow(crops)).half(),
         "depth": torch.from_numpy(relief)[:, None].half(),
+        **measures(frames, crops, squares, landmarks),
     }
     if portrait is not None:
         streams["portrait"] = portrait(frames, squares, faces.margin, first)

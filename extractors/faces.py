@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ LANDMARKS = 478
 class FaceConfig:
     """What counts as a face, and how steadily it is followed."""
 
-    max_faces: int = 4  # that are detected in a frame, at most
+    max_faces: int = 4  # faces judged in a frame
     min_confidence: float = 0.5  # of MediaPipe's detection and presence, 0 to 1
     max_gap: int = 12  # steps without detection that a track bridges
     smoothing: float = 2.0  # standard deviation of the crop's motion filter, in steps
@@ -29,6 +30,8 @@ class FaceConfig:
     min_likeness: float = 0.4  # correlation of the skin's brightness at the landmarks
     margin: float = 1.3  # crop side in face sizes
     min_steps: int = 5  # shorter tracks are dropped as false detections
+
+    count_every: int = 25  # steps from one count of the faces to the next, where there are many
 
     @property
     def radius(self) -> int:
@@ -98,17 +101,23 @@ class FaceTracker:
     def __init__(self, config: FaceConfig | None = None) -> None:
         self.config = config or FaceConfig()
         self._mesh = _face_mesh(self.config)
+        self._finder: Any = None  # made at the first frame that is full of faces
         self.sightings: list[Sighting] = []
+        # Step -> faces in the frame, counted now and then while as many as may be are followed.
+        self.counted: dict[int, int] = {}
         self._tracks = 0
 
     def close(self) -> None:
         """Free MediaPipe's memory, which is not freed with the object."""
         self._mesh.close()
+        if self._finder is not None:
+            self._finder.close()
 
     def reset(self) -> None:
         """Forget all faces before another video."""
         self._mesh.reset()
         self.sightings = []
+        self.counted = {}
         self._tracks = 0
 
     def push(self, frames: Frames, start: int) -> None:
@@ -118,6 +127,9 @@ class FaceTracker:
 
     def _assign(self, frame: Frames, step: int) -> None:
         faces = self._detect(frame)
+        if len(faces) >= self.config.max_faces and step % self.config.count_every == 0:
+            self._finder = self._finder or _face_finder(self.config)
+            self.counted[step] = len(self._finder.process(frame).detections or [])
         brightness = [_brightness(frame, face) for face in faces]
         active = [s for s in self.sightings if step - s.last <= self.config.max_gap + 1]
         pairs = [
@@ -199,6 +211,13 @@ def _face_mesh(config: FaceConfig):  # type: ignore[no-untyped-def]
         min_detection_confidence=config.min_confidence,
         min_tracking_confidence=config.min_confidence,
     )
+
+
+def _face_finder(config: FaceConfig):  # type: ignore[no-untyped-def]
+    """Return MediaPipe's face detector, which finds any number of faces in single frames."""
+    from mediapipe.python.solutions.face_detection import FaceDetection
+
+    return FaceDetection(model_selection=0, min_detection_confidence=config.min_confidence)
 
 
 def _brightness(frame: Frames, face: Array) -> Array:

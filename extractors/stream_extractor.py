@@ -30,7 +30,7 @@ from extractors.flow import FlowExtractor, PairFlow, dis_flow, raft_flow
 from extractors.media import Clip
 from extractors.portrait import Feature, PortraitEncoder, PortraitExtractor
 from extractors.precision import precision_of
-from extractors.spectrogram import MelExtractor
+from extractors.sound_streams import SoundExtractor
 from extractors.stream_source import StreamSource
 from extractors.streams import StreamConfig, Streams
 
@@ -121,8 +121,8 @@ class _File:
         self.pending: list[Future[dict[str, Tensor]]] = []  # crops that are still being cut
         self.config, self.faces = extractor.config, extractor.faces
         self.waiting: list[Frames] = []  # single frames, from step self.done on
-        self.mel = MelExtractor()
-        self.waiting_mel: Tensor | None = None  # (T, 80, 4) from step self.done on
+        self.hear = SoundExtractor()
+        self.waiting_sound: dict[str, Tensor] = {}  # (T, ...) from step self.done on
         self.done = start
         self.tracks: dict[int, StreamSource] = {}
         self.sound: StreamSource | None = None
@@ -131,9 +131,10 @@ class _File:
     def push(self, clip: Clip) -> Iterator[Streams]:
         arrived = clip.start + clip.steps
         if clip.waveform is not None:
-            mel = self.mel(clip.waveform)
-            kept = self.waiting_mel
-            self.waiting_mel = mel if kept is None else torch.cat([kept, mel])
+            heard, kept = self.hear(clip.waveform), self.waiting_sound
+            self.waiting_sound = {
+                n: torch.cat([kept[n], s]) if kept else s for n, s in heard.items()
+            }
         if clip.frames is None:
             yield from self._advance(arrived, arrived)
             return
@@ -148,7 +149,7 @@ class _File:
 
     def finish(self) -> Iterator[Streams]:
         """Yield the blocks that remain after the last chunk."""
-        steps = max(len(self.waiting), 0 if self.waiting_mel is None else len(self.waiting_mel))
+        steps = max(len(self.waiting), *(len(sound) for sound in self.waiting_sound.values()), 0)
         yield from self._advance(self.done + steps, self.done + steps)
         for source in (*self.tracks.values(), self.scene, self.sound):
             if source is not None:
@@ -160,18 +161,18 @@ class _File:
         if count <= 0:
             return
         frames, self.waiting = self.waiting[:count], self.waiting[count:]
-        mel = None
-        if self.waiting_mel is not None:
-            mel, self.waiting_mel = self.waiting_mel[:count], self.waiting_mel[count:]
-            yield from self._sound(mel)
+        heard = {name: stream[:count] for name, stream in self.waiting_sound.items()}
+        self.waiting_sound = {name: stream[count:] for name, stream in self.waiting_sound.items()}
+        if heard:
+            yield from self._sound(heard)
         if frames:
-            yield from self._pictures(frames, mel)
+            yield from self._pictures(frames, heard.get("mel"))
         self.done = stop
 
-    def _sound(self, mel: Tensor) -> Iterator[Streams]:
+    def _sound(self, heard: dict[str, Tensor]) -> Iterator[Streams]:
         if self.sound is None:
             self.sound = self._source(None, self.done)
-        self.sound.add(len(mel), self.pool.submit(dict, mel=mel))
+        self.sound.add(len(heard["mel"]), self.pool.submit(dict, heard))
         yield from self.sound.blocks(self.config)
 
     def _pictures(self, frames: list[Frames], mel: Tensor | None) -> Iterator[Streams]:
@@ -211,10 +212,11 @@ class _File:
         if self.on_face is not None:
             self.on_face(sighting.track, first, squares, landmarks)
         streams = partial(
-            face_streams, frames[part], around, squares, self.faces, source.flow, source.depth,
-            None if mel is None else mel[part], source.portrait, first,
+            face_streams, frames[part], around, squares, self.faces, source.flow, source.measures,
+            source.depth, None if mel is None else mel[part], source.portrait, first,
         )  # fmt: skip
-        self._later(source, last - first, streams)
+        seen = torch.tensor([float(self.tracker.counted.get(s, 0)) for s in range(first, last)])
+        self._later(source, last - first, lambda: streams() | {"seen": seen})
         yield from source.blocks(self.config)
 
     def _later(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from extractors.depth import DepthNetwork
 from extractors.flow import FlowExtractor
+from extractors.measures import FaceMeasures
 from extractors.portrait import PortraitExtractor
 from extractors.streams import StreamConfig, Streams
 
@@ -27,6 +28,7 @@ class StreamSource:
     portrait: PortraitExtractor | None
     span: range  # steps to decide; steps before and after are context
     scene: bool = False
+    measures: FaceMeasures = field(default_factory=FaceMeasures)
     pieces: list[Future[dict[str, Tensor]]] = field(default_factory=list)  # end to end
     steps: int = 0
     lead: int = field(init=False)

@@ -12,6 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 STREAMS = ("appearance", "portrait", "landmarks", "mouth", "flow", "depth", "mel")
+# Measurements of each step that tell which streams can be relied on there; not inputs of networks.
+MEASURES = ("speech", "change", "brightness", "detail", "lips_inside", "seen")
 # Increase it when a stream's values change: cached streams of an older version are then not read.
 VERSION = 2
 
@@ -56,9 +58,16 @@ class Streams:
     flow: Tensor | None = None  # (T, 2, 56, 56) float16, crop widths a second
     depth: Tensor | None = None  # (T, 1, 56, 56) float16, crop widths, larger is nearer
     mel: Tensor | None = None  # (T, 80, 4) float32, log power
+    speech: Tensor | None = None  # (T,) 0 to 1, how likely the sound is speech
+    change: Tensor | None = None  # (T,) grey levels of the face since the step before
+    brightness: Tensor | None = None  # (T,) median grey level of the face, 0 to 255
+    detail: Tensor | None = None  # (T,) 0 to 1, how much of the face's detail is fine
+    lips_inside: Tensor | None = None  # (T,) share of the lips' landmarks inside the frame
+    seen: Tensor | None = None  # (T,) faces in the frame, as far as they were counted
 
     def __post_init__(self) -> None:
-        lengths = {name: len(stream) for name, stream in self.present().items()}
+        every = self.present() | self.measures()
+        lengths = {name: len(stream) for name, stream in every.items()}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"streams must share one length T, got {lengths}")
 
@@ -66,6 +75,11 @@ class Streams:
         """Return the streams that there are, by name."""
         streams = {name: getattr(self, name) for name in STREAMS}
         return {name: stream for name, stream in streams.items() if stream is not None}
+
+    def measures(self) -> dict[str, Tensor]:
+        """Return the measures that there are, by name."""
+        measures = {name: getattr(self, name) for name in MEASURES}
+        return {name: measure for name, measure in measures.items() if measure is not None}
 
     def given(self) -> dict[str, Tensor]:
         """Return the networks' inputs: the streams present, and a face's `size` (T, 1) pixels."""
@@ -85,10 +99,10 @@ def save_streams(path: Path, blocks: list[Streams]) -> None:
     tensors = {
         f"{i}.{name}": stream.contiguous()
         for i, block in enumerate(blocks)
-        for name, stream in block.present().items()
+        for name, stream in (block.present() | block.measures()).items()
     }
     facts = [
-        {f.name: getattr(block, f.name) for f in fields(block) if f.name not in STREAMS}
+        {f.name: getattr(block, f.name) for f in fields(block) if f.name not in STREAMS + MEASURES}
         for block in blocks
     ]
     save_file(tensors, path, metadata={"blocks": json.dumps(facts), "version": str(VERSION)})

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from extractors.decoding.facts import MAX_TEXT
-from extractors.media import MediaError, read_facts, write_clip
+from extractors.media import MediaError, probe, read_facts, write_clip
 
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 MANIFEST = {
@@ -93,11 +93,37 @@ def test_content_credentials_say_who_signed_what_and_break_with_the_file(
         "issuer": "Test Signer",
         "signed": "",
         "actions": ["c2pa.created (trainedAlgorithmicMedia)"],
+        "generated": True,
     }
+    assert probe(signed).credentials == read_facts(signed)["credentials"]
+    assert probe(clip).credentials is None
     content = bytearray(signed.read_bytes())
     content[content.rindex(b"mdat") + 2000] ^= 1
     signed.write_bytes(content)
-    assert read_facts(signed)["credentials"]["state"] == "Invalid"
+    assert probe(signed).credentials["state"] == "Invalid"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("kind", "mime", "codec"), [("wav", "audio/wav", None), ("mp3", "audio/mpeg", "mp3")]
+)
+def test_credentials_of_sound_files_are_found(
+    kind: str, mime: str, codec: str | None, tmp_path: Path
+) -> None:
+    plain, signed = tmp_path / f"a.{kind}", tmp_path / f"b.{kind}"
+    sound = np.sin(np.arange(16_000) / 10).astype(np.float32)
+    if codec is None:
+        write_clip(plain, None, sound)
+    else:
+        with av.open(str(plain), "w") as target:
+            stream = target.add_stream(codec, rate=16_000)
+            frame = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
+            frame.rate = 16_000
+            for packet in (*stream.encode(frame), *stream.encode(None)):
+                target.mux(packet)
+    with plain.open("rb") as source, signed.open("w+b") as target:
+        c2pa.Builder(MANIFEST | {"format": mime}).sign(signer(), mime, source, target)
+    assert probe(plain).credentials is None
+    assert probe(signed).credentials["state"] == "Valid"  # type: ignore[index]
 
 
 def signer() -> c2pa.Signer:

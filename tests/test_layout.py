@@ -27,6 +27,9 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "decoding/process", "decoding/sound",
             "encoding", "errors")),
     ),
+    "extractors_decoding_facts": (
+        "what a file says of itself", ("extractors/decoding/credentials",)
+    ),
     "extractors_decoding_tracks": (
         "seen in what files of several tracks give",
         ("extractors/decoding/pixels", "extractors/decoding/remarks",
@@ -35,7 +38,8 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "extractors_faces": ("cut out where the tracked face lies", ("extractors/crops",)),
     "extractors_stream_extractor": (
         "steps of one extraction",
-        ("extractors/face_streams", "extractors/lips", "extractors/stream_source"),
+        ("extractors/face_streams", "extractors/lips", "extractors/sound_streams",
+         "extractors/stream_source"),
     ),
     "pipelines_data_checks": (
         "made, checked, split and read again in one go",
@@ -56,6 +60,9 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "pipelines_detection_session": (
         "what a session is loaded with", ("extractors/precision", "pipelines/detection/starter")
+    ),
+    "pipelines_detection_decide": (
+        "parts of a decision", ("pipelines/detection/credentials", "pipelines/detection/curves")
     ),
     "pipelines_detection_detector": (
         "the settings of a detector", ("pipelines/detection/detector_config",)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from extractors.clip import Credentials
 from extractors.media import MediaInfo
-from pipelines.detection.decide import JudgeConfig, decide
+from pipelines.detection.decide import JudgeConfig, Judgement, decide
 from pipelines.detection.detector import Detector
 from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.timelines import Timeline
@@ -44,6 +45,7 @@ def timeline(
     scene: bool = False,
     size: float | None = 120.0,
     loud: float = 0.0,
+    **measures: float | torch.Tensor,
 ) -> Timeline:
     scales = len(DetectorConfig().localization.dilations)
     sound = track is None and not scene
@@ -58,6 +60,7 @@ def timeline(
         proposals=torch.zeros(steps, scales, 3),
         reach=torch.zeros(steps, scales, 3, 2),
         loudness=torch.full((steps,), loud) if sound else None,
+        **{name: torch.zeros(steps) + value for name, value in measures.items()},
     )
 
 
@@ -144,3 +147,125 @@ def test_sharpness_of_a_face_with_few_bits_is_left_out(detector: Detector) -> No
     assert results[1].scores["visual_score"] > 0.9
     assert any("compressed hard" in warning for warning in results[0].warnings)
     assert not any("compressed hard" in warning for warning in results[1].warnings)
+
+
+def said(result: Judgement, words: str) -> bool:
+    return any(words in warning for warning in result.warnings)
+
+
+def test_sound_without_speech_is_not_judged_and_is_not_called_silent(detector: Detector) -> None:
+    for level in (0.0, -12.8):  # noise; a tone, which fills few bands
+        music = timeline((0, 5, 5), loud=level, speech=0.1)
+        result = decide([timeline((-2, 0, 5), track=0), music], detector, JudgeConfig(), FILE)
+        assert (result.scores["audio_score"], result.scores["sync_score"]) == (None, None)
+        assert said(result, "no speech: the sound was not judged")
+        assert not said(result, "silent")
+        assert np.isnan(result.timeline[:, 1]).all()
+
+
+def test_speech_is_judged_and_music_long_after_it_is_not(detector: Detector) -> None:
+    speech = (torch.arange(400) < 100).float()
+    sound = timeline((0, 0, 0), 400, speech=speech)
+    column = DetectorConfig().opinions.index("fusion of audio")
+    sound.opinions[:200, column], sound.opinions[200:, column] = -3.0, 9.0
+    result = decide([sound], detector, JudgeConfig(), FILE)
+    assert result.scores["audio_score"] < 0.1  # type: ignore[operator]
+    assert not np.isnan(result.timeline[:100, 1]).any()
+    assert np.isnan(result.timeline[200:, 1]).all()
+    assert said(result, "s of the sound hold no speech and were not judged")
+
+
+@pytest.mark.parametrize(("every", "words"), [(0, "does not move at all"), (5, "fewer than 12")])
+def test_motion_and_sync_say_nothing_of_frames_that_do_not_change(
+    detector: Detector, every: int, words: str
+) -> None:
+    change = torch.zeros(100) if every == 0 else (torch.arange(100) % every == 0).float()
+    face, sound = timeline((0, 0, 9), track=0, change=change), timeline((0, -3, 0), speech=0.9)
+    for name in ("flow", "steadiness", "appearance"):
+        face.opinions[:, DetectorConfig().opinions.index(name)] = 4.0
+    result = decide([face, sound], detector, JudgeConfig(), FILE)
+    assert result.scores["sync_score"] is None
+    assert said(result, words)
+    single = timeline((0, 0, 0), track=0)
+    single.opinions[:, DetectorConfig().opinions.index("appearance")] = 4.0
+    alone = decide([single], detector, JudgeConfig(), FILE).scores["visual_score"]
+    assert result.scores["visual_score"] == alone
+
+
+def test_a_moving_face_of_twelve_frames_a_second_is_judged_in_full(detector: Detector) -> None:
+    change = (torch.arange(100) * 12 // 25 != (torch.arange(100) - 1) * 12 // 25).float()
+    face, sound = timeline((-1, 0, 2), track=0, change=change), timeline((0, -3, 0), speech=0.9)
+    plain = decide([timeline((-1, 0, 2), track=0), sound], detector, JudgeConfig(), FILE)
+    result = decide([face, sound], detector, JudgeConfig(), FILE)
+    assert result.scores == plain.scores
+    assert result.warnings == plain.warnings
+
+
+@pytest.mark.parametrize(
+    ("measure", "value", "words"),
+    [
+        ("brightness", 15.0, "too dark or too bright"),
+        ("brightness", 254.0, "too dark or too bright"),
+        ("detail", 0.1, "too blurred"),
+    ],
+)
+def test_a_face_that_can_hardly_be_seen_is_at_even_odds(
+    detector: Detector, measure: str, value: float, words: str
+) -> None:
+    face = timeline((4, 0, 0), track=0, **{measure: value})
+    result = decide([face], detector, JudgeConfig(), FILE)
+    assert result.scores["visual_score"] == pytest.approx(0.5)
+    assert said(result, words)
+    assert result.verdict == "inconclusive"
+
+
+def test_lips_outside_the_frame_are_not_judged(detector: Detector) -> None:
+    inside = (torch.arange(100) < 50).float()
+    face = timeline((-3, 0, 0), track=0, lips_inside=inside)
+    face.opinions[50:, DetectorConfig().opinions.index("fusion of sync")] = 9.0
+    sound = timeline((0, -3, 0), speech=0.9)
+    result = decide([face, sound], detector, JudgeConfig(), FILE)
+    assert result.scores["sync_score"] == pytest.approx(0.5)
+    assert np.isnan(result.timeline[50:, 2]).all()
+    assert said(result, "lips outside the frame")
+
+
+def test_faces_beyond_those_judged_are_counted(detector: Detector) -> None:
+    faces = [timeline((-3, 0, 0), track=i, seen=9.0 if i == 0 else 0.0) for i in range(4)]
+    assert said(
+        decide(faces, detector, JudgeConfig(), FILE), "9 faces were seen at once, of which 4"
+    )
+    assert not said(decide(faces[1:], detector, JudgeConfig(), FILE), "seen at once")
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict", "words"),
+    [
+        (
+            "Trusted",
+            "fake",
+            "an algorithm made it, or parts of it: content credentials (C2PA) signed by A",
+        ),
+        ("Valid", "inconclusive", "signed in the name of A, an issuer on no trust list"),
+        (
+            "Invalid",
+            "real",
+            "are broken: the file was changed after it was signed in the name of A",
+        ),
+        ("unreadable: x", "real", "cannot be checked: unreadable: x"),
+    ],
+)
+def test_what_credentials_say_stands_first_and_a_generator_they_name_decides(
+    detector: Detector, state: str, verdict: str, words: str
+) -> None:
+    signed: Credentials = {
+        "state": state, "generator": "G", "issuer": "A", "signed": "", "actions": [],
+        "generated": True,
+    }  # fmt: skip
+    face = timeline((-5, 0, 0), track=0)
+    plain = decide([face], detector, JudgeConfig(), FILE)
+    result = decide([face], detector, JudgeConfig(), replace(FILE, credentials=signed))
+    assert plain.verdict == "real"
+    assert result.verdict == verdict
+    assert words in result.warnings[0]
+    assert result.scores == plain.scores

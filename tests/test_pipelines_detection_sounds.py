@@ -12,11 +12,13 @@ from drawn_media import DrawnPicture, DrawnSound, write_tracks
 
 from avdetect.example import example_waveform
 from extractors.media import MediaInfo, write_clip
-from pipelines.detection.decide import JudgeConfig, judge
-from pipelines.detection.detector import JUDGES, Detector, DetectorConfig, save_detector
+from pipelines.detection.decide import JudgeConfig, decide
+from pipelines.detection.detector import Detector, save_detector
+from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.session import DetectorSession, load
 from pipelines.detection.sounds import first_speech, of_own_length
 from pipelines.detection.timelines import Timeline
+from pipelines.detection.visibility import VisibilityConfig
 from temporal.experts import ExpertConfig
 
 TINY = ExpertConfig(
@@ -42,9 +44,9 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> DetectorSession:
 def heard(logits: torch.Tensor, track: int = 0, face: bool = False) -> Timeline:
     """A timeline whose fusion says (T,) of the sound, or of a face's picture."""
     scales = len(DetectorConfig().localization.dilations)
-    opinions = torch.zeros(len(logits), len(JUDGES))
+    opinions = torch.zeros(len(logits), len(DetectorConfig().opinions))
     name = "visual" if face else "audio"
-    opinions[:, JUDGES.index((f"fusion of {name}", name))] = logits
+    opinions[:, DetectorConfig().opinions.index(f"fusion of {name}")] = logits
     return Timeline(
         track=0 if face else None,
         scene=False,
@@ -65,7 +67,7 @@ def test_the_worst_sound_track_counts_and_all_are_named(detector: Detector) -> N
     info = replace(
         FILE, audio_tracks=["1 (aac, eng)", "2 (aac, deu)"], audio_spans=[[0.0, 4.0]] * 2
     )
-    result = judge(sounds, detector, JudgeConfig(), info)
+    result = decide(sounds, detector, JudgeConfig(), info)
     assert result.scores["audio_score"] == pytest.approx(0.8808, abs=1e-3)
     assert result.verdict == "fake"
     named = (
@@ -78,7 +80,7 @@ def test_the_worst_sound_track_counts_and_all_are_named(detector: Detector) -> N
 def test_a_silent_track_is_named(detector: Detector) -> None:
     silent = replace(heard(torch.zeros(100), track=1), loudness=torch.full((100,), -13.8))
     info = replace(FILE, audio_tracks=["1 (aac)", "2 (aac)"], audio_spans=[[0.0, 4.0]] * 2)
-    result = judge([heard(torch.full((100,), -3.0)), silent], detector, JudgeConfig(), info)
+    result = decide([heard(torch.full((100,), -3.0)), silent], detector, JudgeConfig(), info)
     assert "sound track 2 (aac) is silent and was not judged" in result.warnings
     assert result.scores["audio_score"] == pytest.approx(0.0474, abs=1e-3)
 
@@ -87,7 +89,7 @@ def test_what_fills_up_a_track_is_not_judged(detector: Detector) -> None:
     logits = torch.full((100,), -6.0)
     logits[:50] = 2.0
     info = replace(FILE, audio_tracks=["1 (aac)"], audio_spans=[[0.0, 2.0]])
-    result = judge([heard(logits)], detector, JudgeConfig(), info)
+    result = decide([heard(logits)], detector, JudgeConfig(), info)
     assert result.scores["audio_score"] == pytest.approx(0.8808, abs=1e-3)
     assert np.isnan(result.timeline[50:, 1]).all()
     late = replace(FILE, video_span=[1.0, 4.0])
@@ -99,7 +101,7 @@ def test_speech_is_that_of_the_first_track_at_its_place() -> None:
     loud = heard(torch.zeros(40))
     late = replace(loud, start=30)
     other = replace(heard(torch.zeros(100), track=1), loudness=torch.full((100,), 5.0))
-    speech = first_speech([other, late])
+    speech = first_speech([other, late], VisibilityConfig())
     assert speech is not None
     assert speech.nonzero().flatten().tolist() == list(range(30, 70))
     assert len(speech) == 100

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipelines.metrics.segment_intervals import (
-    Curve,
+    PrecisionCurve,
     bootstrap,
     precision_curves,
     ratio,
@@ -87,7 +87,9 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_law() -> None:
 
 
 def test_what_no_draw_defines_has_no_interval() -> None:
-    nothing = Curve(*(np.zeros(0, dtype=np.int64),) * 3, np.zeros(3, dtype=np.int64), False)
+    nothing = PrecisionCurve(
+        *(np.zeros(0, dtype=np.int64),) * 3, np.zeros(3, dtype=np.int64), False
+    )
     assert bootstrap({"AP@0.5": nothing}, 3, draws=10) == {}
 
 

@@ -29,6 +29,7 @@ from typing import Any
 
 from extractors.clock import SAMPLES_PER_STEP, STEP_RATE, count_steps
 from extractors.decoding.container import INDEXED_FORMATS, UnfitFileError, open_source
+from extractors.decoding.credentials import read_credentials
 from extractors.decoding.facts import file_facts
 from extractors.decoding.picture import PyavFrames, decord_frames, scaled_size, suits_decord
 from extractors.decoding.sound import SoundReader
@@ -126,6 +127,8 @@ def _serve(request: dict[str, Any], channel: Channel) -> None:
         return
     tracks = find_tracks(source, channel.tick, request["video_track"])
     plan = _plan(request, tracks)
+    credentials = read_credentials(source, list(tracks.formats))
+    plan["info"]["credentials"] = credentials if len(credentials) > 1 else None  # a state: none
     channel.send_json(b"i", plan)
     if not request["probe"]:
         channel.send_json(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +11,24 @@ from torch import Tensor
 
 from extractors.media import STEP_RATE, MediaInfo
 from pipelines.detection.compression import believed, bits_a_pixel, faded
+from pipelines.detection.credentials import credentials_warning, with_credentials
+from pipelines.detection.curves import file_curves
 from pipelines.detection.detector import Detector
 from pipelines.detection.result import Decision, Face
-from pipelines.detection.sounds import (
-    first_speech,
-    judged_sounds,
-    of_own_length,
-    sound_logits,
+from pipelines.detection.sounds import first_speech, judged_sounds, of_own_length, sound_logits
+from pipelines.detection.timelines import Timeline, clip_logit
+from pipelines.detection.visibility import (
+    VisibilityConfig,
+    crowd_warnings,
+    detailed,
+    heard_steps,
+    lip_steps,
+    lit,
+    motion_warnings,
+    moving_steps,
+    visible_share,
+    without_motion,
 )
-from pipelines.detection.timelines import Timeline, clip_logit, step_probabilities
 from temporal.segment import MODALITIES
 
 VISUAL, AUDIO, SYNC = range(len(MODALITIES))
@@ -45,6 +54,7 @@ class JudgeConfig:
     # weight. In H.264 at CRF 23 one clip in ten has less than the second; at CRF 35 and half size
     # nearly all have less than the first.
     detail: tuple[float, float] = (0.03, 0.06)
+    visible: VisibilityConfig = field(default_factory=VisibilityConfig)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,28 +79,32 @@ def decide(
     suspicious sound track. The sync score is the speaker's: the face whose lips fit the first sound
     track best.
     """
-    warnings: list[str] = []
+    signed = credentials_warning(info.credentials)
+    warnings = [] if signed is None else [signed]
     timelines = of_own_length(timelines, info)
-    sounds = judged_sounds(timelines, config.min_steps, info, warnings)
+    sounds = judged_sounds(timelines, config.min_steps, config.visible, info, warnings)
     pictures = _pictures(timelines, detector, config, warnings)
     pictures = _believed(pictures, info, detector, config, warnings)
     looked_at = _looked_at(pictures, detector, warnings)
-    speech = first_speech(timelines)
-    logits = [clip_logit(t, VISUAL, detector, None) for t in looked_at]
-    speaker, sync = _speaker(pictures, speech, detector, config, warnings)
+    logits = _picture_logits(looked_at, detector, config, warnings)
+    speech = first_speech(timelines, config.visible)
+    speaker, fit_steps, sync = _speaker(pictures, speech, detector, config, warnings)
     clip = torch.full((len(MODALITIES),), torch.nan)
     if logits:
         clip[VISUAL] = max(logits)
     if sounds:
-        clip[AUDIO] = max(sound_logits(sounds, detector, info, warnings))
+        clip[AUDIO] = max(sound_logits(sounds, detector, config.visible, info, warnings))
     if speaker is not None:
         clip[SYNC] = sync
     probabilities = detector.calibrated(clip.to(detector.calibration.device)).tolist()
     names = (*(f"{modality}_score" for modality in MODALITIES), "score")
     scores = {n: None if p != p else round(p, 4) for n, p in zip(names, probabilities, strict=True)}
-    curves = _curves(timelines, looked_at, sounds, speaker, detector)
+    judged = [(t, VISUAL, torch.ones(len(t.opinions), dtype=torch.bool)) for t in looked_at]
+    judged += [(sound, AUDIO, heard_steps(sound, config.visible)) for sound in sounds]
+    judged += [(speaker, SYNC, fit_steps)] if speaker is not None else []
+    curves = file_curves(max((t.stop for t in timelines), default=0), judged, detector)
     return Judgement(
-        verdict=_verdict(scores, config, warnings),
+        verdict=with_credentials(_verdict(scores, pictures, config, warnings), info.credentials),
         scores=scores,
         timeline=curves[0].numpy(),
         curves=curves,
@@ -117,6 +131,9 @@ def _pictures(
     if any((t.yaw or 0) > config.profile for t in usable):
         warnings.append("a face is seen from the side: its score is less reliable")
     scenes = [t for t in timelines if t.scene and len(t.opinions) >= config.min_steps]
+    warnings += crowd_warnings(usable)
+    warnings += dict.fromkeys(w for t in usable for w in motion_warnings(t, config.visible))
+    usable = [without_motion(t, detector.opinions, config.visible) for t in usable]
     if detector.config.scenes:
         return usable + scenes
     if scenes and not faces:
@@ -153,61 +170,58 @@ def _looked_at(pictures: list[Timeline], detector: Detector, warnings: list[str]
     return looked_at
 
 
+def _picture_logits(
+    pictures: list[Timeline], detector: Detector, config: JudgeConfig, warnings: list[str]
+) -> list[float]:
+    """Return the clip logit of each picture; that of a face that can hardly be seen is near 0.
+
+    Near 0 is near even odds once it is calibrated.
+    """
+    if any(lit(t, config.visible) < 1 for t in pictures):
+        warnings.append("a face is too dark or too bright to be judged well: its score says less")
+    if any(detailed(t, config.visible) < 1 for t in pictures):
+        warnings.append("a face is too blurred to be judged well: its score says less")
+    scale, shift = detector.calibration[VISUAL].tolist()
+    logits = []
+    for picture in pictures:
+        share = visible_share(picture, config.visible)
+        logit = clip_logit(picture, VISUAL, detector, None)
+        logits.append(logit * share - shift / scale * (1 - share))
+    return logits
+
+
 def _speaker(
     pictures: list[Timeline],
     speech: Tensor | None,
     detector: Detector,
     config: JudgeConfig,
     warnings: list[str],
-) -> tuple[Timeline | None, float]:
-    """Return the face whose lips fit the sound best, and its sync logit."""
-    if speech is None:
-        return None, 0.0
-    candidates = [(t, speech[t.start : t.stop]) for t in pictures if "mouth" in t.streams]
-    speakers = [(t, s) for t, s in candidates if int(s.sum()) >= config.min_speech]
-    if not speakers:
-        if candidates:
-            warnings.append("too little speech with a face to judge whether lips and sound fit")
-        return None, 0.0
-    logits = [(clip_logit(t, SYNC, detector, s), i) for i, (t, s) in enumerate(speakers)]
-    best, index = min(logits)
-    return speakers[index][0], best
+) -> tuple[Timeline | None, Tensor, float]:
+    """Return the face whose lips fit the sound best, where it was judged, and its sync logit."""
+    nothing = None, torch.zeros(0, dtype=torch.bool), 0.0
+    faces = [t for t in pictures if "mouth" in t.streams]
+    if speech is None or not faces:
+        return nothing
+    seen = [moving_steps(t, config.visible) & lip_steps(t, config.visible) for t in faces]
+    heard = [speech[t.start : t.stop] & s for t, s in zip(faces, seen, strict=True)]
+    if any(int((~lip_steps(t, config.visible)).sum()) >= config.min_steps for t in faces):
+        warnings.append(
+            "lips outside the frame: whether they and the sound fit is not judged there"
+        )
+    enough = [i for i, steps in enumerate(heard) if int(steps.sum()) >= config.min_speech]
+    if not enough:
+        warnings.append("too little speech with a face to judge whether lips and sound fit")
+        return nothing
+    best, index = min((clip_logit(faces[i], SYNC, detector, heard[i]), i) for i in enough)
+    return faces[index], seen[index], best
 
 
-def _curves(
-    timelines: list[Timeline],
+def _verdict(
+    scores: dict[str, float | None],
     pictures: list[Timeline],
-    sounds: list[Timeline],
-    speaker: Timeline | None,
-    detector: Detector,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the file's step scores (T, 3; NaN: not judged), proposals and reach.
-
-    Where there are several faces or sound tracks, a step takes the most suspicious one.
-    """
-    steps = max((t.stop for t in timelines), default=0)
-    scales = len(detector.config.localization.dilations)
-    probs = torch.full((steps, len(MODALITIES)), torch.nan)
-    proposals = torch.zeros(steps, scales, len(MODALITIES))
-    reach = torch.zeros(steps, scales, len(MODALITIES), 2)
-    judged = [(t, VISUAL) for t in pictures]
-    judged += [(sound, AUDIO) for sound in sounds]
-    judged += [(speaker, SYNC)] if speaker is not None else []
-    for timeline, m in judged:
-        own = step_probabilities(timeline, detector)[:, m]
-        span = slice(timeline.start, timeline.stop)
-        take = ~(probs[span, m] >= own)  # negated, so that NaN (not judged yet) is replaced too
-        probs[span, m] = torch.where(take, own, probs[span, m])
-        proposals[span, :, m] = torch.where(
-            take[:, None], timeline.proposals[..., m], proposals[span, :, m]
-        )
-        reach[span, :, m] = torch.where(
-            take[:, None, None], timeline.reach[:, :, m], reach[span, :, m]
-        )
-    return probs, proposals, reach
-
-
-def _verdict(scores: dict[str, float | None], config: JudgeConfig, warnings: list[str]) -> Decision:
+    config: JudgeConfig,
+    warnings: list[str],
+) -> Decision:
     score, sync = scores["score"], scores["sync_score"]
     apart = sync is not None and sync >= config.apart
     if apart:
@@ -221,6 +235,10 @@ def _verdict(scores: dict[str, float | None], config: JudgeConfig, warnings: lis
     low, high = config.uncertain
     if low < score < high:
         warnings.append(f"the score {score:.2f} lies between {low} and {high}: it decides nothing")
+        return "inconclusive"
+    hidden = bool(pictures) and max(visible_share(t, config.visible) for t in pictures) < 0.5
+    if hidden and (scores["audio_score"] or 0.0) < high:
+        warnings.append("too little of the faces can be seen for a verdict")
         return "inconclusive"
     if score >= high:
         return "fake"

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
+from extractors.clip import Credentials
 from pipelines.progress import Elapsed
 from temporal.segment import Modality
 
@@ -60,6 +61,7 @@ class PlainMedia(TypedDict):
     video_span: list[float] | None  # seconds: start and end of the picture
     audio_tracks: list[str]  # names of the sound tracks, players' default first
     audio_spans: list[list[float]]  # seconds: start and end of each
+    credentials: Credentials | None  # what its content credentials say; null: it has none
 
 
 class ModelInfo(TypedDict):

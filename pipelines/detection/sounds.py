@@ -8,9 +8,9 @@ from torch import Tensor
 
 from extractors.clock import count_steps
 from extractors.media import STEP_RATE, MediaInfo
-from extractors.spectrogram import speech_steps
 from pipelines.detection.detector import Detector
 from pipelines.detection.timelines import Timeline, clip_logit, within
+from pipelines.detection.visibility import VisibilityConfig, heard_steps, is_silent, spoken_steps
 from temporal.segment import MODALITIES
 
 AUDIO = MODALITIES.index("audio")
@@ -31,9 +31,13 @@ def of_own_length(timelines: list[Timeline], info: MediaInfo) -> list[Timeline]:
 
 
 def judged_sounds(
-    timelines: list[Timeline], min_steps: int, info: MediaInfo, warnings: list[str]
+    timelines: list[Timeline],
+    min_steps: int,
+    visible: VisibilityConfig,
+    info: MediaInfo,
+    warnings: list[str],
 ) -> list[Timeline]:
-    """Return the timelines of the sound tracks that are long and loud enough to be judged."""
+    """Return the timelines of the sound tracks that are long enough and hold enough speech."""
     judged = []
     for timeline in timelines:
         if timeline.streams != {"mel"} or timeline.loudness is None:
@@ -41,20 +45,30 @@ def judged_sounds(
         name = "the sound"
         if len(info.audio_tracks) > 1:
             name = f"sound track {info.audio_tracks[timeline.sound]}"
-        if not speech_steps(timeline.loudness).any():
+        heard = heard_steps(timeline, visible)
+        if is_silent(timeline):
             warnings.append(f"{name} is silent and was not judged")
         elif len(timeline.opinions) < min_steps:
             warnings.append(f"{name} is too short to be judged")
+        elif not heard.any():
+            warnings.append(f"no speech: {name} was not judged")
         else:
             judged.append(timeline)
+            if not heard.all():
+                seconds = int((~heard).sum()) / STEP_RATE
+                warnings.append(f"{seconds:.1f} s of {name} hold no speech and were not judged")
     return judged
 
 
 def sound_logits(
-    sounds: list[Timeline], detector: Detector, info: MediaInfo, warnings: list[str]
+    sounds: list[Timeline],
+    detector: Detector,
+    visible: VisibilityConfig,
+    info: MediaInfo,
+    warnings: list[str],
 ) -> list[float]:
-    """Return the clip logit of each sound track."""
-    logits = [clip_logit(sound, AUDIO, detector, None) for sound in sounds]
+    """Return the clip logit of each sound track, over the steps near speech."""
+    logits = [clip_logit(s, AUDIO, detector, heard_steps(s, visible)) for s in sounds]
     if len(sounds) > 1:
         scores = ", ".join(
             f"{info.audio_tracks[sound.sound]}: {_calibrated(logit, AUDIO, detector):.2f}"
@@ -64,12 +78,12 @@ def sound_logits(
     return logits
 
 
-def first_speech(timelines: list[Timeline]) -> Tensor | None:
+def first_speech(timelines: list[Timeline], visible: VisibilityConfig) -> Tensor | None:
     """Return a mask (T,) of speech in the file's first sound track; None: there is no sound."""
     for timeline in timelines:
         if timeline.streams == {"mel"} and timeline.loudness is not None and timeline.sound == 0:
             speech = torch.zeros(max(t.stop for t in timelines), dtype=torch.bool)
-            speech[timeline.start : timeline.stop] = speech_steps(timeline.loudness)
+            speech[timeline.start : timeline.stop] = spoken_steps(timeline, visible)
             return speech
     return None
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from extractors.shapes import check_arrays
 from extractors.spectrogram import loudness
-from extractors.streams import Streams
+from extractors.streams import MEASURES, Streams
 from pipelines.detection.detector import Detector
 from temporal.windows import WindowConfig, WindowPlan, Windows, cut_windows, stitch_windows
 
@@ -57,6 +58,13 @@ class Timeline:
     def __post_init__(self) -> None:
         check_arrays(self, opinions="T J", proposals="T K 3", reach="T K 3 2", loudness="T")
 
+    speech: Tensor | None = None  # these (T,): see `Streams`
+    change: Tensor | None = None
+    brightness: Tensor | None = None
+    detail: Tensor | None = None
+    lips_inside: Tensor | None = None
+    seen: Tensor | None = None
+
     @property
     def stop(self) -> int:
         """Step after the last one."""
@@ -67,18 +75,12 @@ def within(timeline: Timeline, begin: int, end: int) -> Timeline:
     """Return the part of a timeline that lies in the steps [begin, end) of the file."""
     low = min(max(begin - timeline.start, 0), len(timeline.opinions))
     high = max(low, min(end - timeline.start, len(timeline.opinions)))
-    loud = timeline.loudness
-    return replace(
-        timeline,
-        start=timeline.start + low,
-        opinions=timeline.opinions[low:high],
-        proposals=timeline.proposals[low:high],
-        reach=timeline.reach[low:high],
-        loudness=None if loud is None else loud[low:high],
-    )
+    along = ("opinions", "proposals", "reach", "loudness", *MEASURES)
+    values = {name: getattr(timeline, name) for name in along}
+    cut: dict[str, Any] = {n: None if v is None else v[low:high] for n, v in values.items()}
+    return replace(timeline, start=timeline.start + low, **cut)
 
 
-# Called with a block, its windows, the experts' tokens (N, L, D) in them, and its timeline.
 Observer = Callable[[Streams, Windows, dict[str, Tensor], Timeline], None]
 
 
@@ -136,6 +138,8 @@ def _timeline(
     block: Streams, windows: WindowPlan, opinions: Tensor, proposals: Tensor, reach: Tensor
 ) -> Timeline:
     sound = None if block.mel is None else loudness(block.mel)
+    own = slice(block.lead, block.steps - block.trail)
+    measures: dict[str, Any] = {name: m[own] for name, m in block.measures().items()}
     return Timeline(
         track=block.track,
         scene=block.scene,
@@ -146,9 +150,10 @@ def _timeline(
         opinions=stitch_windows(opinions, windows).cpu(),
         proposals=stitch_windows(proposals, windows).cpu(),
         reach=stitch_windows(reach, windows).cpu(),
-        loudness=None if sound is None else sound[block.lead : block.steps - block.trail],
+        loudness=None if sound is None else sound[own],
         entry=block.entry,
         exit=block.exit,
+        **measures,
     )
 
 
@@ -162,7 +167,6 @@ def join_timelines(pieces: Iterable[Timeline]) -> list[Timeline]:
 
 def _join(pieces: list[Timeline]) -> Timeline:
     first = pieces[0]
-    sounds = [piece.loudness for piece in pieces if piece.loudness is not None]
     sizes = [piece.face_size for piece in pieces if piece.face_size is not None]
     yaws = [piece.yaw for piece in pieces if piece.yaw is not None]
     return Timeline(
@@ -175,8 +179,14 @@ def _join(pieces: list[Timeline]) -> Timeline:
         opinions=torch.cat([piece.opinions for piece in pieces]),
         proposals=torch.cat([piece.proposals for piece in pieces]),
         reach=torch.cat([piece.reach for piece in pieces]),
-        loudness=torch.cat(sounds) if sounds else None,
         entry=first.entry,
         exit=pieces[-1].exit,
         sound=first.sound,
+        **{name: _joined(pieces, name) for name in ("loudness", *MEASURES)},
     )
+
+
+def _joined(pieces: list[Timeline], name: str) -> Tensor | None:
+    """Return what was measured of all pieces, end to end; None where it was not of all."""
+    measured = [getattr(piece, name) for piece in pieces]
+    return None if any(m is None for m in measured) else torch.cat(measured)

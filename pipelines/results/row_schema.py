@@ -46,7 +46,7 @@ def arrow_type(hint: Any) -> pa.DataType:
 
 
 _PLAIN = {
-    str: pa.string(), int: pa.int64(), float: pa.float64(),
+    str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64(),
     datetime: pa.timestamp("ms", tz="UTC"),
 }  # fmt: skip
 
