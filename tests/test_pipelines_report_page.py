@@ -193,7 +193,7 @@ def test_a_hostile_name_and_hostile_tags_stay_text(
         }],
         "key_frames": None,
         "credentials": {"state": HOSTILE, "generator": HOSTILE, "issuer": HOSTILE,
-                        "signed": HOSTILE, "actions": [HOSTILE]},
+                        "signed": HOSTILE, "actions": [HOSTILE], "generated": True},
     }  # fmt: skip
     monkeypatch.setattr("pipelines.report.page.read_facts", lambda _: facts)
     hostile = page_of(
