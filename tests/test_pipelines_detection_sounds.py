@@ -126,11 +126,12 @@ def test_a_second_sound_of_a_file_is_judged_as_it_is_alone(
     session: DetectorSession, tmp_path: Path
 ) -> None:
     voice = example_waveform(6.0)
-    noise = np.random.default_rng(0).normal(0, 0.1, len(voice)).astype(np.float32)
-    sounds = [DrawnSound(w, codec="pcm_s16le") for w in (voice, noise)]
+    noise = np.random.default_rng(0).normal(0, 0.01, len(voice)).astype(np.float32)
+    voices = voice, voice + noise
+    sounds = [DrawnSound(w, codec="pcm_s16le") for w in voices]
     both = session.detect(write_tracks(tmp_path / "both.mkv", *sounds)).to_dict()
     single = []
-    for number, waveform in enumerate((voice, noise)):
+    for number, waveform in enumerate(voices):
         write_clip(tmp_path / f"{number}.wav", None, waveform)
         single.append(session.detect(tmp_path / f"{number}.wav").to_dict()["audio_score"])
     assert both["audio_score"] == max(single)
