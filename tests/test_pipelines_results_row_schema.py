@@ -71,9 +71,13 @@ def of_column(kind: pa.DataType) -> Any:
         return [of_column(kind.value_type)]
     if pa.types.is_struct(kind):
         return {field.name: of_column(field.type) for field in kind}
-    return {"string": "string", "double": "number", "float": "number", "int64": "integer"}[
-        str(kind)
-    ]
+    return {
+        "string": "string",
+        "double": "number",
+        "float": "number",
+        "int64": "integer",
+        "bool": "boolean",
+    }[str(kind)]
 
 
 def fits(value: Any, kind: Any) -> bool:

@@ -37,7 +37,7 @@ def session() -> DetectorSession:
 
 @pytest.mark.parametrize(
     ("modality", "truth", "bounds"),
-    [("visual", (), (0.0, 1.0, 4.0)), ("audio", WHOLE, (0.0, 1e-4, 4e-4))],
+    [("visual", (), (0.0, 1.0, 4.0)), ("audio", WHOLE, (0.0, 1e-5, 4e-5))],
 )
 def test_a_clip_is_flipped_from_the_bound_on_that_reaches_its_margin(
     session: DetectorSession,
