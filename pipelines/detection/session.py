@@ -125,10 +125,9 @@ class DetectorSession:
         shard: int | None = None,
         stage: Callable[[Iterable[Streams]], list[Timeline]] | None = None,
     ) -> Piece:
-        """Return the timelines of a file, or of a span of its steps.
+        """Return the timelines of a file, or of a span of its steps; see also `detect`.
 
         Args:
-            path, on_step, change, witness: see `detect`.
             span: the steps that the piece decides; None: all.
             shard: steps; a file of 1.5 times as many raises LongVideoError; None: no limit.
             stage: turns blocks into timelines in place of the session.
