@@ -44,11 +44,27 @@ class LocalizationConfig:
 
 @dataclass(frozen=True, eq=False)
 class StepOutputs:
-    """The head's outputs for each step, three modalities and K scales."""
+    """The head's outputs for each step, M modalities and K scales."""
 
-    logits: Tensor  # (N, L, 3): the step is manipulated
-    proposal_logits: Tensor  # (N, L, K, 3): the step is in the middle of a segment of this scale
-    reach: Tensor  # (N, L, K, 3, 2) >= 0: steps from the step's middle to the start and to the end
+    logits: Tensor  # (N, L, M): the step is manipulated
+    proposal_logits: Tensor  # (N, L, K, M): the step is in the middle of a segment of this scale
+    reach: Tensor  # (N, L, K, M, 2) >= 0: steps from the step's middle to the start and to the end
+
+    def packed(self) -> Tensor:
+        """Return all outputs as one tensor (N, L, C): those of a step are its C channels."""
+        return torch.cat([self.logits, self.proposal_logits.flatten(2), self.reach.flatten(2)], -1)
+
+    @staticmethod
+    def unpacked(channels: Tensor, modalities: int) -> StepOutputs:
+        """Return the outputs for M modalities of channels (N, L, C), see `packed`."""
+        scales = (channels.shape[-1] // modalities - 1) // 3
+        sizes = [modalities * n for n in (1, scales, 2 * scales)]
+        logits, proposals, reach = torch.split(channels, sizes, dim=-1)
+        return StepOutputs(
+            logits,
+            proposals.reshape(*proposals.shape[:2], scales, modalities),
+            reach.reshape(*reach.shape[:2], scales, modalities, 2),
+        )
 
 
 class DilatedBlock(nn.Module):
@@ -75,9 +91,16 @@ class LocalizationHead(nn.Module):
     `length_limits`.
     """
 
-    def __init__(self, dim: int, config: LocalizationConfig = LocalizationConfig()) -> None:
+    def __init__(
+        self,
+        dim: int,
+        config: LocalizationConfig = LocalizationConfig(),
+        modalities: int = len(MODALITIES),
+    ) -> None:
+        """Make an untrained head on tokens of `dim` channels, for M modalities."""
         super().__init__()
-        width, count = config.width, len(MODALITIES)
+        width, count = config.width, modalities
+        self.modalities = modalities
         self.dilations = config.dilations
         self.stem = nn.Linear(dim, width)
         self.blocks = nn.ModuleList(DilatedBlock(width, d) for d in config.dilations)
@@ -100,7 +123,7 @@ class LocalizationHead(nn.Module):
         logits, reaches = [], []
         for dilation, block, head in zip(self.dilations, self.blocks, self.proposals, strict=True):
             x = block(x, valid)
-            logit, reach = head(x).split([len(MODALITIES), 2 * len(MODALITIES)], dim=-1)
+            logit, reach = head(x).split([self.modalities, 2 * self.modalities], dim=-1)
             logits.append(logit)
             reaches.append(2.25 * dilation * F.softplus(reach.unflatten(-1, (-1, 2))))
         return StepOutputs(self.steps(x), torch.stack(logits, dim=2), torch.stack(reaches, dim=2))

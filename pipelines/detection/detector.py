@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from extractors.errors import InputError
 from extractors.shapes import check_arrays
@@ -18,12 +17,14 @@ from fusion.transformer import CrossModalTransformer, LagProfile
 from pipelines.config import from_dict, to_dict
 from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.opinions import Opinion, opinions_of
+from pipelines.detection.pooling import any_logit, clip_means, clip_peaks
 from pipelines.storage.weights import WeightsError, load_into, load_weights, save_weights
 from temporal.experts import CONTEXT, EXPERTS, build_experts, normalise
-from temporal.localization import LocalizationHead
+from temporal.localization import LocalizationHead, StepOutputs
 from temporal.segment import MODALITIES
 
 FORMAT = "avdetect detector 7"
+ABSENT = -1e3  # a localizer's logit where its input is missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,10 @@ class Detector(nn.Module):
     biases: Tensor  # (2, 3) of the clip's and the steps' logits
     # (scale, shift) of each modality's clip logit, fitted last
     calibration: Tensor  # (3, 2)
-    belongs: Tensor  # (J, 3) 1 where an opinion is about a modality, else 0
+    # (J, 3) 1 where an opinion is about a modality, else 0: of those that are summed, and of
+    # localizers, whose weights are scale and shift of their own logit
+    belongs: Tensor
+    localizes: Tensor
 
     def __init__(self, config: DetectorConfig) -> None:
         """Make an untrained detector.
@@ -62,7 +66,7 @@ class Detector(nn.Module):
         self.lag = LagProfile(dim, fusion.reach, fusion.lag_span, CONTEXT["lips"])
         self.lag_token = nn.Linear(2 * fusion.reach + 1, dim)
         self.fusion = CrossModalTransformer((*EXPERTS, "lag"), dim, fusion)
-        self.probes = nn.ModuleDict()
+        self.probes, self.localizers = nn.ModuleDict(), nn.ModuleDict()
         for opinion in self.opinions:
             if opinion.network is not None:
                 parent, _, name = (opinion.at or opinion.name).rpartition(".")
@@ -80,8 +84,12 @@ class Detector(nn.Module):
         self.register_buffer("step_weights", torch.stack([shares, shares], dim=1))
         self.register_buffer("biases", torch.zeros(2, len(MODALITIES)))
         self.register_buffer("calibration", torch.tensor([[1.0, 0.0]] * len(MODALITIES)))
-        belongs = [[float(o.modality == m) for m in MODALITIES] for o in self.opinions]
-        self.register_buffer("belongs", torch.tensor(belongs), persistent=False)
+        belongs = torch.tensor(
+            [[float(o.modality == m) for m in MODALITIES] for o in self.opinions]
+        )
+        alone = torch.tensor([[float(o.localizes)] for o in self.opinions])
+        self.register_buffer("belongs", belongs * (1 - alone), persistent=False)
+        self.register_buffer("localizes", belongs * alone, persistent=False)
 
     def network(self, opinion: str) -> nn.Module:
         """Return the network of an opinion, by its name."""
@@ -97,7 +105,7 @@ class Detector(nn.Module):
         """Return, by name, the tokens (N, L, D) of every expert whose streams (N, L, ...) exist.
 
         With lips and voice, `lag` is their similarity (N, L, 2 * reach + 1) at each lag. Every
-        opinion that reads streams adds its step logits (N, L) under its name.
+        opinion that reads streams adds what `ask` returns under its name.
         """
         tokens = {
             name: self.expert_tokens(name, streams)
@@ -112,10 +120,14 @@ class Detector(nn.Module):
         return tokens
 
     def ask(self, opinion: Opinion, given: Mapping[str, Tensor], mask: Tensor) -> Tensor:
-        """Return the step logits (N, L) of an opinion on the streams or tokens that it reads."""
+        """Return the step logits (N, L) of an opinion on the streams or tokens that it reads.
+
+        A localizer's outputs are (N, L, C), see `StepOutputs.packed`.
+        """
         inputs = [given[name] for name in opinion.reads]
-        logits: Tensor = self.network(opinion.name)(*inputs, mask)
-        return logits if logits.dim() == 2 else logits[:, None].expand(mask.shape)
+        found = self.network(opinion.name)(*inputs, mask)
+        logits: Tensor = found.packed() if isinstance(found, StepOutputs) else found
+        return logits[:, None].expand(mask.shape) if logits.dim() == 1 else logits
 
     def fuse(self, tokens: Mapping[str, Tensor], mask: Tensor) -> DetectorOutputs:
         """Return every opinion on tokens (N, L, D), and the segment proposals."""
@@ -123,17 +135,23 @@ class Detector(nn.Module):
         if "lag" in inputs:
             inputs["lag"] = self.lag_token(inputs["lag"])
         out = self.head(self.fusion(inputs, mask), mask)
+        proposals, reach = out.proposal_logits, out.reach
         logits = []
-        for opinion in self.opinions:
-            if opinion.source == "fusion":
-                logits.append(out.logits[..., MODALITIES.index(opinion.modality)])
-            elif opinion.source == "streams" and opinion.name in tokens:
-                logits.append(tokens[opinion.name])
-            elif opinion.source == "tokens" and opinion.applies(tokens):
-                logits.append(self.ask(opinion, tokens, mask))
-            else:
-                logits.append(torch.zeros_like(out.logits[..., 0]))
-        return DetectorOutputs(torch.stack(logits, dim=-1), out.proposal_logits, out.reach)
+        for opinion, columns in zip(self.opinions, self.localizes > 0, strict=True):
+            found = tokens.get(opinion.name) if opinion.source == "streams" else None
+            if opinion.source == "tokens" and opinion.applies(tokens):
+                found = self.ask(opinion, tokens, mask)
+            elif opinion.source == "fusion":
+                found = out.logits[..., MODALITIES.index(opinion.modality)]
+            if opinion.localizes and found is not None:
+                own = StepOutputs.unpacked(found, 1)
+                proposals = torch.where(columns, own.proposal_logits, proposals)
+                reach = torch.where(columns[:, None], own.reach, reach)
+                found = own.logits[..., 0]
+            if found is None:
+                found = torch.full_like(out.logits[..., 0], ABSENT if opinion.localizes else 0.0)
+            logits.append(found)
+        return DetectorOutputs(torch.stack(logits, dim=-1), proposals, reach)
 
     def forward(self, streams: Mapping[str, Tensor], mask: Tensor) -> DetectorOutputs:
         """Return the outputs for streams (N, L, ...); mask (N, L): the valid steps."""
@@ -156,7 +174,8 @@ class Detector(nn.Module):
         """
         mean = clip_means(opinions, mask)[:, None]
         whole, local = self.step_weights.T
-        return (mean * whole + (opinions - mean) * local) @ self.belongs + self.biases[1]
+        summed = (mean * whole + (opinions - mean) * local) @ self.belongs + self.biases[1]
+        return self._with_localizers(summed, opinions, self.step_weights)
 
     def clip_logits(self, opinions: Tensor, mask: Tensor) -> Tensor:
         """Return clip logits (N, 3) of opinions (N, T, J) over the steps in mask (N, T).
@@ -166,7 +185,24 @@ class Detector(nn.Module):
         mean = clip_means(opinions, mask)
         whole, local = self.clip_weights.T
         peak = clip_peaks(opinions, mask, self.config.peak_steps)
-        return (mean * whole + (peak - mean) * local) @ self.belongs + self.biases[0]
+        summed = (mean * whole + (peak - mean) * local) @ self.belongs + self.biases[0]
+        stretch = clip_peaks(opinions, mask, self.config.localized_steps)
+        return self._with_localizers(summed, stretch, self.clip_weights)
+
+    def _with_localizers(self, summed: Tensor, opinions: Tensor, weights: Tensor) -> Tensor:
+        """Return logits (..., 3) that either the summed opinions (..., 3) or a localizer is right.
+
+        opinions: (..., J), of which those of localizers are scaled and shifted by weights (J, 2).
+        """
+        logits = opinions * weights[:, 0] + weights[:, 1]
+        columns = []
+        for column in range(len(MODALITIES)):
+            joined = summed[..., column]
+            rows = self.localizes[:, column] > 0
+            if bool(rows.any()):
+                joined = any_logit(torch.cat([joined[..., None], logits[..., rows]], dim=-1))
+            columns.append(joined)
+        return torch.stack(columns, dim=-1)
 
     def calibrated(self, clip_logits: Tensor) -> Tensor:
         """Return P(fake) (4,) for visual, audio, sync and any; NaN clip logits (3,): not judged.
@@ -183,30 +219,6 @@ class Detector(nn.Module):
         both = alone + self.config.two_tracks
         overall = any_logit(torch.where(visual.isnan(), alone, both)[None])
         return torch.cat([own, overall]).sigmoid()
-
-
-def clip_means(opinions: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean (N, J) of opinions (N, T, J) over the steps in mask (N, T); 0 if none."""
-    weight = mask[..., None].to(opinions.dtype)
-    return (opinions * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
-
-
-def clip_peaks(opinions: Tensor, mask: Tensor, steps: int) -> Tensor:
-    """Return the mean (N, J) of the `steps` highest values of opinions (N, T, J) in mask (N, T)."""
-    count = min(steps, opinions.shape[1])
-    ranked = opinions.masked_fill(~mask[..., None], -1e4).topk(count, dim=1).values  # (N, k, J)
-    valid = (ranked > -1e3).to(opinions.dtype)
-    return (ranked * valid).sum(dim=1) / valid.sum(dim=1).clamp(min=1)
-
-
-def any_logit(logits: Tensor) -> Tensor:
-    """Return the logit (N,) that any of K independent events happens, by their logits (N, K).
-
-    NaN events are left out; a row of NaN gives NaN.
-    """
-    none = -functional.softplus(logits).nan_to_num(0.0).sum(dim=1)  # log-probability
-    some = torch.log(-torch.expm1(none).clamp(max=-1e-7))
-    return torch.where(logits.isnan().all(dim=1), torch.nan, some - none)
 
 
 def save_detector(path: Path, detector: Detector, facts: Mapping[str, object]) -> None:

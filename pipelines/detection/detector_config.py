@@ -8,6 +8,7 @@ from math import log
 from fusion.transformer import FusionConfig
 from temporal.experts import ExpertConfig
 from temporal.localization import LocalizationConfig
+from temporal.localizer import LocalizerConfig
 from temporal.segment import MODALITIES
 
 
@@ -45,8 +46,10 @@ class DetectorConfig:
     lag_near: int = 2  # lags up to this one are in sync
     lag_far: int = 5  # lags from this one on occur in no recording
     peak_steps: int = 25  # length of the peak in the clip's logit: the most suspicious second
+    localized_steps: int = 8  # the same of a localizer, which finds stretches of 0.3 s
     # Prior log odds of each of two tracks, such that either is forged at even odds.
     two_tracks: float = log(2**0.5 - 1)
     experts: ExpertConfig = field(default_factory=ExpertConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     localization: LocalizationConfig = field(default_factory=LocalizationConfig)
+    localizer: LocalizerConfig = field(default_factory=LocalizerConfig)

@@ -28,6 +28,7 @@ from torch import nn
 from fusion.transformer import LagProbe
 from pipelines.detection.detector_config import DetectorConfig
 from temporal.experts import EXPERTS
+from temporal.localizer import PictureLocalizer, SoundLocalizer
 from temporal.opinions.portrait import PortraitOpinion
 from temporal.opinions.probe import StepProbe
 from temporal.opinions.sharpness import SharpnessOpinion
@@ -39,6 +40,8 @@ from temporal.segment import MODALITIES
 Level = Literal["step", "clip"]
 Source = Literal["streams", "tokens", "fusion"]
 Fit = Literal["with its expert", "by gradient", "in closed form"]
+
+PICTURE = ("appearance", "flow", "depth", "lips")  # experts that the picture's localizer reads
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ class Opinion:
     source: Source  # its input: streams as extracted, tokens of experts, or fusion's output
     reads: tuple[str, ...] = ()  # names of streams (and `size`) or of tokens (and `lag`)
     alone: bool = False  # applies only where no other streams are present
+    # A localizer also proposes its modality's segments, and is joined with the sum of the others by
+    # noisy-or: it knows what stands out in a clip, they what the clip as a whole is like.
+    localizes: bool = False
     fades: bool = False  # relies on fine detail, which strong compression removes
     calibrated: bool = False  # its logit is calibrated by its fit, on left-out sources
     network: Callable[[DetectorConfig], nn.Module] | None = None
@@ -104,6 +110,14 @@ OPINIONS: dict[str, Opinion] = {
         # ... and in those of Whisper
         Opinion("whisper", "audio", "clip", "streams", ("mel",), alone=True, fit="in closed form",
                 network=lambda config: WhisperOpinion(config.opinion_reach)),
+        # which stretches of the sound differ from the rest of the clip
+        Opinion("localizer of sound", "audio", "step", "streams", ("mel",), localizes=True,
+                network=lambda config: SoundLocalizer(config.localizer, config.localization),
+                at="localizers.sound"),
+        # ... and of the picture
+        Opinion("localizer of picture", "visual", "step", "tokens", PICTURE, localizes=True,
+                network=lambda c: PictureLocalizer(len(PICTURE), c.experts.dim, c.localizer,
+                                                   c.localization), at="localizers.picture"),
         *map(_fusion, MODALITIES),
     )
 }  # fmt: skip

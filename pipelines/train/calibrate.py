@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipelines.detection.detector import Detector, clip_means, clip_peaks
+from pipelines.detection.detector import Detector
 from pipelines.detection.opinions import Level
+from pipelines.detection.pooling import clip_means, clip_peaks
 from pipelines.train.clips import TrainClip
 from pipelines.train.fit import Run
 from pipelines.train.losses import UNKNOWN

@@ -1,0 +1,272 @@
+"""Partial forgeries of speech, drawn while a localizer trains, and genuine edits beside them.
+
+Any genuine recording is material: a stretch is replaced by another voice, by the same voice from
+elsewhere, by synthetic speech, or by a resynthesis of the same words. Joins of recordings, as
+editors make them, are no forgery; they are labelled genuine.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from extractors.clip import Array, Doubles
+from extractors.clock import SAMPLE_RATE, SAMPLES_PER_STEP
+from pipelines.forge.segments import SegmentConfig, Segments, draw_spans, in_seconds, to_samples
+from pipelines.forge.sound.segments import (
+    insert,
+    match_level,
+    replace_voice,
+    resynthesise,
+    revoice,
+    splice_voice,
+    synthetic_voice,
+)
+from pipelines.forge.sound.text_to_speech import engines
+from pipelines.forge.sound.world import world_available
+
+SHARES = {  # how often each kind is drawn, where it can be
+    "other words": 1.5,
+    "other voice": 1.5,
+    "synthetic": 2.0,
+    "spoken": 1.0,
+    "resynthesised": 2.5,
+    "vocoded": 1.5,
+    "changed voice": 0.5,
+}
+LEAST_ALIKE = 0.8  # correlation of the loudness of a recording and its resynthesis
+ENVELOPE = SAMPLE_RATE // 100  # samples, the grain of that comparison
+FARTHEST = 30  # grains by which a resynthesis may be late or early
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A recording of speech."""
+
+    waveform: Array  # (S,) at 16 kHz
+    source: str
+    person: str
+    resyntheses: tuple[Array, ...] = ()  # (S',) of the same words, see `aligned`
+
+
+@dataclass(frozen=True)
+class SpliceConfig:
+    """What is drawn."""
+
+    genuine: float = 0.3  # share of the examples without a forged stretch
+    joined: float = 0.2  # share of the examples that are joined of several recordings
+    segments: SegmentConfig = field(
+        default_factory=lambda: SegmentConfig(whole_share=0.0, max_count=2, max_seconds=2.5)
+    )
+
+
+class Splicer:
+    """Draws examples: waveforms of one length, and their forged seconds."""
+
+    def __init__(
+        self,
+        genuine: Sequence[Recording],
+        synthetic: Sequence[Recording],
+        config: SpliceConfig = SpliceConfig(),
+    ) -> None:
+        """Make examples of genuine recordings; stretches of synthetic ones are donors."""
+        self.genuine, self.synthetic, self.config = genuine, synthetic, config
+        self._weights = root_weights([r.source for r in genuine])
+        self._spoken_again = [i for i, r in enumerate(genuine) if r.resyntheses]
+        self._donors = root_weights([r.source for r in synthetic])
+        self._persons: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        for index, recording in enumerate(genuine):
+            self._persons[recording.source, recording.person].append(index)
+        self._edits: dict[str, Callable[..., Array | None]] = {
+            "other words": self._other_words,
+            "other voice": self._other_voice,
+            "synthetic": self._synthetic,
+            "spoken": self._spoken,
+            "resynthesised": self._resynthesised,
+            "vocoded": self._vocoded,
+            "changed voice": self._changed,
+        }
+
+    def __call__(self, steps: int, rng: np.random.Generator) -> tuple[Array, Segments]:
+        """Return a waveform (steps * 640,) and its forged seconds; () if it is genuine."""
+        genuine, kind = rng.random() < self.config.genuine, draw_kind(rng)
+        base, waveform = self._base(steps, rng, kind)
+        for _ in range(0 if genuine else 4):
+            spans = draw_spans(rng, (0, steps), waveform, self.config.segments)
+            forged, places = waveform, []
+            for span in spans:
+                place = to_samples(span, waveform, rng)
+                changed = self._edits[kind](forged, *place, rng, base)
+                if changed is not None and place[1] - place[0] > SAMPLES_PER_STEP:
+                    forged = changed
+                    places.append(place)
+            if places:
+                return forged, in_seconds(places, SAMPLE_RATE)
+            kind = draw_kind(rng)
+        return waveform, []
+
+    def _base(self, steps: int, rng: np.random.Generator, kind: str) -> tuple[Recording, Array]:
+        """Return a genuine recording and a stretch of it, joined with others if it is short.
+
+        One whose resynthesis is to be inserted is not joined: times would not fit.
+        """
+        length = steps * SAMPLES_PER_STEP
+        for _ in range(20):
+            if kind == "resynthesised" and self._spoken_again:
+                first = self.genuine[int(rng.choice(self._spoken_again))]
+            else:
+                first = self.genuine[int(rng.choice(len(self.genuine), p=self._weights))]
+            if len(first.waveform) >= length and rng.random() >= self.config.joined:
+                begin = int(rng.integers(0, len(first.waveform) - length + 1))
+                cut = slice(begin, begin + length)
+                again = tuple(r[cut] for r in first.resyntheses)
+                return Recording(first.waveform[cut], first.source, first.person, again), (
+                    first.waveform[cut].copy()
+                )
+            if rng.random() < 0.5:
+                break
+        parts, total = [], 0
+        while total < length:
+            parts.append(_stretch(first.waveform, length - total, rng))
+            total += len(parts[-1])
+            first = self._next(first, rng)
+        whole = parts[0]
+        for part in parts[1:]:
+            whole = join(whole, match_level(part, whole, rng, 2.0), rng)
+        whole = np.pad(whole, (0, max(length - len(whole), 0)), mode="reflect")[:length]
+        return Recording(whole, first.source, first.person), whole.copy()
+
+    def _next(self, recording: Recording, rng: np.random.Generator) -> Recording:
+        """Return a recording to join: of the same person, or one who answers."""
+        if rng.random() < 0.6:
+            return self._same(recording, rng)
+        return self.genuine[int(rng.choice(len(self.genuine), p=self._weights))]
+
+    def _same(self, recording: Recording, rng: np.random.Generator) -> Recording:
+        own = self._persons.get((recording.source, recording.person), [])
+        return self.genuine[int(rng.choice(own))] if own else recording
+
+    def _other_words(
+        self, x: Array, start: int, stop: int, rng: np.random.Generator, base: Recording
+    ) -> Array:
+        if rng.random() < 0.5:
+            return splice_voice(x, start, stop, rng)
+        return replace_voice(x, start, stop, rng, self._same(base, rng).waveform)
+
+    def _other_voice(
+        self, x: Array, start: int, stop: int, rng: np.random.Generator, base: Recording
+    ) -> Array:
+        other = self.genuine[int(rng.choice(len(self.genuine), p=self._weights))]
+        return replace_voice(x, start, stop, rng, other.waveform)
+
+    def _synthetic(
+        self, x: Array, start: int, stop: int, rng: np.random.Generator, base: Recording
+    ) -> Array | None:
+        if not self.synthetic:
+            return None
+        donor = self.synthetic[int(rng.choice(len(self.synthetic), p=self._donors))]
+        return replace_voice(x, start, stop, rng, donor.waveform)
+
+    def _spoken(
+        self, x: Array, start: int, stop: int, rng: np.random.Generator, base: Recording
+    ) -> Array | None:
+        return synthetic_voice(x, start, stop, rng) if engines() else None
+
+    def _resynthesised(
+        self, x: Array, start: int, stop: int, rng: np.random.Generator, base: Recording
+    ) -> Array | None:
+        if not base.resyntheses:
+            return None
+        made = base.resyntheses[int(rng.integers(len(base.resyntheses)))]
+        stretch = match_level(made[start:stop], x[start:stop], rng, 0.4)
+        fade = int(np.exp(rng.uniform(np.log(16), np.log(320))))
+        return insert(x, start, stop, stretch, fade)
+
+    def _vocoded(
+        self, x: Array, start: int, stop: int, rng: np.random.Generator, base: Recording
+    ) -> Array:
+        return resynthesise(x, start, stop, rng, float(rng.beta(1.3, 1.3)))
+
+    def _changed(
+        self, x: Array, start: int, stop: int, rng: np.random.Generator, base: Recording
+    ) -> Array | None:
+        if not world_available():
+            return None
+        return revoice(x, start, stop, rng, float(rng.beta(1.3, 1.3)))
+
+
+def draw_kind(rng: np.random.Generator) -> str:
+    """Return a kind of forgery, by `SHARES`."""
+    shares = np.array(list(SHARES.values()))
+    return list(SHARES)[int(rng.choice(len(shares), p=shares / shares.sum()))]
+
+
+def root_weights(sources: Sequence[str]) -> Doubles:
+    """Return probabilities (N,) by which sources are drawn by the square root of their size."""
+    names, inverse, counts = np.unique(sources, return_inverse=True, return_counts=True)
+    weights = counts[inverse] ** -0.5 if len(names) else np.zeros(0)
+    return np.asarray(weights / max(weights.sum(), 1e-9), np.float64)
+
+
+def join(first: Array, second: Array, rng: np.random.Generator) -> Array:
+    """Return two waveforms end to end: a hard cut, a cross-fade, or with a pause between them."""
+    kind = rng.random()
+    if kind < 0.4:
+        return np.concatenate([first, second])
+    if kind < 0.7:
+        pause = np.zeros(int(rng.integers(400, 8000)), np.float32)
+        return np.concatenate([first, pause, second])
+    fade = min(int(rng.integers(160, 4800)), len(first) // 2, len(second) // 2)
+    fall = np.linspace(1, 0, fade, dtype=np.float32)
+    mixed = first[len(first) - fade :] * fall + second[:fade] * (1 - fall)
+    return np.concatenate([first[: len(first) - fade], mixed, second[fade:]])
+
+
+def _stretch(waveform: Array, length: int, rng: np.random.Generator) -> Array:
+    if len(waveform) <= length:
+        return waveform
+    begin = int(rng.integers(0, len(waveform) - length + 1))
+    return waveform[begin : begin + length]
+
+
+def aligned(waveform: Array, made: Array) -> Array | None:
+    """Return a resynthesis (S,) of a recording (S,) in time with it; None if it does not follow it.
+
+    It may be late or early by up to 0.3 s; what it lacks at either end is taken from the recording.
+    """
+    one, other = _envelope(waveform), _envelope(made)
+    count = min(len(one), len(other)) - 2 * FARTHEST
+    if abs(len(one) - len(other)) > 2 * FARTHEST or count < 50:
+        return None
+    middle = one[FARTHEST : FARTHEST + count]
+    alike = [
+        float(np.corrcoef(middle, other[lag : lag + count])[0, 1])
+        for lag in range(min(2 * FARTHEST + 1, len(other) - count + 1))
+    ]
+    best = int(np.argmax(alike))
+    if not alike[best] >= LEAST_ALIKE:
+        return None
+    shift = (best - FARTHEST) * ENVELOPE + _fine(waveform, made, (best - FARTHEST) * ENVELOPE)
+    moved = waveform.copy()
+    low, high = max(-shift, 0), min(len(made) - shift, len(waveform))
+    moved[low:high] = made[low + shift : high + shift]
+    return moved
+
+
+def _fine(waveform: Array, made: Array, shift: int) -> int:
+    """Return the samples, less than a grain, by which the waveforms correlate best."""
+    low, high = max(-shift, 0) + ENVELOPE, min(len(made) - shift, len(waveform)) - ENVELOPE
+    pieces = {
+        d: made[low + shift + d : high + shift + d] for d in range(-ENVELOPE, ENVELOPE + 1, 2)
+    }
+    return max(pieces, key=lambda d: float(np.dot(waveform[low:high], pieces[d])))
+
+
+def _envelope(waveform: Array) -> Array:
+    """Return the log loudness (M,) of every grain."""
+    whole = waveform[: len(waveform) // ENVELOPE * ENVELOPE].reshape(-1, ENVELOPE)
+    level: Array = np.log(np.sqrt((whole**2).mean(axis=1)) + 1e-3)
+    return level
