@@ -103,7 +103,9 @@ def _leave_whole_to_calibrated(detector: Detector, modality: str) -> None:
     rows, column = _calibrated(detector, modality), MODALITIES.index(modality)
     if not rows:
         return
-    others = [i for i, o in enumerate(detector.opinions) if o.modality == modality]
+    others = [
+        i for i, o in enumerate(detector.opinions) if o.modality == modality and not o.localizes
+    ]
     detector.clip_weights[others] = 0.0
     detector.step_weights[others, 0] = 0.0
     alone = torch.tensor([1.0, 0.0]).to(detector.clip_weights) / len(rows)
@@ -118,7 +120,7 @@ def _rows(detector: Detector, modality: str, level: Level) -> dict[str, int]:
     return {
         opinion.name: index
         for index, opinion in enumerate(detector.opinions)
-        if (opinion.modality, opinion.level) == (modality, level)
+        if (opinion.modality, opinion.level) == (modality, level) and not opinion.localizes
     }
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from extractors.clock import STEP_RATE
+from pipelines.detection.detector import Detector
+from pipelines.detection.pooling import clip_peaks
 from pipelines.forge.segments import Segments
 from pipelines.metrics.classification import auc
+from pipelines.train.calibrate import fit_platt
 from pipelines.train.fit import Run, fit
 from pipelines.train.losses import focal_loss, reach_loss, step_loss
 from pipelines.train.stage import StageConfig
@@ -19,6 +23,7 @@ from temporal.localization import LocalizationConfig, segment_targets
 from temporal.segment import Segment
 
 FORGED = 2.0  # weight of a forged step
+PRIOR = 0.1  # share of the steps, and of the clips, that are taken to be forged in part
 FEWEST = STEP_RATE // 10  # steps of either kind by which a clip is scored
 
 
@@ -87,6 +92,33 @@ def fit_localizer(
         return float(np.mean(areas)) if areas else 0.5
 
     fit(stage, localizer, config, run, batches, loss_of, score_of)
+
+
+@torch.inference_mode()
+def calibrate_localizer(
+    name: str, detector: Detector, held_out: Sequence[LocalizerBatch], run: Run
+) -> None:
+    """Fit scale and shift of a localizer's logits, of steps and of a clip's peak (Platt 1999).
+
+    Half of the held-out clips are forged; the shift makes that `PRIOR`, as the localizer is joined
+    with the other opinions by noisy-or, and an accused innocent costs more than a missed forgery.
+    """
+    localizer = detector.network(name).eval()
+    steps, forged, peaks, partial = [], [], [], []
+    for batch in held_out:
+        moved = batch.to(run.device)
+        logits = localizer(*moved.inputs, moved.mask).logits.float()
+        steps.append(logits[moved.mask][:, 0].cpu())
+        forged.append(moved.steps[moved.mask][:, 0].cpu())
+        peaks.append(clip_peaks(logits, moved.mask, detector.config.localized_steps)[:, 0].cpu())
+        partial.append(moved.steps.amax(dim=(1, 2)).cpu())
+    row = [opinion.name for opinion in detector.opinions].index(name)
+    for weights, found, truth in (
+        (detector.step_weights, steps, forged), (detector.clip_weights, peaks, partial)
+    ):  # fmt: skip
+        scale, shift = fit_platt(torch.cat(found), torch.cat(truth))
+        weights[row] = torch.tensor([scale, shift + log(PRIOR / (1 - PRIOR))])
+        run.log(stage=name, scale=round(scale, 4), shift=round(shift, 4))
 
 
 def within_clips(module: nn.Module, batch: LocalizerBatch) -> list[float]:

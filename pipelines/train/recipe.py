@@ -51,6 +51,7 @@ class TrainConfig:
     stages: tuple[str, ...] = field(
         default_factory=lambda: (
             *(name for name, opinion in OPINIONS.items() if opinion.fit is not None),
+            *(name for name, opinion in OPINIONS.items() if opinion.localizes),
             *("pairs", "sync", "fusion", "calibrate"),
         )
     )

@@ -7,8 +7,9 @@
 4. Opinions are fitted in closed form: how sharp genuine faces of a size are, how steadily they
    move, how genuine voices vary (also in the first layers of Whisper), and how generated ones
    differ.
-5. Fusion and localization are trained on the experts' cached tokens.
-6. The scores are calibrated on held-out clips.
+5. The localizers are trained on partial forgeries: that of the sound on splices drawn on the fly.
+6. Fusion and its localization head are trained on the experts' cached tokens.
+7. The scores are calibrated on held-out clips.
 
 Every finished stage is a file in the run's folder; an interrupted run resumes from there.
 """
@@ -31,13 +32,16 @@ from pipelines.train.fit import Run
 from pipelines.train.fusion import train_fusion
 from pipelines.train.opinions import train_opinions
 from pipelines.train.pairs import train_pairs
+from pipelines.train.picture_localizer import PICTURE, train_picture_localizer
 from pipelines.train.ray_train import train_together
 from pipelines.train.recipe import TrainConfig, load_clips, read_samples
+from pipelines.train.sound_localizer import SOUND, train_sound_localizer
 from pipelines.train.sync import train_sync
 from pipelines.train.team import Workers
 from pipelines.train.vocoder import train_vocoder
 
 logger = logging.getLogger(__name__)
+LOCALIZERS = {SOUND: train_sound_localizer, PICTURE: train_picture_localizer}
 
 
 def train(
@@ -88,6 +92,10 @@ def train_stages(config: TrainConfig, failed: dict[Path, str], team: Workers) ->
     if "sync" in config.stages:
         train_sync(detector, clips, config.sync, run)
     train_opinions(detector, clips, config, run, closed_form=True)
+    named = {opinion.name for opinion in detector.opinions}
+    for name, train_localizer in LOCALIZERS.items():
+        if name in config.stages and name in named:
+            train_localizer(detector, clips, config.stage(name), run)
     if "fusion" in config.stages:
         train_fusion(detector, clips, config.fusion, run)
     if not team.leads:

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from extractors.clip import Array
+from extractors.clock import SAMPLE_RATE
 from extractors.spectrogram import log_mel
+from pipelines.data.manifest import WHOLE
+from pipelines.detection.detector import Detector
 from pipelines.forge.segments import Segments
+from pipelines.forge.sound.segments import active_level
 from pipelines.train.augment import augment_waveform, recode
+from pipelines.train.clips import TrainClip
 from pipelines.train.fit import Run
-from pipelines.train.localizer import LocalizerBatch, fit_localizer, localizer_batch
-from pipelines.train.splices import Splicer
+from pipelines.train.localizer import (
+    LocalizerBatch,
+    calibrate_localizer,
+    fit_localizer,
+    localizer_batch,
+)
+from pipelines.train.splices import Recording, Splicer, aligned
 from pipelines.train.stage import StageConfig
 from temporal.localization import LocalizationConfig
-from temporal.localizer import SoundLocalizer
 
-STAGE = "localizer of sound"
+SOUND = "localizer of sound"
 LENGTHS = (50, 75, 100, 125, 150, 250)  # steps of a batch's examples
 EXAMPLES = 900  # of each length; each is augmented anew whenever it is drawn
 AHEAD = 3  # batches that are made before they are needed
 RECODED = 0.6  # share of the draws that go through a lossy codec after they were spliced
 HELD_OUT = 24  # held-out examples of each length
+QUIETEST = 3e-3  # level of the louder half of a recording that is used
 
 
 class ExampleMaker:
@@ -77,19 +90,17 @@ def _batch(size: int, update: int) -> LocalizerBatch:
 
 
 def train_sound_localizer(
-    localizer: SoundLocalizer,
-    train: Splicer,
-    val: Splicer,
-    localization: LocalizationConfig,
-    config: StageConfig,
-    run: Run,
+    detector: Detector, clips: dict[str, list[TrainClip]], config: StageConfig, run: Run
 ) -> None:
     """Train the sound's localizer on examples that another process draws.
 
-    train, val: draw the examples that it learns from, and those that it is scored on.
+    It begins as the sound expert, which knows synthetic speech already.
     """
-    maker = ExampleMaker(train, localization, run.seed)
-    judge = ExampleMaker(val, localization, run.seed + 1)
+    localization = detector.config.localization
+    localizer = detector.network(SOUND)
+    localizer.get_submodule("trunk").load_state_dict(detector.experts["mel"].state_dict())
+    maker = ExampleMaker(Splicer(*recordings(clips["train"])), localization, run.seed)
+    judge = ExampleMaker(Splicer(*recordings(clips["val"])), localization, run.seed + 1)
     held_out = [judge.held_out(steps) for steps in LENGTHS]
 
     def batches(first: int, last: int) -> Iterator[LocalizerBatch]:
@@ -101,4 +112,31 @@ def train_sound_localizer(
                 coming.append(pool.submit(_batch, config.batch, update + AHEAD))
                 yield ready
 
-    fit_localizer(STAGE, localizer, batches, held_out, config, run)
+    fit_localizer(SOUND, localizer, batches, held_out, config, run)
+    calibrate_localizer(SOUND, detector, held_out, run)
+
+
+def recordings(clips: Sequence[TrainClip]) -> tuple[list[Recording], list[Recording]]:
+    """Return the genuine recordings of speech among clips, and the synthetic ones.
+
+    A genuine one has the resyntheses that were made from it, where they are in time with it.
+    """
+    heard = [
+        (c.sample, c.waveform.numpy() / np.float32(32768)) for c in clips if c.waveform is not None
+    ]
+    heard = [(s, x) for s, x in heard if len(x) >= SAMPLE_RATE and active_level(x) > QUIETEST]
+    genuine = {s.path: (s, x) for s, x in heard if s.audio == () and not s.fake}
+    again: defaultdict[Path, list[Array]] = defaultdict(list)
+    synthetic = []
+    for sample, waveform in heard:
+        if sample.audio != WHOLE:
+            continue
+        synthetic.append(Recording(waveform, f"{sample.source} {sample.method}", sample.person))
+        if sample.pair in genuine:
+            made = aligned(genuine[sample.pair][1], waveform)
+            again[sample.pair] += [] if made is None else [made]
+    spoken = [
+        Recording(x, s.source, s.person or s.path.name, tuple(again[path]))
+        for path, (s, x) in genuine.items()
+    ]
+    return spoken, synthetic
