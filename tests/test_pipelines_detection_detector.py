@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from pipelines.detection.starter import experts_sha256
 from pipelines.storage.weights import WeightsError
 from pipelines.train.calibrate import fit_platt
 from temporal.experts import ExpertConfig
+from temporal.localizer import LocalizerConfig
 
 EXPERTS = ExpertConfig(
     dim=16, appearance=4, lips=(4, 8), flow=(4, 8), depth=(4, 8), mel=(4, 8), voice=(4, 8)
@@ -192,3 +195,53 @@ def test_experts_are_known_by_their_weights_alone(detector: Detector, tmp_path: 
     names = ("one", "calibrated", "taught")
     one, calibrated, taught = (experts_sha256(tmp_path / f"{n}.safetensors") for n in names)
     assert one == calibrated != taught
+
+
+LOCALIZING = replace(
+    CONFIG,
+    opinions=("mel", "flow", "localizer of sound", "localizer of picture"),
+    localizer=LocalizerConfig(mel=(4, 4, 4, 4), dim=8, hidden=6),
+)
+
+
+@pytest.fixture(scope="module")
+def localizing() -> Detector:
+    torch.manual_seed(0)
+    return Detector(LOCALIZING).eval()
+
+
+def test_localizers_propose_the_segments_of_their_modality(localizing: Detector) -> None:
+    made, mask = streams(40), torch.ones(1, 40, dtype=torch.bool)
+    with torch.inference_mode():
+        out = localizing(made, mask)
+        heard = localizing.network("localizer of sound")(made["mel"], mask)
+    torch.testing.assert_close(out.opinions[..., 2], heard.logits[..., 0])
+    torch.testing.assert_close(out.proposal_logits[..., 1], heard.proposal_logits[..., 0])
+    torch.testing.assert_close(out.reach[..., 1, :], heard.reach[..., 0, :])
+
+
+def test_a_localizer_is_joined_with_the_sum_of_the_others_by_noisy_or(
+    localizing: Detector,
+) -> None:
+    opinions, mask = torch.zeros(1, 40, 4), torch.ones(1, 40, dtype=torch.bool)
+    opinions[..., 0] = -2.0  # mel
+    opinions[0, 10:18, 2] = 3.0  # a stretch that the localizer of sound finds
+    weights = torch.tensor([[1.0, 0.0], [1.0, 0.0], [2.0, -1.0], [1.0, 0.0]])
+    localizing.clip_weights.copy_(weights)
+    localizing.step_weights.copy_(weights)
+
+    def p(logit: float) -> float:
+        return 1 / (1 + math.exp(-logit))
+
+    clip = float(localizing.clip_logits(opinions, mask)[0, 1].sigmoid())
+    assert clip == pytest.approx(1 - (1 - p(-2)) * (1 - p(2 * 3 - 1)), abs=1e-5)
+    steps = localizing.step_logits(opinions, mask)[0, :, 1].sigmoid()
+    assert float(steps[12]) == pytest.approx(1 - (1 - p(-2)) * (1 - p(2 * 3 - 1)), abs=1e-5)
+    assert float(steps[30]) == pytest.approx(1 - (1 - p(-2)) * (1 - p(-1)), abs=1e-5)
+
+
+def test_a_localizer_without_its_input_changes_no_score(localizing: Detector) -> None:
+    made, mask = {"mel": torch.randn(1, 40, 80, 4)}, torch.ones(1, 40, dtype=torch.bool)
+    with torch.inference_mode():
+        opinions = localizing(made, mask).opinions
+    assert float(localizing.clip_logits(opinions, mask)[0, 0]) == pytest.approx(0.0, abs=1e-5)

@@ -24,7 +24,7 @@ from temporal.localization import LocalizationHead, StepOutputs
 from temporal.segment import MODALITIES
 
 FORMAT = "avdetect detector 7"
-ABSENT = -1e3  # a localizer's logit where its input is missing
+ABSENT = -50.0  # a localizer's logit where its input is missing
 
 
 @dataclass(frozen=True, eq=False)

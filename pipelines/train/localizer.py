@@ -94,7 +94,6 @@ def fit_localizer(
     fit(stage, localizer, config, run, batches, loss_of, score_of)
 
 
-@torch.inference_mode()
 def calibrate_localizer(
     name: str, detector: Detector, held_out: Sequence[LocalizerBatch], run: Run
 ) -> None:
@@ -107,7 +106,8 @@ def calibrate_localizer(
     steps, forged, peaks, partial = [], [], [], []
     for batch in held_out:
         moved = batch.to(run.device)
-        logits = localizer(*moved.inputs, moved.mask).logits.float()
+        with torch.no_grad():
+            logits = localizer(*moved.inputs, moved.mask).logits.float()
         steps.append(logits[moved.mask][:, 0].cpu())
         forged.append(moved.steps[moved.mask][:, 0].cpu())
         peaks.append(clip_peaks(logits, moved.mask, detector.config.localized_steps)[:, 0].cpu())

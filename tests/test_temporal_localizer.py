@@ -1,0 +1,90 @@
+"""The localizers: each step is judged against the whole of its clip."""
+
+from __future__ import annotations
+
+import torch
+
+from temporal.localization import LocalizationConfig, StepOutputs
+from temporal.localizer import ClipContext, LocalizerConfig, PictureLocalizer, SoundLocalizer
+
+CONFIG = LocalizerConfig(mel=(4, 4, 4, 4), dim=8, hidden=6)
+SCALES = len(LocalizationConfig().dilations)
+
+
+def sound(seed: int = 0) -> SoundLocalizer:
+    torch.manual_seed(seed)
+    return SoundLocalizer(CONFIG, LocalizationConfig()).eval()
+
+
+def every(*shape: int) -> torch.Tensor:
+    return torch.ones(*shape, dtype=torch.bool)
+
+
+def test_a_step_of_sound_is_judged_once_for_each_scale() -> None:
+    with torch.inference_mode():
+        out = sound()(torch.randn(2, 30, 80, 4), every(2, 30))
+    assert out.logits.shape == (2, 30, 1)
+    assert out.proposal_logits.shape == (2, 30, SCALES, 1)
+    assert out.reach.shape == (2, 30, SCALES, 1, 2)
+    assert bool((out.reach >= 0).all())
+
+
+def test_the_first_step_hears_the_last_one() -> None:
+    mel = torch.randn(1, 100, 80, 4)
+    changed = mel.clone()
+    changed[:, -5:] += 3 * torch.randn(1, 5, 80, 4)
+    with torch.inference_mode():
+        before, after = (sound()(x, every(1, 100)).logits[0, 0, 0] for x in (mel, changed))
+    assert float(before) != float(after)
+
+
+def test_the_level_and_the_colour_of_a_recording_say_nothing() -> None:
+    mel = torch.randn(1, 50, 80, 4)
+    louder = mel + 2.0
+    coloured = mel + torch.linspace(-2, 2, 80)[:, None]
+    with torch.inference_mode():
+        heard = [sound()(x, every(1, 50)).logits for x in (mel, louder, coloured)]
+    torch.testing.assert_close(heard[0], heard[1], atol=1e-4, rtol=0)
+    torch.testing.assert_close(heard[0], heard[2], atol=1e-4, rtol=0)
+
+
+def test_what_all_steps_of_a_clip_share_says_nothing() -> None:
+    torch.manual_seed(0)
+    context = ClipContext(CONFIG, LocalizationConfig()).eval()
+    context.norm = torch.nn.Identity()  # type: ignore[assignment]
+    tokens = torch.randn(1, 40, 8)
+    with torch.inference_mode():
+        here = context(tokens, every(1, 40)).logits
+        there = context(tokens + torch.randn(8), every(1, 40)).logits
+    torch.testing.assert_close(here, there, atol=1e-5, rtol=0)
+
+
+def test_steps_outside_the_mask_do_not_count_to_the_mean_of_a_clip() -> None:
+    torch.manual_seed(0)
+    context = ClipContext(CONFIG, LocalizationConfig()).eval()
+    tokens = torch.randn(1, 40, 8)
+    mask = every(1, 40)
+    mask[:, 30:] = False
+    other = tokens.clone()
+    other[:, 30:] = 100 * torch.randn(1, 10, 8)
+    with torch.inference_mode():
+        here, there = (context(x, mask).logits[:, :30] for x in (tokens, other))
+    torch.testing.assert_close(here, there)
+
+
+def test_the_picture_is_judged_from_tokens_of_experts() -> None:
+    torch.manual_seed(0)
+    network = PictureLocalizer(3, 8, CONFIG, LocalizationConfig()).eval()
+    tokens = [torch.randn(2, 25, 8) for _ in range(3)]
+    with torch.inference_mode():
+        out = network(*tokens, every(2, 25))
+        scaled = network(*(5 * x for x in tokens), every(2, 25))
+    assert out.logits.shape == (2, 25, 1)
+    torch.testing.assert_close(out.logits, scaled.logits, atol=1e-4, rtol=0)
+
+
+def test_outputs_survive_being_packed() -> None:
+    out = StepOutputs(torch.randn(2, 7, 1), torch.randn(2, 7, 5, 1), torch.rand(2, 7, 5, 1, 2))
+    again = StepOutputs.unpacked(out.packed(), 1)
+    for name in ("logits", "proposal_logits", "reach"):
+        assert torch.equal(getattr(out, name), getattr(again, name))
