@@ -62,7 +62,8 @@ def test_saved_weights_judge_the_same(detector: Detector, tmp_path: Path) -> Non
     again = load_detector(tmp_path / "w.safetensors")
     assert again.config == CONFIG
     made, mask = streams(20), torch.ones(1, 20, dtype=torch.bool)
-    torch.testing.assert_close(again(made, mask).opinions, detector(made, mask).opinions)
+    judged = again(made, mask).opinions
+    torch.testing.assert_close(judged, detector(made, mask).opinions, atol=5e-3, rtol=5e-3)
 
 
 def test_files_that_are_no_detector_are_named(tmp_path: Path) -> None:

@@ -115,7 +115,8 @@ def test_a_row_gets_an_opinion_into_outputs_training_and_calibration(
     save_detector(tmp_path / "w.safetensors", detector.eval(), {})
     again = load_detector(tmp_path / "w.safetensors")
     streams = {"mel": held_out[1].mel(0, 50, None)[None]}
-    assert torch.equal(again(streams, mask).opinions, detector(streams, mask).opinions)
+    before, after = (d(streams, mask).opinions for d in (detector, again))
+    torch.testing.assert_close(after, before, atol=5e-3, rtol=5e-3)  # matrices are kept halved
 
 
 def test_a_finished_stage_of_an_opinion_is_not_taught_again(toy: str, tmp_path: Path) -> None:

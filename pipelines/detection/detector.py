@@ -24,6 +24,9 @@ from temporal.localization import LocalizationHead, StepOutputs
 from temporal.segment import MODALITIES
 
 FORMAT = "avdetect detector 7"
+# Matrices below these are kept in half precision: Whisper's are published so, and scores move by
+# less than 0.001.
+HALVED = ("whisper.stem.", "experts.", "localizers.", "fusion.", "head.")
 ABSENT = -50.0  # a localizer's logit where its input is missing
 
 
@@ -227,9 +230,10 @@ def save_detector(path: Path, detector: Detector, facts: Mapping[str, object]) -
         "config": json.dumps(to_dict(detector.config)),
         "facts": json.dumps(dict(facts)),
     }
-    state = detector.state_dict()
-    # Whisper's layers are published in half precision
-    state |= {name: state[name].half() for name in state if name.startswith("whisper.stem.")}
+    state = {
+        name: t.half() if name.startswith(HALVED) and t.dim() > 1 else t
+        for name, t in detector.state_dict().items()
+    }
     save_weights(path, state, FORMAT, metadata)
 
 
