@@ -61,7 +61,7 @@ def train_picture_localizer(
 
     def batches(first: int, last: int) -> Iterator[LocalizerBatch]:
         for update in range(first, last):
-            rng = np.random.default_rng((run.seed, update))
+            rng = np.random.default_rng((run.seed, update, run.team.rank))
             drawn = [kinds[int(rng.random() > SHARE)] for _ in range(config.batch)]
             pieces = [k[int(rng.integers(len(k)))].stretch(config.length, rng) for k in drawn]
             yield localizer_batch([p[0] for p in pieces], [p[1] for p in pieces], localization)

@@ -44,13 +44,16 @@ QUIETEST = 3e-3  # level of the louder half of a recording that is used
 class ExampleMaker:
     """Makes batches of examples; keeps the spliced waveforms, and augments them at every draw."""
 
-    def __init__(self, splicer: Splicer, localization: LocalizationConfig, seed: int) -> None:
-        self.splicer, self.localization, self.seed = splicer, localization, seed
+    def __init__(
+        self, splicer: Splicer, localization: LocalizationConfig, seed: int, rank: int = 0
+    ) -> None:
+        """Make examples by a seed; workers of a team draw others by their rank."""
+        self.splicer, self.localization, self.seed, self.rank = splicer, localization, seed, rank
         self._made: dict[tuple[int, int], tuple[np.ndarray, Segments]] = {}  # type: ignore[type-arg]
 
     def batch(self, size: int, update: int) -> LocalizerBatch:
         """Return the batch of an update: `size` examples of 5 s, or fewer of longer ones."""
-        rng = np.random.default_rng((self.seed, update))
+        rng = np.random.default_rng((self.seed, update, self.rank))
         steps = int(rng.choice(LENGTHS))
         count = max(2, round(size * 125 / steps))
         return self._collated([self._drawn(steps, rng) for _ in range(count)])
@@ -99,7 +102,9 @@ def train_sound_localizer(
     localization = detector.config.localization
     localizer = detector.network(SOUND)
     localizer.get_submodule("trunk").load_state_dict(detector.experts["mel"].state_dict())
-    maker = ExampleMaker(Splicer(*recordings(clips["train"])), localization, run.seed)
+    maker = ExampleMaker(
+        Splicer(*recordings(clips["train"])), localization, run.seed, run.team.rank
+    )
     judge = ExampleMaker(Splicer(*recordings(clips["val"])), localization, run.seed + 1)
     held_out = [judge.held_out(steps) for steps in LENGTHS]
 
