@@ -12,16 +12,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from temporal.experts import SoundExpert, normalise
+from temporal.experts import ExpertConfig, SoundExpert, normalise
 from temporal.localization import LocalizationConfig, LocalizationHead, StepOutputs
 
 
 @dataclass(frozen=True)
 class LocalizerConfig:
-    """Sizes of a localizer."""
+    """Sizes of a localizer; those of what it reads are the experts'."""
 
-    mel: tuple[int, ...] = (16, 32, 64, 96)  # channels a stage; each halves the bands
-    dim: int = 64  # D, width of a token
     hidden: int = 96  # units of the recurrent network, each direction
     layers: int = 2
     dropout: float = 0.1
@@ -30,11 +28,12 @@ class LocalizerConfig:
 class ClipContext(nn.Module):
     """Step scores and proposals of one modality from tokens, each against its whole clip."""
 
-    def __init__(self, config: LocalizerConfig, localization: LocalizationConfig) -> None:
+    def __init__(self, dim: int, config: LocalizerConfig, localization: LocalizationConfig) -> None:
+        """Make an untrained network on tokens of `dim` channels."""
         super().__init__()
-        self.norm = nn.LayerNorm(config.dim)
+        self.norm = nn.LayerNorm(dim)
         self.memory = nn.GRU(
-            2 * config.dim, config.hidden, config.layers, batch_first=True, bidirectional=True,
+            2 * dim, config.hidden, config.layers, batch_first=True, bidirectional=True,
             dropout=config.dropout,
         )  # fmt: skip
         self.dropout = nn.Dropout(config.dropout)
@@ -55,10 +54,13 @@ class ClipContext(nn.Module):
 class SoundLocalizer(nn.Module):
     """The localizer of the sound: forged stretches of speech, from log-mel power alone."""
 
-    def __init__(self, config: LocalizerConfig, localization: LocalizationConfig) -> None:
+    def __init__(
+        self, experts: ExpertConfig, config: LocalizerConfig, localization: LocalizationConfig
+    ) -> None:
+        """Make an untrained localizer, whose trunk has the form of the sound expert."""
         super().__init__()
-        self.trunk = SoundExpert(config.mel, config.dim, config.dropout, colour=False)
-        self.context = ClipContext(config, localization)
+        self.trunk = SoundExpert(experts.mel, experts.dim, config.dropout, colour=False)
+        self.context = ClipContext(experts.dim, config, localization)
 
     def forward(self, mel: Tensor, mask: Tensor) -> StepOutputs:
         """Return the outputs (N, L, ...) for log-mel power (N, L, 80, 4); mask (N, L)."""
@@ -75,8 +77,8 @@ class PictureLocalizer(nn.Module):
         """Make an untrained localizer that reads `experts` tokens of `width` numbers."""
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(experts))
-        self.merge = nn.Linear(2 * experts * width, config.dim)
-        self.context = ClipContext(config, localization)
+        self.merge = nn.Linear(2 * experts * width, width)
+        self.context = ClipContext(width, config, localization)
 
     def forward(self, *inputs: Tensor) -> StepOutputs:
         """Return the outputs (N, L, ...) for each expert's tokens (N, L, D) and the mask (N, L)."""

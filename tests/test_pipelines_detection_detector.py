@@ -201,7 +201,7 @@ def test_experts_are_known_by_their_weights_alone(detector: Detector, tmp_path: 
 LOCALIZING = replace(
     CONFIG,
     opinions=("mel", "flow", "localizer of sound", "localizer of picture"),
-    localizer=LocalizerConfig(mel=(4, 4, 4, 4), dim=8, hidden=6),
+    localizer=LocalizerConfig(hidden=6),
 )
 
 

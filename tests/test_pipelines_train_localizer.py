@@ -27,7 +27,7 @@ EXPERTS = ExpertConfig(
     dim=8, appearance=4, lips=(4,), flow=(4,), depth=(4,), mel=(4, 4), voice=(4,)
 )
 CONFIG = DetectorConfig(
-    experts=EXPERTS, opinions=("mel", SOUND), localizer=LocalizerConfig((4, 4), 8, 8)
+    experts=EXPERTS, opinions=("mel", SOUND), localizer=LocalizerConfig(hidden=8)
 )
 
 

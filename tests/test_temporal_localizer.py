@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import torch
 
+from temporal.experts import ExpertConfig
 from temporal.localization import LocalizationConfig, StepOutputs
 from temporal.localizer import ClipContext, LocalizerConfig, PictureLocalizer, SoundLocalizer
 
-CONFIG = LocalizerConfig(mel=(4, 4, 4, 4), dim=8, hidden=6)
+CONFIG = LocalizerConfig(hidden=6)
+EXPERTS = ExpertConfig(dim=8, mel=(4, 4, 4, 4))
 SCALES = len(LocalizationConfig().dilations)
 
 
 def sound(seed: int = 0) -> SoundLocalizer:
     torch.manual_seed(seed)
-    return SoundLocalizer(CONFIG, LocalizationConfig()).eval()
+    return SoundLocalizer(EXPERTS, CONFIG, LocalizationConfig()).eval()
 
 
 def every(*shape: int) -> torch.Tensor:
@@ -50,7 +52,7 @@ def test_the_level_and_the_colour_of_a_recording_say_nothing() -> None:
 
 def test_what_all_steps_of_a_clip_share_says_nothing() -> None:
     torch.manual_seed(0)
-    context = ClipContext(CONFIG, LocalizationConfig()).eval()
+    context = ClipContext(8, CONFIG, LocalizationConfig()).eval()
     context.norm = torch.nn.Identity()  # type: ignore[assignment]
     tokens = torch.randn(1, 40, 8)
     with torch.inference_mode():
@@ -61,7 +63,7 @@ def test_what_all_steps_of_a_clip_share_says_nothing() -> None:
 
 def test_steps_outside_the_mask_do_not_count_to_the_mean_of_a_clip() -> None:
     torch.manual_seed(0)
-    context = ClipContext(CONFIG, LocalizationConfig()).eval()
+    context = ClipContext(8, CONFIG, LocalizationConfig()).eval()
     tokens = torch.randn(1, 40, 8)
     mask = every(1, 40)
     mask[:, 30:] = False

@@ -112,7 +112,8 @@ OPINIONS: dict[str, Opinion] = {
                 network=lambda config: WhisperOpinion(config.opinion_reach)),
         # which stretches of the sound differ from the rest of the clip
         Opinion("localizer of sound", "audio", "step", "streams", ("mel",), localizes=True,
-                network=lambda config: SoundLocalizer(config.localizer, config.localization),
+                network=lambda config: SoundLocalizer(config.experts, config.localizer,
+                                                      config.localization),
                 at="localizers.sound"),
         # ... and of the picture
         Opinion("localizer of picture", "visual", "step", "tokens", PICTURE, localizes=True,
