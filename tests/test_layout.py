@@ -62,7 +62,9 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "what a session is loaded with", ("extractors/precision", "pipelines/detection/starter")
     ),
     "pipelines_detection_decide": (
-        "parts of a decision", ("pipelines/detection/credentials", "pipelines/detection/curves")
+        "parts of a decision",
+        tuple(f"pipelines/detection/{name}" for name in (
+            "credentials", "curves", "judge_config", "pictures", "speaker")),
     ),
     "pipelines_detection_detector": (
         "the settings of a detector", ("pipelines/detection/detector_config",)

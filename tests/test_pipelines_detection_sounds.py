@@ -12,9 +12,10 @@ from drawn_media import DrawnPicture, DrawnSound, write_tracks
 
 from avdetect.example import example_waveform
 from extractors.media import MediaInfo, write_clip
-from pipelines.detection.decide import JudgeConfig, decide
+from pipelines.detection.decide import decide
 from pipelines.detection.detector import Detector, save_detector
 from pipelines.detection.detector_config import DetectorConfig
+from pipelines.detection.judge_config import JudgeConfig
 from pipelines.detection.session import DetectorSession, load
 from pipelines.detection.sounds import first_speech, of_own_length
 from pipelines.detection.timelines import Timeline

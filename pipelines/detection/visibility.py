@@ -103,25 +103,6 @@ def motion_warnings(face: Timeline, config: VisibilityConfig) -> list[str]:
     ]
 
 
-def crowd_warnings(faces: Sequence[Timeline]) -> list[str]:
-    """Return a sentence where more faces were seen at once than are judged there."""
-    worst = (0, 0)  # faces seen beyond those judged, at one step; and seen
-    for face in faces:
-        if face.seen is None or not face.seen.any():
-            continue
-        place = int(face.seen.argmax())
-        seen, step = int(face.seen[place]), face.start + place
-        judged = sum(other.start <= step < other.stop for other in faces)
-        worst = max(worst, (seen - judged, seen))
-    more, seen = worst
-    if more <= 0:
-        return []
-    return [
-        f"{seen} faces were seen at once, of which {seen - more} were judged: the setting "
-        "faces.max_faces decides how many are followed"
-    ]
-
-
 def without_motion(face: Timeline, rows: Sequence[Opinion], config: VisibilityConfig) -> Timeline:
     """Return the timeline of a face on which, where it stands still, motion says nothing.
 
