@@ -35,6 +35,10 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         ("extractors/decoding/pixels", "extractors/decoding/remarks",
          "extractors/decoding/track_scan"),
     ),
+    "extractors_covered_mouth": (
+        "what draws the covers that it notices, and what fits it on them",
+        ("pipelines/forge/picture/covers", "pipelines/train/fit_covered_mouth"),
+    ),
     "extractors_faces": ("cut out where the tracked face lies", ("extractors/crops",)),
     "extractors_stream_extractor": (
         "steps of one extraction",

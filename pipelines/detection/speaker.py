@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from extractors.media import STEP_RATE
 from pipelines.detection.detector import Detector
 from pipelines.detection.judge_config import JudgeConfig
 from pipelines.detection.notes import Notes
 from pipelines.detection.timelines import Timeline, clip_logit
-from pipelines.detection.visibility import lip_steps, moving_steps
+from pipelines.detection.visibility import covered_steps, lip_steps, moving_steps
 from temporal.segment import MODALITIES
 
 SYNC = MODALITIES.index("sync")
@@ -40,7 +41,14 @@ def speaker_of(
     spoken = [speech[t.start : t.stop] for t in faces]
     if any(int((~inside).sum()) >= config.min_steps for inside in lips):
         notes.warn("lips outside the frame: whether they and the sound fit is not judged there")
-    seen = [m & inside for m, inside in zip(moving, lips, strict=True)]
+    covered = [covered_steps(t, config.visible) for t in faces]
+    hidden = max(int(steps.sum()) for steps in covered)
+    if hidden >= config.min_steps:
+        notes.warn(
+            f"something seems to cover a mouth for {hidden / STEP_RATE:.1f} s: whether lips and "
+            "sound fit is not judged there"
+        )
+    seen = [m & i & ~c for m, i, c in zip(moving, lips, covered, strict=True)]
     heard = [s & there for s, there in zip(spoken, seen, strict=True)]
     enough = [i for i, steps in enumerate(heard) if int(steps.sum()) >= config.min_speech]
     if not enough:

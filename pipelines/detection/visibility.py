@@ -40,6 +40,7 @@ class VisibilityConfig:
     light: tuple[float, float, float, float] = (20, 50, 230, 250)
     detail: tuple[float, float] = (0.18, 0.22)  # share of fine detail: nothing; all it has to say
     lips: float = 1.0  # share of the lips' landmarks inside the frame
+    covered: float = 1.5  # mean logit of a second from which on the mouth is taken for covered
 
 
 def is_silent(sound: Timeline) -> bool:
@@ -87,6 +88,15 @@ def lip_steps(face: Timeline, config: VisibilityConfig) -> Tensor:
     if face.lips_inside is None:
         return torch.ones(len(face.opinions), dtype=torch.bool)
     return face.lips_inside >= config.lips
+
+
+def covered_steps(face: Timeline, config: VisibilityConfig) -> Tensor:
+    """Return the steps (T,) at which something seems to cover the mouth."""
+    if face.lips_covered is None:
+        return torch.zeros(len(face.opinions), dtype=torch.bool)
+    known = ~face.lips_covered.isnan()
+    logits = _mean(face.lips_covered.nan_to_num(0.0), STEP_RATE)
+    return logits > config.covered * _mean(known, STEP_RATE).clamp(min=1e-6)
 
 
 def motion_warnings(face: Timeline, config: VisibilityConfig) -> list[str]:
