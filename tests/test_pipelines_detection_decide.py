@@ -106,6 +106,18 @@ def test_sharpness_of_a_face_with_few_bits_is_left_out(detector: Detector) -> No
     assert not any("compressed hard" in warning for warning in results[1].warnings)
 
 
+def test_a_genuine_voice_does_not_make_a_picture_of_few_bits_real(detector: Detector) -> None:
+    given = [timeline((-5, 0, -5), track=0), timeline((0, -5, 0))]
+    poor = replace(FILE, video_bit_rate=20_000)  # 0.003 bits a pixel
+    verdicts = [decide(given, detector, JudgeConfig(), file).verdict for file in (FILE, poor)]
+    assert verdicts == ["real", "inconclusive"]
+    assert said(
+        decide(given, detector, JudgeConfig(), poor), "too little of the faces can be judged"
+    )
+    fake = [given[0], timeline((0, 9, 0))]
+    assert decide(fake, detector, JudgeConfig(), poor).verdict == "fake"  # by its sound alone
+
+
 def said(result: Judgement, words: str) -> bool:
     return any(words in warning for warning in result.warnings)
 

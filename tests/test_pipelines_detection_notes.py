@@ -104,6 +104,11 @@ def test_fast_mode_is_named_where_it_costs_the_score_of_the_picture() -> None:
     def judged(face: Timeline) -> Judgement:
         return decide([face], detector, JudgeConfig(), SILENT_FILM)
 
+    spoken = replace(voice(), opinions=torch.tensor([[0.0, -5.0, 0.0]]).expand(100, 3))
+    both = decide([fast, spoken], detector, JudgeConfig(), FILE)
+    assert both.scores["audio_score"] < 0.1  # type: ignore[operator]
+    assert both.verdict == "inconclusive"  # the voice does not speak for the face
+
     why = judged(fast).not_judged["visual"]
     assert why is not None
     assert why.startswith("fast mode (--fast) leaves out the picture encoder")

@@ -20,6 +20,7 @@ from pipelines.detection.notes import Notes
 from pipelines.detection.pictures import (
     face_rows,
     judged_pictures,
+    known_share,
     looked_at,
     picture_logits,
     usable_faces,
@@ -29,7 +30,7 @@ from pipelines.detection.result import Crowd, Decision, Face, NotJudged
 from pipelines.detection.sounds import first_speech, judged_sounds, of_own_length, sound_logits
 from pipelines.detection.speaker import speaker_of
 from pipelines.detection.timelines import Timeline
-from pipelines.detection.visibility import heard_steps, visible_share
+from pipelines.detection.visibility import heard_steps
 from temporal.segment import MODALITIES
 
 VISUAL, AUDIO, SYNC = range(len(MODALITIES))
@@ -81,6 +82,7 @@ def decide(
     pictures = weighted_by_bits(pictures, info, detector, config, notes)
     seen = looked_at(pictures, detector, notes)
     logits = picture_logits(seen, detector, config, notes)
+    known = max((known_share(t, info, config) for t in seen), default=0.0)
     speech = first_speech(timelines, config.visible)
     speaker, fit_steps, sync = speaker_of(pictures, speech, detector, config, notes)
     clip = torch.full((len(MODALITIES),), torch.nan)
@@ -98,7 +100,9 @@ def decide(
     judged += [(speaker, SYNC, fit_steps)] if speaker is not None else []
     curves = file_curves(max((t.stop for t in timelines), default=0), judged, detector)
     return Judgement(
-        verdict=with_credentials(_verdict(scores, pictures, config, notes), info.credentials),
+        verdict=with_credentials(
+            _verdict(scores, known if pictures else 1.0, config, notes), info.credentials
+        ),
         scores=scores,
         not_judged=notes.reasons(scores),
         timeline=curves[0].numpy(),
@@ -111,8 +115,9 @@ def decide(
 
 
 def _verdict(
-    scores: dict[str, float | None], pictures: list[Timeline], config: JudgeConfig, notes: Notes
+    scores: dict[str, float | None], known: float, config: JudgeConfig, notes: Notes
 ) -> Decision:
+    """Return the verdict; known: how much of the faces there are was judged, 0 to 1."""
     score, sync = scores["score"], scores["sync_score"]
     apart = sync is not None and sync >= config.apart
     if apart:
@@ -127,9 +132,8 @@ def _verdict(
     if low < score < high:
         notes.warn(f"the score {score:.2f} lies between {low} and {high}: it decides nothing")
         return "inconclusive"
-    hidden = bool(pictures) and max(visible_share(t, config.visible) for t in pictures) < 0.5
-    if hidden and (scores["audio_score"] or 0.0) < high:
-        notes.warn("too little of the faces can be seen for a verdict")
+    if known < 0.5 and (scores["audio_score"] or 0.0) < high:
+        notes.warn("too little of the faces can be judged for a verdict")
         return "inconclusive"
     if score >= high:
         return "fake"

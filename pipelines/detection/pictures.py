@@ -131,6 +131,14 @@ def picture_logits(
     return logits
 
 
+def known_share(picture: Timeline, info: MediaInfo, config: JudgeConfig) -> float:
+    """Return from 0 to 1 how much of a picture can be judged, by its bits and what can be seen."""
+    if picture.face_size is None:
+        return 1.0
+    bits = believed(bits_a_pixel(info), picture.face_size, config.detail)
+    return min(bits, visible_share(picture, config.visible))
+
+
 def face_rows(pictures: list[Timeline], logits: list[float], detector: Detector) -> list[Face]:
     """Return the row of each face that was judged, by its clip logit."""
     scale, shift = detector.calibration[VISUAL].tolist()
