@@ -24,7 +24,7 @@ def test_faces_that_were_counted_and_not_followed_are_left_out() -> None:
     assert crowd_of(faces, faces, notes) == {"seen": 9, "judged": 4, "time": 3.0}
     assert notes.warnings == [
         "9 faces were seen at once, of which 4 were judged: the setting faces.max_faces decides "
-        "how many are followed"
+        "how many are followed, and small ones among many may not be found"
     ]
 
 

@@ -36,7 +36,10 @@ def crowd_of(faces: Sequence[Timeline], judged: Sequence[Timeline], notes: Notes
     if most > few:
         sentence = f"{most} faces were seen at once, of which {few} were judged: "
         if most > known:
-            notes.warn(sentence + "the setting faces.max_faces decides how many are followed")
+            notes.warn(
+                sentence + "the setting faces.max_faces decides how many are followed, "
+                "and small ones among many may not be found"
+            )
         else:
             notes.warn(sentence + "the others are too small, or seen too briefly")
     return {"seen": most, "judged": few, "time": step / STEP_RATE}
