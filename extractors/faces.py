@@ -179,7 +179,9 @@ class FaceTracker:
         found = self._finder.process(picture).detections or []
         boxes = [d.location_data.relative_bounding_box for d in found]
         corners = [(b.xmin, b.ymin, b.xmin + b.width, b.ymin + b.height) for b in boxes]
-        return np.array(corners, np.float32).reshape(-1, 4) * np.array([width, height] * 2, np.float32)
+        return np.array(corners, np.float32).reshape(-1, 4) * np.array(
+            [width, height] * 2, np.float32
+        )
 
 
 def track_faces(frames: Frames, config: FaceConfig | None = None) -> list[FaceTrack]:

@@ -44,6 +44,8 @@ SOUND_FILE = replace(FILE, video_codec=None, width=None, height=None, fps=None)
         ([voice()], SOUND_FILE, "no picture in the file", None, "no picture in the file"),
         ([face(), SILENCE], FILE, None, "the sound is silent", "the sound is silent"),
         ([face(), MUSIC], FILE, None, "no speech in the sound", "no speech in the sound"),
+        ([face(), voice(speech=(torch.arange(100) % 33 < 2).float())], FILE,
+         None, *2 * ["no speech in the sound"]),
         ([face(), timeline((0, -3, 0), 5)], FILE, None, *2 * ["the sound is too short"]),
         ([SCENE, voice()], FILE, "no face was found", None, "no face was found"),
         ([timeline((0, 0, 0), track=0, size=20), voice()], FILE,

@@ -92,7 +92,8 @@ def first_speech(timelines: list[Timeline], visible: VisibilityConfig) -> Tensor
     for timeline in timelines:
         if timeline.streams == {"mel"} and timeline.loudness is not None and timeline.sound == 0:
             speech = torch.zeros(max(t.stop for t in timelines), dtype=torch.bool)
-            speech[timeline.start : timeline.stop] = spoken_steps(timeline, visible)
+            spoken = spoken_steps(timeline, visible) & heard_steps(timeline, visible)
+            speech[timeline.start : timeline.stop] = spoken
             return speech
     return None
 
