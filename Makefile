@@ -41,10 +41,11 @@ test: $(READY)
 	$(PYTEST) -n 2 --dist loadfile
 	$(PYTEST) --doctest-modules avdetect extractors fusion temporal pipelines
 
-# those that need pyworld, which is built from source: a C++ compiler and Python's headers
+# those that need yt-dlp, or pyworld, which is built from source: a C++ compiler, Python's headers
 test-extras:
-	$(MAKE) install EXTRAS=train
+	$(MAKE) install EXTRAS=train,web
 	AVDETECT_NEED_WORLD=1 $(PYTEST) -m world
+	$(PYTEST) tests/test_pipelines_storage_web.py
 
 test-wheel: $(READY)
 	$(PYTEST) -m wheel tests/test_wheel.py
@@ -76,5 +77,5 @@ benchmark: $(READY)
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --no-annotate \
 	--no-header --no-emit-index-url --no-emit-find-links
 lock: $(READY)
-	$(COMPILE) --group dev --group docs --extra train --upgrade --output-file requirements.lock
+	$(COMPILE) --group dev --group docs --extra train --extra web --upgrade --output-file requirements.lock
 	$(COMPILE) --constraints requirements.lock --upgrade --output-file requirements.txt

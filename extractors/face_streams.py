@@ -54,7 +54,7 @@ def face_streams(
         "mouth": torch.from_numpy(mouths)[:, None],
         "flow": torch.from_numpy(flow(crops)).half(),
         "depth": torch.from_numpy(relief)[:, None].half(),
-        **measures(frames, crops, squares, landmarks),
+        **measures(frames, crops, squares, landmarks, first),
     }
     if portrait is not None:
         streams["portrait"] = portrait(frames, squares, faces.margin, first)

@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from extractors.clip import Array, Frames
+from extractors.face_count import count_faces
 
 LANDMARKS = 478
+CROWD = 3  # faces in a frame from which on all are counted now and then
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class FaceTracker:
         self._mesh = _face_mesh(self.config)
         self._finder: Any = None  # made at the first frame that is full of faces
         self.sightings: list[Sighting] = []
-        # Step -> faces in the frame, counted now and then while as many as may be are followed.
+        # Step -> faces in the frame, counted now and then while there are several.
         self.counted: dict[int, int] = {}
         self._tracks = 0
 
@@ -127,9 +129,10 @@ class FaceTracker:
 
     def _assign(self, frame: Frames, step: int) -> None:
         faces = self._detect(frame)
-        if len(faces) >= self.config.max_faces and step % self.config.count_every == 0:
+        many = len(faces) >= min(self.config.max_faces, CROWD)
+        if many and step % self.config.count_every == 0:
             self._finder = self._finder or _face_finder(self.config)
-            self.counted[step] = len(self._finder.process(frame).detections or [])
+            self.counted[step] = count_faces(frame, self._find)
         brightness = [_brightness(frame, face) for face in faces]
         active = [s for s in self.sightings if step - s.last <= self.config.max_gap + 1]
         pairs = [
@@ -169,6 +172,16 @@ class FaceTracker:
             for face in result
         ]
         return _without_twins(faces)
+
+    def _find(self, picture: Frames) -> Array:
+        """Return the boxes (K, 4) of the faces in a picture: left, top, right, bottom, pixels."""
+        height, width = picture.shape[:2]
+        found = self._finder.process(picture).detections or []
+        boxes = [d.location_data.relative_bounding_box for d in found]
+        corners = [(b.xmin, b.ymin, b.xmin + b.width, b.ymin + b.height) for b in boxes]
+        return np.array(corners, np.float32).reshape(-1, 4) * np.array(
+            [width, height] * 2, np.float32
+        )
 
 
 def track_faces(frames: Frames, config: FaceConfig | None = None) -> list[FaceTrack]:
@@ -217,7 +230,7 @@ def _face_finder(config: FaceConfig):  # type: ignore[no-untyped-def]
     """Return MediaPipe's face detector, which finds any number of faces in single frames."""
     from mediapipe.python.solutions.face_detection import FaceDetection
 
-    return FaceDetection(model_selection=0, min_detection_confidence=config.min_confidence)
+    return FaceDetection(model_selection=1, min_detection_confidence=config.min_confidence)
 
 
 def _brightness(frame: Frames, face: Array) -> Array:

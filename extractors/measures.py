@@ -1,4 +1,4 @@
-"""How well a face can be seen at each step: change, light, detail, and whether its lips are inside.
+"""How well a face can be seen at each step: change, light, detail, and whether its lips are.
 
 Networks do not see these values: they tell which of the streams can be believed.
 """
@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from extractors.clip import Array, Frames
+from extractors.covered_mouth import covered_mouth
 from extractors.crops import crop_square
 from extractors.lips import LIPS
 
 COARSE = 28  # pixels a side: what codecs add to a frame that is repeated averages out
+COVER_EVERY = 5  # steps of the file from one look for a covered mouth to the next
 INSIDE = np.s_[24:92, 24:88]  # of a crop: skin, eyes and mouth, no background
 
 
@@ -27,7 +29,12 @@ class FaceMeasures:
         self._last: tuple[Frames, Array] | None = None  # crop and its square
 
     def __call__(
-        self, frames: Sequence[Frames], crops: Frames, squares: Array, landmarks: Array
+        self,
+        frames: Sequence[Frames],
+        crops: Frames,
+        squares: Array,
+        landmarks: Array,
+        first: int = 0,
     ) -> dict[str, Tensor]:
         """Return the measures (T,) of a face by name, see `extractors.streams.Streams`.
 
@@ -36,6 +43,7 @@ class FaceMeasures:
             crops: the face (T, h, w, 3) in them.
             squares: where the crops lie (T, 4).
             landmarks: (T, 478, 3) in pixels of the frames.
+            first: step of the file at which the frames begin.
         """
         change = []
         for frame, crop, square in zip(frames, crops, squares, strict=True):
@@ -45,11 +53,16 @@ class FaceMeasures:
         height, width = frames[0].shape[:2]
         x, y = landmarks[:, LIPS, 0], landmarks[:, LIPS, 1]
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        covered = np.full(len(crops), np.nan, np.float32)
+        looks = slice(-first % COVER_EVERY, None, COVER_EVERY)
+        if len(crops[looks]):
+            covered[looks] = covered_mouth(crops[looks], squares[looks], landmarks[looks])
         values = {
             "change": change,
             "brightness": [np.median(face) for face in grey],
             "detail": [_detail(face) for face in grey],
             "lips_inside": inside.mean(axis=1),
+            "lips_covered": covered,
         }
         return {n: torch.from_numpy(np.asarray(v, np.float32)) for n, v in values.items()}
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 STREAMS = ("appearance", "portrait", "landmarks", "mouth", "flow", "depth", "mel")
 # Measurements of each step that tell which streams can be relied on there; not inputs of networks.
-MEASURES = ("speech", "change", "brightness", "detail", "lips_inside", "seen")
+MEASURES = ("speech", "change", "brightness", "detail", "lips_inside", "lips_covered", "seen")
 # Increase it when a stream's values change: cached streams of an older version are then not read.
 VERSION = 2
 
@@ -63,6 +63,8 @@ class Streams:
     brightness: Tensor | None = None  # (T,) median grey level of the face, 0 to 255
     detail: Tensor | None = None  # (T,) 0 to 1, how much of the face's detail is fine
     lips_inside: Tensor | None = None  # (T,) share of the lips' landmarks inside the frame
+    # (T,) logit that something covers the mouth; NaN: not looked at in this step
+    lips_covered: Tensor | None = None
     seen: Tensor | None = None  # (T,) faces in the frame, as far as they were counted
 
     def __post_init__(self) -> None:

@@ -33,6 +33,7 @@ RESULT: dict[str, Any] = {
     "visual_score": 0.12,
     "audio_score": 0.95,
     "sync_score": None,
+    "not_judged": {"visual": None, "audio": None, "sync": "no face was found"},
     "segments": [
         {"start": 4.36, "end": 5.08, "score": 0.61, "modality": "audio"},
         {"start": 64.5, "end": 65.0, "score": 0.93, "modality": "visual"},
@@ -102,7 +103,7 @@ def test_a_verdict_is_printed_in_words(capsys):
     out, err = capsys.readouterr()
     assert "a.mp4: fake, score 0.93" in out
     assert "0.95" in out
-    assert "not judged: no face found" in out
+    assert "not judged: no face was found" in out
     assert out.index("1:04.50") < out.index("0:04.36")  # the likeliest segment first
     assert "missing: the mouth" in out
     assert "! no face was found in the picture" in out

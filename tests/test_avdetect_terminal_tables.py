@@ -49,24 +49,18 @@ def test_a_real_clip_says_what_it_rests_on() -> None:
     assert "missing" not in text
 
 
-def test_a_verdict_without_score_shows_none() -> None:
-    text = text_of(
-        verdict="inconclusive", score=None, visual_score=None, audio_score=None, sync_score=None
-    )
+def test_a_verdict_without_score_shows_none_and_says_why() -> None:
+    scores = dict.fromkeys(("score", "visual_score", "audio_score", "sync_score"))
+    reasons = {"visual": "no face was found", "audio": "no speech in the sound", "sync": "none"}
+    text = text_of(verdict="inconclusive", not_judged=reasons, **scores)
     assert "a.mp4: inconclusive\n" in text
-    assert text.count("not judged: too little evidence") == 3
+    for reason in reasons.values():
+        assert f"not judged: {reason}" in text
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"media": {**MEDIA, "audio_codec": None}}, "no sound in the file"),
-        ({"media": {**MEDIA, "video_codec": None, "width": None}}, "no picture in the file"),
-        ({"faces": []}, "no face found"),
-    ],
-)
-def test_a_modality_that_was_not_judged_says_why(changes: Any, reason: str) -> None:
-    assert f"not judged: {reason}" in text_of(sync_score=None, **changes)
+def test_faces_that_were_left_out_are_counted() -> None:
+    text = text_of(crowd={"seen": 9, "judged": 4, "time": 2.0})
+    assert "1 face (at 0:02.00, 4 of 9 faces were judged); took" in text
 
 
 def test_a_long_list_of_segments_is_cut_and_says_so() -> None:

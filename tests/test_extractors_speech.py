@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.signal import lfilter
 
 from avdetect.example import example_waveform
 from extractors.media import read_chunks
@@ -40,6 +41,25 @@ def violin() -> np.ndarray:
     return 0.2 * sum(np.sin(h * phase) / h for h in range(1, 12))
 
 
+def sung(beat: float) -> np.ndarray:
+    """Vowels sung on a scale with vibrato, a note a beat: pulses through three formants each."""
+    place = (TIMES // beat).astype(int)
+    pitch = 220 * 2 ** (np.array([0, 2, 4, 5, 7, 9, 11, 12])[place % 8] / 12)
+    pitch *= 1 + 0.02 * np.sin(2 * np.pi * 5.5 * TIMES)
+    pulses = np.diff(np.floor(np.cumsum(pitch) / RATE), prepend=0.0)
+    source = lfilter([1], [1, -0.97], pulses) + 0.02 * np.random.default_rng(0).normal(size=128_000)
+    voice = np.zeros_like(source)
+    for note in range(place[-1] + 1):
+        own = place == note
+        vowel = source[own]
+        for formant in ((730, 1090, 2440), (270, 2290, 3010), (570, 840, 2410))[note % 3]:
+            r = np.exp(-np.pi * 90 / RATE)
+            turn = 2 * r * np.cos(2 * np.pi * formant / RATE)
+            vowel = lfilter([1 - r], [1, -turn, r * r], vowel)
+        voice[own] = vowel * np.minimum(1, np.arange(len(vowel)) / 480)
+    return 0.3 * voice / np.abs(voice).max()
+
+
 SOUNDS = {
     "white noise": 0.1 * np.random.default_rng(0).normal(size=len(TIMES)),
     "pink noise": pink(),
@@ -55,6 +75,12 @@ def test_sound_without_a_voice_is_no_speech(name: str) -> None:
     speech = SpeechExtractor()(SOUNDS[name].astype(np.float32))
     assert len(speech) == 200
     assert int((speech >= 0.5).sum()) < 5
+
+
+@pytest.mark.parametrize("beat", [0.25, 0.5, 2.0])
+def test_a_sung_scale_is_hardly_taken_for_speech(beat: float) -> None:
+    speech = SpeechExtractor()(sung(beat).astype(np.float32))
+    assert int((speech >= 0.5).sum()) < 20  # of 200 steps: vowels alone are not speech
 
 
 def test_the_example_speaks() -> None:

@@ -35,6 +35,10 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         ("extractors/decoding/pixels", "extractors/decoding/remarks",
          "extractors/decoding/track_scan"),
     ),
+    "extractors_covered_mouth": (
+        "what draws the covers that it notices, and what fits it on them",
+        ("pipelines/forge/picture/covers", "pipelines/train/fit_covered_mouth"),
+    ),
     "extractors_faces": ("cut out where the tracked face lies", ("extractors/crops",)),
     "extractors_stream_extractor": (
         "steps of one extraction",
@@ -62,7 +66,9 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "what a session is loaded with", ("extractors/precision", "pipelines/detection/starter")
     ),
     "pipelines_detection_decide": (
-        "parts of a decision", ("pipelines/detection/credentials", "pipelines/detection/curves")
+        "parts of a decision",
+        tuple(f"pipelines/detection/{name}" for name in (
+            "credentials", "curves", "judge_config", "pictures", "speaker")),
     ),
     "pipelines_detection_detector": (
         "the settings of a detector", ("pipelines/detection/detector_config",)

@@ -7,61 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from drawn_timelines import FILE, TINY, timeline
 
 from extractors.clip import Credentials
-from extractors.media import MediaInfo
-from pipelines.detection.decide import JudgeConfig, Judgement, decide
+from pipelines.detection.decide import Judgement, decide
 from pipelines.detection.detector import Detector
 from pipelines.detection.detector_config import DetectorConfig
-from pipelines.detection.timelines import Timeline
-from temporal.experts import ExpertConfig
-
-TINY = ExpertConfig(
-    dim=8, appearance=4, lips=(4, 4), flow=(4, 4), depth=(4, 4), mel=(4, 4), voice=(4, 4)
-)
-FILE = MediaInfo("a.mp4", 4.0, 640, 360, 25.0, "h264", "aac", 16_000)  # bit rate not known
-PICTURES = frozenset({"appearance", "landmarks", "mouth", "flow", "depth"})
+from pipelines.detection.judge_config import JudgeConfig
 
 
 @pytest.fixture(scope="module")
 def detector() -> Detector:
     return Detector(DetectorConfig(experts=TINY)).eval()
-
-
-def opinions(logits: tuple[float, float, float], steps: int) -> torch.Tensor:
-    """Of fusion alone, which an untrained detector takes as they are."""
-    made = torch.zeros(steps, len(DetectorConfig().opinions))
-    for column, modality in enumerate(("visual", "audio", "sync")):
-        made[:, DetectorConfig().opinions.index(f"fusion of {modality}")] = logits[column]
-    return made
-
-
-def timeline(
-    logits: tuple[float, float, float],
-    steps: int = 100,
-    *,
-    start: int = 0,
-    track: int | None = None,
-    scene: bool = False,
-    size: float | None = 120.0,
-    loud: float = 0.0,
-    **measures: float | torch.Tensor,
-) -> Timeline:
-    scales = len(DetectorConfig().localization.dilations)
-    sound = track is None and not scene
-    return Timeline(
-        track=track,
-        scene=scene,
-        start=start,
-        streams=frozenset({"mel"}) if sound else PICTURES,
-        face_size=size if track is not None else None,
-        yaw=5.0 if track is not None else None,
-        opinions=opinions(logits, steps),
-        proposals=torch.zeros(steps, scales, 3),
-        reach=torch.zeros(steps, scales, 3, 2),
-        loudness=torch.full((steps,), loud) if sound else None,
-        **{name: torch.zeros(steps) + value for name, value in measures.items()},
-    )
 
 
 def test_the_picture_is_as_suspect_as_its_worst_face(detector: Detector) -> None:
@@ -149,6 +106,18 @@ def test_sharpness_of_a_face_with_few_bits_is_left_out(detector: Detector) -> No
     assert not any("compressed hard" in warning for warning in results[1].warnings)
 
 
+def test_a_genuine_voice_does_not_make_a_picture_of_few_bits_real(detector: Detector) -> None:
+    given = [timeline((-5, 0, -5), track=0), timeline((0, -5, 0))]
+    poor = replace(FILE, video_bit_rate=20_000)  # 0.003 bits a pixel
+    verdicts = [decide(given, detector, JudgeConfig(), file).verdict for file in (FILE, poor)]
+    assert verdicts == ["real", "inconclusive"]
+    assert said(
+        decide(given, detector, JudgeConfig(), poor), "too little of the faces can be judged"
+    )
+    fake = [given[0], timeline((0, 9, 0))]
+    assert decide(fake, detector, JudgeConfig(), poor).verdict == "fake"  # by its sound alone
+
+
 def said(result: Judgement, words: str) -> bool:
     return any(words in warning for warning in result.warnings)
 
@@ -228,14 +197,6 @@ def test_lips_outside_the_frame_are_not_judged(detector: Detector) -> None:
     assert result.scores["sync_score"] == pytest.approx(0.5)
     assert np.isnan(result.timeline[50:, 2]).all()
     assert said(result, "lips outside the frame")
-
-
-def test_faces_beyond_those_judged_are_counted(detector: Detector) -> None:
-    faces = [timeline((-3, 0, 0), track=i, seen=9.0 if i == 0 else 0.0) for i in range(4)]
-    assert said(
-        decide(faces, detector, JudgeConfig(), FILE), "9 faces were seen at once, of which 4"
-    )
-    assert not said(decide(faces[1:], detector, JudgeConfig(), FILE), "seen at once")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import torch
 from drawn_media import DrawnPicture, DrawnSound, write_tracks
 
 from avdetect.example import example_waveform
-from extractors.media import MediaInfo, write_clip
-from pipelines.detection.decide import JudgeConfig, decide
+from extractors.media import Clip, MediaInfo, write_clip
+from pipelines.detection.decide import decide
 from pipelines.detection.detector import Detector, save_detector
 from pipelines.detection.detector_config import DetectorConfig
+from pipelines.detection.judge_config import JudgeConfig
 from pipelines.detection.session import DetectorSession, load
 from pipelines.detection.sounds import first_speech, of_own_length
 from pipelines.detection.timelines import Timeline
@@ -138,3 +140,14 @@ def test_a_second_sound_of_a_file_is_judged_as_it_is_alone(
     named = f"1 (pcm_s16le): {single[0]:.2f}, 2 (pcm_s16le): {single[1]:.2f}"
     assert any(named in line for line in both["warnings"])
     assert both["media"]["audio_tracks"] == ["1 (pcm_s16le)", "2 (pcm_s16le)"]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["4f0fce48d8ab", "500d9b6791e7", "defe13a50543"])
+def test_genuine_singing_is_not_called_fake(name: str, data_dir: Path) -> None:
+    def heard_alone(chunks: Iterable[Clip]) -> Iterator[Clip]:
+        yield from (replace(clip, frames=None) for clip in chunks)
+
+    verdict = load().detect(data_dir / "video" / "fake" / f"{name}.mp4", change=heard_alone)
+    assert verdict.verdict != "fake"
+    assert (verdict.audio_score is None) == (verdict.not_judged["audio"] is not None)

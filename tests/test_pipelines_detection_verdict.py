@@ -15,11 +15,13 @@ from temporal.segment import Segment
 CANDIDATES = [Segment(i / 7, i / 7 + 1 / 3, 1 / (i + 2), "audio") for i in range(100)]
 VERDICT = Verdict(
     path="/archive/2024/clip.mp4", sha256="ab" * 32, verdict="fake", score=0.934,
-    visual_score=0.1, audio_score=0.95, sync_score=None, uncertain=(0.35, 0.64),
+    visual_score=0.1, audio_score=0.95, sync_score=None,
+    not_judged={"visual": None, "audio": None, "sync": "no face was found"}, uncertain=(0.35, 0.64),
     segments=[Segment(1.0, 2.04, 0.8, "audio")], candidates=CANDIDATES,
     timeline=np.full((250, 3), [0.25, 0.95, np.nan], np.float32),
     streams={"appearance": True, "mel": True},
     faces=[{"track": 0, "start": 0.0, "end": 10.0, "score": 0.1}],
+    crowd={"seen": 1, "judged": 1, "time": 0.0},
     media=MediaInfo("/archive/2024/clip.mp4", 10.0, 640, 360, 25.0, "h264", "aac", 44100),
     warnings=[], model={"name": "tiny", "version": "1", "sha256": "cd" * 32},
     elapsed={"decode": 0.1, "extract": 0.2, "judge": 0.3, "total": 0.6},
@@ -42,6 +44,8 @@ def test_plain_values_have_null_where_nothing_was_judged() -> None:
     result = VERDICT.to_dict()
     assert result["timeline"]["audio"][:2] == [0.95, 0.95]
     assert result["timeline"]["sync"] == [None] * 250
+    assert result["not_judged"] == {"visual": None, "audio": None, "sync": "no face was found"}
+    assert result["crowd"] == {"seen": 1, "judged": 1, "time": 0.0}
     assert result["uncertain"] == [0.35, 0.64]
     assert result["segments"] == [{"start": 1.0, "end": 2.04, "score": 0.8, "modality": "audio"}]
 

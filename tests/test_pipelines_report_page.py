@@ -38,10 +38,12 @@ def result_of(**changes: Any) -> dict[str, Any]:
         "schema": 1, "path": "clips/a.mp4", "sha256": "ab" * 32, "status": "ok", "error": None,
         "verdict": "fake", "score": 0.9, "visual_score": 0.9, "audio_score": 0.2,
         "sync_score": None, "uncertain": [0.35, 0.64],
+        "not_judged": {"visual": None, "audio": None, "sync": "too little speech with a face"},
         "segments": [{"start": 1.0, "end": 2.0, "score": 0.8, "modality": "visual"}],
         "timeline": {"rate": 25.0, "visual": curve, "audio": [0.2] * STEPS, "sync": [None] * STEPS},
         "streams": {"appearance": True, "mel": True},
         "faces": [{"track": 0, "start": 0.0, "end": 2.0, "score": 0.9}],
+        "crowd": {"seen": 1, "judged": 1, "time": 0.0},
         "media": {
             "duration": 2.0, "width": 64, "height": 48, "fps": 25.0, "video_codec": "h264",
             "audio_codec": "aac", "sample_rate": 16000,
@@ -108,7 +110,7 @@ def page_of(tmp_path: Path, result: dict[str, Any], **changes: Any) -> Page:
 def test_the_page_says_the_verdict_its_meaning_and_what_was_not_judged(tmp_path: Path) -> None:
     words = " ".join(page_of(tmp_path, result_of()).text.split())
     assert "Fake, score 0.90" in words
-    assert "not judged: too little evidence" in words
+    assert "not judged: too little speech with a face" in words
     # Bayes' rule by hand: 0.9 at one in a hundred is 0.009 / (0.009 + 0.099)
     assert "Where 1 in 100 files is manipulated: 8 %" in words
     assert "Where 1 in 10 files is manipulated: 50 %" in words
@@ -238,6 +240,13 @@ def test_an_inconclusive_result_without_any_score_has_a_page(tmp_path: Path) -> 
     assert not any("data-lane" in attributes for _, attributes in page.tags)
 
 
+def test_the_page_tells_of_faces_that_were_not_judged(tmp_path: Path) -> None:
+    crowd = {"seen": 9, "judged": 4, "time": 1.0}
+    words = " ".join(page_of(tmp_path, result_of(crowd=crowd)).text.split())
+    assert "Faces 1 judged; at 0:01.00, 4 of 9 faces were judged" in words
+    assert "faces were judged" not in page_of(tmp_path, result_of()).text
+
+
 def test_the_page_of_a_sound_file_speaks_of_no_picture(tmp_path: Path) -> None:
     result = result_of(faces=[], visual_score=None, sync_score=None)
     result["media"] |= {"width": None, "height": None, "fps": None, "video_codec": None}
@@ -247,7 +256,7 @@ def test_the_page_of_a_sound_file_speaks_of_no_picture(tmp_path: Path) -> None:
     assert lanes == ["audio", "spectrogram"]
     words = " ".join(page.text.split())
     assert "0:02.00 of sound alone." in words
-    assert "faces followed" not in words
+    assert not re.search(r"Faces \d+ judged", words)
 
 
 def test_the_file_speaks_for_itself(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from extractors import streams
 from pipelines.evidence import ablation
-from pipelines.report.wording import EVIDENCE, STREAMS, clock, why_not
+from pipelines.report.wording import EVIDENCE, STREAMS, clock, crowd_words, why_not
 
 
 def test_every_stream_and_every_kind_of_evidence_has_a_name() -> None:
@@ -25,20 +25,17 @@ def test_a_time_is_rounded_before_it_is_cut_into_minutes(seconds: float, text: s
     assert clock(seconds) == text
 
 
-@pytest.mark.parametrize(
-    ("modality", "video", "audio", "faces", "reason"),
-    [
-        ("visual", None, "aac", [], "no picture in the file"),
-        ("audio", None, "aac", [], "too little evidence"),
-        ("audio", "h264", None, [{}], "no sound in the file"),
-        ("visual", "h264", None, [{}], "too little evidence"),
-        ("sync", "h264", "aac", [], "no face found"),
-        ("sync", "h264", "aac", [{}], "too little evidence"),
-        ("sync", None, "aac", [], "no picture in the file"),
-    ],
-)
-def test_what_has_no_score_lacks_what_it_is_judged_by(
-    modality: str, video: str | None, audio: str | None, faces: list[Any], reason: str
-) -> None:
-    result = {"media": {"video_codec": video, "audio_codec": audio}, "faces": faces}
-    assert why_not(modality, result) == reason
+def test_what_has_no_score_gives_the_reason_of_its_result() -> None:
+    reasons = {"visual": None, "audio": "no speech in the sound", "sync": "no face was found"}
+    result: Any = {"not_judged": reasons}
+    assert why_not("audio", result) == "no speech in the sound"
+    assert why_not("sync", result) == "no face was found"
+    older: Any = {}
+    assert why_not("audio", older) == "the result does not say why"
+
+
+def test_a_crowd_is_told_only_where_faces_were_left_out() -> None:
+    few, many = ({"seen": n, "judged": 4, "time": 2.0} for n in (4, 9))
+    results: Any = ({"crowd": few}, {"crowd": many}, {})
+    told = "at 0:02.00, 4 of 9 faces were judged"
+    assert [crowd_words(result) for result in results] == [None, told, None]

@@ -32,10 +32,12 @@ RESULT: dict[str, Any] = {
     "visual_score": 0.12,
     "audio_score": 0.95,
     "sync_score": None,
+    "not_judged": {"visual": None, "audio": None, "sync": "no face was found"},
     "segments": [{"start": 4.36, "end": 5.08, "score": 0.61, "modality": "audio"}],
     "timeline": {"rate": 25.0, "visual": [0.1, 0.2], "audio": [0.9, 0.9], "sync": [None, None]},
     "streams": {"appearance": True, "lips": False, "mel": True},
     "faces": [{"track": 0, "start": 0.0, "end": 5.2, "score": 0.12}],
+    "crowd": {"seen": 1, "judged": 1, "time": 0.0},
     "media": {
         "duration": 5.2,
         "width": 640,

@@ -36,6 +36,9 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def site(clip: bytes) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
         def do_GET(self) -> None:
             if self.path.startswith("/old"):
                 self.send_response(302)
@@ -43,11 +46,16 @@ def site(clip: bytes) -> Iterator[str]:
                 self.end_headers()
                 return
             page = self.path.startswith("/watch")
-            found = page or self.path.startswith("/clip.mp4")
+            found = page or self.path.startswith(("/clip.mp4", "/other.mp4"))
             self.send_response(200 if found else 404)
             self.send_header("Content-Type", "text/html; charset=utf-8" if page else "video/mp4")
+            shown = self.path.partition("=")[2].split("+") if page else []
+            videos = "".join(f'<video src="/{name}.mp4"></video>' for name in shown if name)
+            body = f"<html><title>A</title>{videos}</html>".encode() if page else clip
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(b"<html></html>" if page else clip)
+            if self.command == "GET":
+                self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -113,11 +121,16 @@ def test_the_video_of_a_page_is_fetched_where_the_extra_is_installed(
         def __exit__(self, *_: object) -> None:
             pass
 
-        def extract_info(self, url: str) -> dict[str, Any]:
+        def extract_info(self, url: str, *, download: bool) -> dict[str, Any]:
+            assert not download
             if url.endswith("private"):
                 raise DownloadError("ERROR: the video\nis private")
-            Path(self.name).write_bytes(clip)
             return {}
+
+        def process_ie_result(self, info: dict[str, Any], *, download: bool) -> dict[str, Any]:
+            assert download
+            Path(self.name).write_bytes(clip)
+            return info
 
         def prepare_filename(self, info: dict[str, Any]) -> str:
             return self.name
@@ -135,6 +148,22 @@ def test_the_video_of_a_page_is_fetched_where_the_extra_is_installed(
     ):
         pass
     assert list(scratch.iterdir()) == []
+
+
+def test_yt_dlp_itself_fetches_the_only_video_of_a_page(
+    site: str, scratch: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("yt_dlp")
+    with judged_file(f"{site}/watch?v=clip") as file:
+        assert probe(file).duration == pytest.approx(1.0)
+    for page, cause in (
+        ("watch?v=clip+other", r"is a web page with several videos: give the link of one"),
+        ("watch?v=", r"is a web page whose video cannot be fetched \(Unsupported URL"),
+    ):
+        with pytest.raises(MediaError, match=cause), judged_file(f"{site}/{page}"):
+            pass
+    assert list(scratch.iterdir()) == []
+    assert "ERROR" not in capfd.readouterr().err  # its errors are raised, not printed too
 
 
 def test_standard_input_is_read(

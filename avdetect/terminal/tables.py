@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.detection.result import PlainSegment, Result, modality_score
-from pipelines.report.wording import MODALITIES, STREAMS, clock, why_not
+from pipelines.report.wording import MODALITIES, STREAMS, clock, crowd_words, why_not
 
 STYLES = {"real": "bold green", "fake": "bold red", "inconclusive": "bold yellow"}
 MAX_SEGMENTS = 20  # a longer list belongs in the JSON
@@ -61,9 +61,11 @@ def _judged(result: Result) -> Iterator[str]:
     media = result["media"]
     faces = len(result["faces"])
     size = f", {media['width']}×{media['height']}" if media["width"] else ""
+    crowd = crowd_words(result)
     yield (
         f"judged: {clock(media['duration'])}{size}, "
-        f"{faces or 'no'} face{'' if faces == 1 else 's'}; took {result['elapsed']['total']:.1f} s"
+        f"{faces or 'no'} face{'' if faces == 1 else 's'}{f' ({crowd})' if crowd else ''}; "
+        f"took {result['elapsed']['total']:.1f} s"
     )
     used = [STREAMS[name] for name, present in result["streams"].items() if present]
     unused = [STREAMS[name] for name, present in result["streams"].items() if not present]

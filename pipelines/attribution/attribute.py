@@ -21,7 +21,7 @@ from extractors.media import MediaError, file_sha256
 from extractors.stream_extractor import StreamExtractor
 from fusion.heads.closed import FamilyHead, LaunderingHead, TypeHead, mean_proxy
 from pipelines.config import ConfigError
-from pipelines.detection.decide import JudgeConfig
+from pipelines.detection.judge_config import JudgeConfig
 from pipelines.progress import OnStep
 from pipelines.storage.weights import load_weights, save_weights
 from pipelines.train.clips import main_face_of_opening

@@ -38,6 +38,25 @@ class Face(TypedDict):
     score: float
 
 
+class Crowd(TypedDict):
+    """The faces in the picture at the moment at which most of them were left out.
+
+    Where none was, the moment is the one with most faces.
+    """
+
+    seen: int  # faces, as far as they were counted: once a second beyond `faces.max_faces`
+    judged: int  # of them; `faces.max_faces` decides how many are followed
+    time: float  # seconds
+
+
+class NotJudged(TypedDict):
+    """Why a modality has no score; null: it has one."""
+
+    visual: str | None
+    audio: str | None
+    sync: str | None
+
+
 class PlainTimeline(TypedDict):
     """Scores along the file."""
 
@@ -85,12 +104,14 @@ class Result(TypedDict):
     visual_score: float | None
     audio_score: float | None
     sync_score: float | None
+    not_judged: NotJudged
     uncertain: list[float]  # two thresholds, between which a score is inconclusive
     segments: list[PlainSegment]  # best first
     candidates: list[PlainSegment]  # the best hundred, reported or not
     timeline: PlainTimeline
     streams: dict[str, bool]  # whether each stream was present
     faces: list[Face]
+    crowd: Crowd
     media: PlainMedia
     warnings: list[str]
     model: ModelInfo

@@ -18,8 +18,9 @@ from extractors.stream_extractor import StreamExtractor
 from extractors.streams import STREAMS, StreamConfig, Streams
 from pipelines.config import with_overrides
 from pipelines.detection.candidates import best_candidates
-from pipelines.detection.decide import JudgeConfig, decide
+from pipelines.detection.decide import decide
 from pipelines.detection.detector import Detector, load_detector
+from pipelines.detection.judge_config import JudgeConfig
 from pipelines.detection.result import ModelInfo
 from pipelines.detection.shards import (
     LongVideoError,
@@ -193,7 +194,7 @@ class DetectorSession:
         """Return the verdict on a file from all of its pieces."""
         config, clock = self.config, Stopwatch()
         whole = join_pieces(pieces)
-        judgement = decide(whole.timelines, self.detector, config.judge, whole.info)
+        judgement = decide(whole.timelines, self.detector, config.judge, whole.info, whole.warnings)
         segments = decode_segments(*judgement.curves, config.localization)
         least = dict(zip(MODALITIES, config.judge.segment_thresholds, strict=True))
         return Verdict(
@@ -201,12 +202,14 @@ class DetectorSession:
             sha256=str(whole.sha256),
             verdict=judgement.verdict,
             **judgement.scores,
+            not_judged=judgement.not_judged,
             uncertain=config.judge.uncertain,
             segments=[s for s in segments if s.score >= least[s.modality]],
             candidates=best_candidates(segments, judgement.timeline, config.localization.sigma),
             timeline=judgement.timeline,
             streams={name: name in judgement.streams for name in STREAMS},
             faces=judgement.faces,
+            crowd=judgement.crowd,
             media=replace(whole.info, path=str(path)),
             warnings=[*whole.warnings, *judgement.warnings],
             model=self.model,

@@ -9,6 +9,7 @@ from torch import Tensor
 from extractors.clock import count_steps
 from extractors.media import STEP_RATE, MediaInfo
 from pipelines.detection.detector import Detector
+from pipelines.detection.notes import Notes
 from pipelines.detection.timelines import Timeline, clip_logit, within
 from pipelines.detection.visibility import VisibilityConfig, heard_steps, is_silent, spoken_steps
 from temporal.segment import MODALITIES
@@ -35,10 +36,10 @@ def judged_sounds(
     min_steps: int,
     visible: VisibilityConfig,
     info: MediaInfo,
-    warnings: list[str],
+    notes: Notes,
 ) -> list[Timeline]:
     """Return the timelines of the sound tracks that are long enough and hold enough speech."""
-    judged = []
+    judged, left_out = [], []
     for timeline in timelines:
         if timeline.streams != {"mel"} or timeline.loudness is None:
             continue
@@ -47,16 +48,24 @@ def judged_sounds(
             name = f"sound track {info.audio_tracks[timeline.sound]}"
         heard = heard_steps(timeline, visible)
         if is_silent(timeline):
-            warnings.append(f"{name} is silent and was not judged")
+            why = f"{name} is silent"
+            notes.warn(f"{why} and was not judged")
         elif len(timeline.opinions) < min_steps:
-            warnings.append(f"{name} is too short to be judged")
+            why = f"{name} is too short"
+            notes.warn(f"{why} to be judged")
         elif not heard.any():
-            warnings.append(f"no speech: {name} was not judged")
+            why = f"no speech in {name}"
+            notes.warn(f"no speech: {name} was not judged")
         else:
             judged.append(timeline)
             if not heard.all():
                 seconds = int((~heard).sum()) / STEP_RATE
-                warnings.append(f"{seconds:.1f} s of {name} hold no speech and were not judged")
+                notes.warn(f"{seconds:.1f} s of {name} hold no speech and were not judged")
+            continue
+        left_out.append(why)
+        if timeline.sound == 0:  # lips are compared with this one
+            notes.lacks("sync", why)
+    notes.lacks("audio", "; ".join(left_out) or "the sound is too short")
     return judged
 
 
@@ -65,7 +74,7 @@ def sound_logits(
     detector: Detector,
     visible: VisibilityConfig,
     info: MediaInfo,
-    warnings: list[str],
+    notes: Notes,
 ) -> list[float]:
     """Return the clip logit of each sound track, over the steps near speech."""
     logits = [clip_logit(s, AUDIO, detector, heard_steps(s, visible)) for s in sounds]
@@ -74,7 +83,7 @@ def sound_logits(
             f"{info.audio_tracks[sound.sound]}: {_calibrated(logit, AUDIO, detector):.2f}"
             for sound, logit in zip(sounds, logits, strict=True)
         )
-        warnings.append(f"of the sound tracks, the most suspect one counts ({scores})")
+        notes.warn(f"of the sound tracks, the most suspect one counts ({scores})")
     return logits
 
 
@@ -83,7 +92,8 @@ def first_speech(timelines: list[Timeline], visible: VisibilityConfig) -> Tensor
     for timeline in timelines:
         if timeline.streams == {"mel"} and timeline.loudness is not None and timeline.sound == 0:
             speech = torch.zeros(max(t.stop for t in timelines), dtype=torch.bool)
-            speech[timeline.start : timeline.stop] = spoken_steps(timeline, visible)
+            spoken = spoken_steps(timeline, visible) & heard_steps(timeline, visible)
+            speech[timeline.start : timeline.stop] = spoken
             return speech
     return None
 

@@ -63,6 +63,7 @@ class Timeline:
     brightness: Tensor | None = None
     detail: Tensor | None = None
     lips_inside: Tensor | None = None
+    lips_covered: Tensor | None = None
     seen: Tensor | None = None
 
     @property

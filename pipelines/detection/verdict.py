@@ -13,11 +13,13 @@ import numpy.typing as npt
 from extractors.media import STEP_RATE, MediaInfo
 from pipelines.detection.result import (
     SCHEMA,
+    Crowd,
     Curve,
     Decision,
     Face,
     Failure,
     ModelInfo,
+    NotJudged,
     PlainMedia,
     PlainSegment,
     Result,
@@ -31,7 +33,7 @@ class Verdict:
     """The verdict on one file. It holds values alone, so it can be pickled and kept.
 
     Scores are calibrated probabilities of a manipulation, from 0 to 1; None where there was too
-    little to judge, and `warnings` say why.
+    little to judge, and `not_judged` says why.
 
     Attributes:
         path: the file as it was named.
@@ -41,6 +43,8 @@ class Verdict:
         visual_score: that the picture is.
         audio_score: that the sound by itself is.
         sync_score: that lips and sound do not belong together; no part of `score`.
+        not_judged: why `visual`, `audio` and `sync` have no score, a few words each; None: they
+            have one.
         uncertain: the two scores between which the verdict is inconclusive.
         segments: that look manipulated, best first.
         candidates: the best hundred segments of all modalities in one ranking, reported or not, for
@@ -50,6 +54,8 @@ class Verdict:
         streams: each stream, and whether it was present.
         faces: of each face that was judged its `track` number, `start` and `end` in seconds, and
             `score`.
+        crowd: how many faces were `seen` at once and how many of them `judged`, at the `time` at
+            which most were left out.
         media: length, size, rates and codecs of the file.
         warnings: sentences on what could not be judged, or is less reliable.
         model: `name`, `version` and `sha256` of the weights.
@@ -63,12 +69,14 @@ class Verdict:
     visual_score: float | None
     audio_score: float | None
     sync_score: float | None
+    not_judged: NotJudged
     uncertain: tuple[float, float]
     segments: list[Segment]
     candidates: list[Segment]
     timeline: npt.NDArray[np.float32]
     streams: dict[str, bool]
     faces: list[Face]
+    crowd: Crowd
     media: MediaInfo
     warnings: list[str]
     model: ModelInfo
@@ -89,12 +97,14 @@ class Verdict:
             "schema": SCHEMA, "path": self.path, "sha256": self.sha256, "status": "ok",
             "error": None, "verdict": self.verdict, "score": self.score,
             "visual_score": self.visual_score, "audio_score": self.audio_score,
-            "sync_score": self.sync_score, "uncertain": list(self.uncertain),
+            "sync_score": self.sync_score, "not_judged": self.not_judged,
+            "uncertain": list(self.uncertain),
             "segments": [_plain(s) for s in self.segments],
             "candidates": [_plain(s, digits=4) for s in self.candidates],  # there are many
             "timeline": {"rate": float(STEP_RATE), "visual": visual, "audio": audio, "sync": sync},
-            "streams": self.streams, "faces": self.faces, "media": cast("PlainMedia", media),
-            "warnings": self.warnings, "model": self.model, "elapsed": self.elapsed,
+            "streams": self.streams, "faces": self.faces, "crowd": self.crowd,
+            "media": cast("PlainMedia", media), "warnings": self.warnings,
+            "model": self.model, "elapsed": self.elapsed,
         }  # fmt: skip
 
 

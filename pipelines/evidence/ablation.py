@@ -11,8 +11,9 @@ from torch import Tensor
 
 from extractors.media import MediaInfo
 from extractors.streams import Streams
-from pipelines.detection.decide import JudgeConfig, decide
+from pipelines.detection.decide import decide
 from pipelines.detection.detector import Detector
+from pipelines.detection.judge_config import JudgeConfig
 from pipelines.detection.opinions import streams_behind
 from pipelines.detection.result import Result
 from pipelines.detection.timelines import BATCH, Timeline, join_timelines

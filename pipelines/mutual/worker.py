@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save
 
 from extractors.media import STEP_RATE, MediaError, file_sha256
 from extractors.stream_extractor import StreamExtractor
-from pipelines.detection.decide import JudgeConfig
 from pipelines.detection.detector import load_detector
+from pipelines.detection.judge_config import JudgeConfig
 from pipelines.storage.files import write_whole
 from pipelines.train.clips import main_face_of_opening
 from pipelines.zoo.part_clips import expert_outputs

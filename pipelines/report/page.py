@@ -25,7 +25,7 @@ from pipelines.evidence.recorder import Evidence
 from pipelines.report.lanes import data_uri, fused, lane, spectrogram, ticks
 from pipelines.report.limits import limits_of
 from pipelines.report.pictures import moment_pictures, silent
-from pipelines.report.wording import EVIDENCE, MODALITIES, clock, why_not
+from pipelines.report.wording import EVIDENCE, MODALITIES, clock, crowd_words, why_not
 from temporal.segment import Modality
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def page_values(
         "kinds": EVIDENCE,
         "uncertain": result["uncertain"],
         "faces": sorted(result["faces"], key=lambda face: -face["score"])[:FACES],
+        "crowd": crowd_words(result),
         "priors": _priors(result["score"]),
         "duration": duration,
         "ticks": ticks(duration),

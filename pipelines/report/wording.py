@@ -28,15 +28,17 @@ EVIDENCE = {  # of `pipelines.evidence.ablation`
 
 
 def why_not(modality: Modality, result: Result) -> str:
-    """Return why a modality has no score, as far as the result tells."""
-    media = result["media"]
-    if modality != "audio" and media["video_codec"] is None:
-        return "no picture in the file"
-    if modality != "visual" and media["audio_codec"] is None:
-        return "no sound in the file"
-    if modality == "sync" and not result["faces"]:
-        return "no face found"
-    return "too little evidence"
+    """Return why a modality has no score, as far as the result tells: older ones do not."""
+    known = result.get("not_judged")
+    return (known[modality] if known else None) or "the result does not say why"
+
+
+def crowd_words(result: Result) -> str | None:
+    """Return how many of the faces in the picture were judged; None: all, or it is not known."""
+    crowd = result.get("crowd")
+    if not crowd or crowd["seen"] <= crowd["judged"]:
+        return None
+    return f"at {clock(crowd['time'])}, {crowd['judged']} of {crowd['seen']} faces were judged"
 
 
 def clock(seconds: float) -> str:

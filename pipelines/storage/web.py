@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,8 @@ from urllib.request import Request, urlopen
 
 from extractors.media import MediaError
 
+SILENT = logging.getLogger(f"{__name__}.yt_dlp")  # whose errors are raised as well
+SILENT.setLevel(logging.CRITICAL + 1)
 PIECE = 2**20  # bytes that are read at once
 TIMEOUT = 60.0  # seconds without an answer
 PAGES = ("text/html", "application/xhtml+xml")
@@ -60,10 +63,15 @@ def _video_of_page(url: str, folder: Path) -> Iterator[bytes]:
     options: dict[str, Any] = {
         "format": "b", "outtmpl": str(folder / "page.%(ext)s"), "quiet": True, "noprogress": True,
         "no_warnings": True, "noplaylist": True, "socket_timeout": TIMEOUT,
+        "playlist_items": "1:2",  # enough to know that there are several
+        "logger": SILENT,
     }  # fmt: skip
     try:
         with yt_dlp.YoutubeDL(options) as site:
-            path = Path(site.prepare_filename(site.extract_info(url)))
+            found = site.extract_info(url, download=False)
+            if "entries" in found:
+                found = _only_video(url, found["entries"])
+            path = Path(site.prepare_filename(site.process_ie_result(found, download=True)))
     except yt_dlp.utils.DownloadError as error:
         cause = " ".join(str(error).split()).removeprefix("ERROR: ")
         raise MediaError(f"{url} is a web page whose video cannot be fetched ({cause})") from error
@@ -72,3 +80,12 @@ def _video_of_page(url: str, folder: Path) -> Iterator[bytes]:
             yield from _pieces(file)
     finally:
         path.unlink(missing_ok=True)
+
+
+def _only_video(url: str, entries: Iterable[Any]) -> Any:
+    """Return the video of a list that holds one."""
+    videos = [video for video in entries if video]
+    if len(videos) != 1:
+        number = "several videos" if videos else "no video"
+        raise MediaError(f"{url} is a web page with {number}: give the link of one")
+    return videos[0]
