@@ -84,6 +84,25 @@ def test_a_manifest_of_speech_has_no_picture(tmp_path: Path) -> None:
     assert (fake.visual, fake.audio, fake.split, fake.method) == (None, WHOLE, "dev", "HiFi-GAN")
 
 
+def test_pairs_of_speech_share_a_name_and_edits_say_where(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text(
+        "file,label,method,split,partial,repo,speaker,pair\n"
+        "a.m4a,fake,codec,train,no,lab/one,ann,one:7\n"
+        "b.m4a,real,none,train,no,lab/one,ann,one:7\n"
+        "c.m4a,real,none,train,no,lab/one,ann,one:7\n"
+        "d.m4a,fake,TTS,dev,no,lab/one,ann,one:8\n"
+        "e.m4a,fake,edit,train,yes:1.25-2.5,lab/one,ann,\n"
+        "f.m4a,fake,edit,train,yes,lab/one,ann,\n"
+    )
+    a, b, c, d, e, f = read_manifest(tmp_path / "m.csv", Splits())
+    assert a.pair == tmp_path / "b.m4a"
+    assert [s.pair for s in (b, c, d, e, f)] == [None] * 5
+    assert [s.split for s in (a, d)] == ["train", "dev"]
+    assert (e.audio, f.audio) == (((1.25, 2.5),), None)
+    assert e.fake
+    assert f.fake
+
+
 def test_a_forgery_is_in_the_split_of_its_origin(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text(VIDEO)
     origins = {s.path.name: s for s in read_manifest(tmp_path / "m.csv", Splits())}

@@ -124,7 +124,7 @@ def read_manifest(path: Path, splits: Splits, columns: Columns = OUR_NAMES) -> l
     table.need("path", "label")
     kinds = {MARK: _dataset_sample, "modality": _video_sample, "speaker": _speech_sample}
     sample_of = next((kinds[mark] for mark in kinds if mark in table.kinds), _labelled_sample)
-    samples = []
+    samples, originals = [], dict[Path, Path]()
     for place, row in table.rows():
         if not text_of(row, "path"):
             raise InputError(f"{place}: has no path")
@@ -134,6 +134,13 @@ def read_manifest(path: Path, splits: Splits, columns: Columns = OUR_NAMES) -> l
             raise InputError(f"{place}: {error}") from error
         pair = None if sample.pair is None else path.parent / sample.pair
         samples.append(replace(sample, path=path.parent / sample.path, pair=pair))
+        if sample_of is _speech_sample and pair is not None and not sample.fake:
+            originals.setdefault(pair, samples[-1].path)
+    if sample_of is _speech_sample:  # what joins its pairs is a name that both have
+        return [
+            replace(s, pair=originals.get(s.pair) if s.pair is not None and s.fake else None)
+            for s in samples
+        ]
     return samples
 
 
@@ -182,17 +189,26 @@ def _video_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
 
 
 def _speech_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
-    """Return the sample of a row with the columns of `audio/manifest.csv`, a clip of speech."""
+    """Return the sample of a row with the columns of `audio/manifest.csv`, a clip of speech.
+
+    Its pair is the name that it shares with the clips of the same utterance. Of an edited clip only
+    a part is forged, `partial` says which if that is known.
+    """
     fake, source = as_fake(text_of(row, "label")), text_of(row, "repo")
+    edited, _, span = text_of(row, "partial").partition(":")
+    begin, _, end = span.partition("-")
+    part: Spans | None = ((float(begin), float(end)),) if span else None
     return Sample(
         path=Path(text_of(row, "path")),
-        split=splits.of(source, "train"),
+        split="dev" if row.get("split") == "dev" else splits.of(source, "train"),
         method=text_of(row, "method") if fake else "real",
         source=source,
         person=text_of(row, "speaker"),
         visual=None,
-        audio=WHOLE if fake else (),
+        audio=() if not fake else part if edited == "yes" else WHOLE,
         sync=None,
+        label=True if fake and edited == "yes" and part is None else None,
+        pair=Path(pair) if (pair := text_of(row, "pair")) else None,
     )
 
 
