@@ -141,7 +141,7 @@ def test_an_opinion_without_its_streams_says_nothing(toy: str) -> None:
 def test_shipped_weights_stay_as_they_are_when_the_table_grows(toy: str) -> None:
     detector = load_detector(STARTER)
     assert toy not in [o.name for o in detector.opinions]
-    assert detector.clip_weights.shape == (len(OPINIONS) - 1, 2)
+    assert detector.clip_weights.shape == (len(detector.config.opinions), 2)
 
 
 def test_an_opinion_can_be_left_out() -> None:

@@ -217,7 +217,8 @@ def save_detector(path: Path, detector: Detector, facts: Mapping[str, object]) -
     }
     state = detector.state_dict()
     # Whisper's layers are published in half precision
-    state |= {name: state[name].half() for name in state if name.startswith("whisper.stem.")}
+    whisper = ("whisper.stem.", "utterance.stem.")
+    state |= {name: state[name].half() for name in state if name.startswith(whisper)}
     save_weights(path, state, FORMAT, metadata)
 
 

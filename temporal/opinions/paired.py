@@ -91,7 +91,8 @@ def _newton(rows: Tensor, truth: Tensor, shares: Tensor, constant: Tensor) -> tu
         curvature = (p * (1 - p)).clamp(min=1e-3)
         target = logits - (p - truth) / curvature
         system = kernel + torch.diag(2 * RIDGE / (shares * curvature))
-        solved = torch.linalg.solve(system, torch.stack([target, constant], dim=1))
+        factor = torch.linalg.cholesky(system)
+        solved = torch.cholesky_solve(torch.stack([target, constant], dim=1), factor)
         bias = (constant @ solved[:, 0]) / (constant @ solved[:, 1])
         dual = solved[:, 0] - bias * solved[:, 1]
         before, logits = logits, kernel @ dual + bias * constant
