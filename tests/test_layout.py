@@ -145,6 +145,10 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         ("pipelines/zoo/map_board", "pipelines/zoo/map_truth", "pipelines/zoo/maps"),
     ),
     "extractors_native": ("crops at the file's own size", ("pipelines/zoo/native_clips",)),
+    "temporal_opinions_portrait": ("the rule that it fits", ("temporal/opinions/paired",)),
+    "temporal_opinions_whisper": (
+        "the layers that it hears through", ("temporal/opinions/whisper_stem",)
+    ),
 }  # fmt: skip
 # Tests of more than a module.
 OF_THE_HOUSE = {

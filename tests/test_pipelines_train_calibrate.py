@@ -123,3 +123,31 @@ def test_who_judges_the_whole_has_as_much_say_as_the_others_together(
     logits = [detector.clip_logits(c.opinions[None], ~silent[None])[:, column] for c in clips]
     assert torch.isclose(own.std(), (torch.cat(logits) - own).std(), rtol=1e-4)
     assert not detector.step_weights[index].any()
+
+
+def test_what_is_joined_to_a_calibrated_opinion_is_weighed_beside_it(run: Run) -> None:
+    """Labels drawn from a known sum of two opinions: the weights are those of the sum."""
+    config = DetectorConfig(opinions=("mel", "speech", "utterance"), whole=("utterance", "speech"))
+    detector = Detector(config)
+    draw = torch.Generator().manual_seed(0)
+    said = torch.randn(4000, 3, generator=draw)
+    logits = 1.5 * said[:, 2] + 0.7 * said[:, 0] - 0.4
+    labels = (torch.rand(4000, generator=draw) < logits.sigmoid()).float()
+    judged = torch.arange(3) == 1
+    clips = [
+        JudgedClip(
+            opinions.expand(STEPS, 3),
+            torch.where(judged, label, -1.0).expand(STEPS, 3),
+            torch.zeros(STEPS, dtype=torch.bool),
+            judged,
+        )
+        for opinions, label in zip(said, labels, strict=True)
+    ]
+    fit_weights(detector, clips, run)
+    mel, speech, utterance = detector.clip_weights[:, 0].tolist()
+    assert mel == pytest.approx(0.7, abs=0.15)
+    assert utterance == pytest.approx(1.5, abs=0.2)
+    assert speech == 0.0
+    assert not detector.clip_weights[:, 1].any()
+    assert torch.equal(detector.step_weights[:, 0], detector.clip_weights[:, 0])
+    assert detector.calibration[1].tolist() == [1.0, 0.0]

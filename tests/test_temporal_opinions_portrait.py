@@ -6,7 +6,8 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from temporal.opinions.portrait import RIDGE, PortraitOpinion
+from temporal.opinions.paired import RIDGE
+from temporal.opinions.portrait import PortraitOpinion
 
 COUNT, WIDTH = 2, 8
 

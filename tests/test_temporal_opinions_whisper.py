@@ -13,8 +13,9 @@ from torch.nn.functional import gelu, layer_norm, linear
 
 from avdetect.example import example_waveform
 from extractors.spectrogram import log_mel
-from temporal.opinions.whisper import WIDTH, WhisperOpinion, WhisperStem, positions
+from temporal.opinions.whisper import WhisperOpinion
 from temporal.opinions.whisper_file import whisper_bands
+from temporal.opinions.whisper_stem import WIDTH, WhisperStem, positions
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from temporal.segment import MODALITIES
 FORMAT = "avdetect detector 7"
 # Matrices below these are kept in half precision: Whisper's are published so, and scores move by
 # less than 0.001.
-HALVED = ("whisper.stem.", "experts.", "localizers.", "fusion.", "head.")
+HALVED = ("whisper.stem.", "utterance.stem.", "experts.", "localizers.", "fusion.", "head.")
 ABSENT = -50.0  # a localizer's logit where its input is missing
 
 

@@ -34,6 +34,7 @@ from temporal.opinions.probe import StepProbe
 from temporal.opinions.sharpness import SharpnessOpinion
 from temporal.opinions.speech import SpeechOpinion
 from temporal.opinions.steadiness import SteadinessOpinion
+from temporal.opinions.utterance import UtteranceOpinion
 from temporal.opinions.whisper import WhisperOpinion
 from temporal.segment import MODALITIES
 
@@ -61,6 +62,7 @@ class Opinion:
     localizes: bool = False
     fades: bool = False  # relies on fine detail, which strong compression removes
     calibrated: bool = False  # its logit is calibrated by its fit, on left-out sources
+    joined: tuple[str, ...] = ()  # if calibrated: opinions that score whole clips beside it
     network: Callable[[DetectorConfig], nn.Module] | None = None
     fit: Fit | None = None  # None: it has no parameters, or is trained with fusion
     at: str = ""  # prefix of its network in the weights file; empty: its name
@@ -110,6 +112,10 @@ OPINIONS: dict[str, Opinion] = {
         # ... and in those of Whisper
         Opinion("whisper", "audio", "clip", "streams", ("mel",), alone=True, fit="in closed form",
                 network=lambda config: WhisperOpinion(config.opinion_reach)),
+        # whether Whisper's tokens are distributed as those of voices are
+        Opinion("utterance", "audio", "clip", "streams", ("mel",), alone=True, calibrated=True,
+                joined=("mel",), fit="in closed form",
+                network=lambda config: UtteranceOpinion(config.opinion_reach)),
         # which stretches of the sound differ from the rest of the clip
         Opinion("localizer of sound", "audio", "step", "streams", ("mel",), localizes=True,
                 network=lambda config: SoundLocalizer(config.experts, config.localizer,

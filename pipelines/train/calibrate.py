@@ -82,6 +82,7 @@ def fit_weights(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> No
     for modality in MODALITIES:
         _weigh_whole(detector, clips, modality, run)
         _leave_whole_to_calibrated(detector, modality)
+        _join_others(detector, clips, modality, run)
 
 
 def _calibrated(detector: Detector, modality: str) -> list[int]:
@@ -113,6 +114,31 @@ def _leave_whole_to_calibrated(detector: Detector, modality: str) -> None:
     detector.step_weights[rows] = alone
     detector.biases[:, column] = 0.0
     detector.calibration[column] = torch.tensor([1.0, 0.0]).to(detector.calibration)
+
+
+def _join_others(detector: Detector, clips: Sequence[JudgedClip], modality: str, run: Run) -> None:
+    """Weigh the opinions that a modality's calibrated one names as joined beside it (stacking).
+
+    Only their means over a clip count, and the bias is that of even odds.
+    """
+    rows, column = _calibrated(detector, modality), MODALITIES.index(modality)
+    joined = {name for row in rows for name in detector.opinions[row].joined}
+    rows += [i for i, o in enumerate(detector.opinions) if o.name in joined]
+    judged = [c for c in clips if bool(c.judged[column]) and (c.targets[:, column] >= 0).all()]
+    labels = torch.tensor([float(c.targets[:, column].max()) for c in judged])
+    if not joined or min(labels.sum(), (1 - labels).sum()) < FEWEST:
+        return
+    means = torch.stack([c.opinions[:, rows].mean(dim=0) for c in judged])
+    start = torch.tensor([[1.0, 0.0]] * len(rows))
+    factors = _fitted(lambda z: z.sum(dim=1), means, labels, start)
+    for weights in (detector.clip_weights, detector.step_weights):
+        weights[rows, 0] = factors[:, 0].to(weights)
+    detector.biases[:, column] = factors[:, 1].sum()
+    named = {
+        detector.opinions[row].name: round(float(f), 3)
+        for row, f in zip(rows, factors[:, 0], strict=True)
+    }
+    run.log(joined=modality, **named)
 
 
 def _rows(detector: Detector, modality: str, level: Level) -> dict[str, int]:

@@ -46,7 +46,7 @@ class TrainConfig:
     precision: str = "bfloat16"  # of the forward passes, or float32
     stem: str | None = None  # safetensors of torchvision's MobileNetV2 (ImageNet) to start from
     # Files of published networks that opinions borrow layers from, by the opinion's name; without
-    # it, the opinion has no say. `whisper`: CTranslate2's model.bin of Whisper base.
+    # it, the opinion has no say. `whisper`, `utterance`: CTranslate2's model.bin of Whisper base.
     published: dict[str, str] = field(default_factory=dict)
     stages: tuple[str, ...] = field(
         default_factory=lambda: (

@@ -11,11 +11,15 @@ from torch.nn import functional
 
 
 def around(x: Tensor, reach: int) -> Tensor:
-    """Return the moving mean (N, L, C) of x (N, L, C) over `reach` steps to either side."""
-    pooled = functional.avg_pool1d(
-        x.transpose(1, 2), 2 * reach + 1, 1, reach, count_include_pad=False
-    )
-    return pooled.transpose(1, 2)
+    """Return the moving mean (N, L, C) of x (N, L, C) over `reach` steps to either side.
+
+    From running sums in double precision: as exact as sums of their own, and many times faster.
+    """
+    steps = torch.arange(x.shape[1], device=x.device)
+    first, last = (steps - reach).clamp(min=0), (steps + reach + 1).clamp(max=len(steps))
+    total = functional.pad(x.double().cumsum(dim=1), (0, 0, 1, 0))  # (N, L + 1, C)
+    mean = (total[:, last] - total[:, first]) / (last - first)[:, None]
+    return mean.to(x.dtype)
 
 
 class ClosedFormOpinion(nn.Module):
