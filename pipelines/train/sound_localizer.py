@@ -33,7 +33,7 @@ from pipelines.train.stage import StageConfig
 from temporal.localization import LocalizationConfig
 
 SOUND = "localizer of sound"
-LENGTHS = (50, 75, 100, 125, 150, 250)  # steps of a batch's examples
+LENGTHS = (50, 75, 100, 125, 150)  # steps of a batch's examples
 EXAMPLES = 900  # of each length; each is augmented anew whenever it is drawn
 AHEAD = 3  # batches that are made before they are needed
 RECODED = 0.6  # share of the draws that go through a lossy codec after they were spliced

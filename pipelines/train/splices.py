@@ -15,7 +15,14 @@ import numpy as np
 
 from extractors.clip import Array, Doubles
 from extractors.clock import SAMPLE_RATE, SAMPLES_PER_STEP
-from pipelines.forge.segments import SegmentConfig, Segments, draw_spans, in_seconds, to_samples
+from pipelines.forge.segments import (
+    SegmentConfig,
+    Segments,
+    draw_spans,
+    in_seconds,
+    keep_audible,
+    to_samples,
+)
 from pipelines.forge.sound.segments import (
     insert,
     match_level,
@@ -57,7 +64,7 @@ class SpliceConfig:
     """What is drawn."""
 
     genuine: float = 0.3  # share of the examples without a forged stretch
-    joined: float = 0.2  # share of the examples that are joined of several recordings
+    joined: float = 0.08  # share of the examples that are joined of several recordings
     segments: SegmentConfig = field(
         default_factory=lambda: SegmentConfig(whole_share=0.0, max_count=2, max_seconds=2.5)
     )
@@ -75,7 +82,8 @@ class Splicer:
         """Make examples of genuine recordings; stretches of synthetic ones are donors."""
         self.genuine, self.synthetic, self.config = genuine, synthetic, config
         self._weights = root_weights([r.source for r in genuine])
-        self._spoken_again = [i for i, r in enumerate(genuine) if r.resyntheses]
+        self._lengths = np.array([len(r.waveform) for r in genuine])
+        self._again = np.array([bool(r.resyntheses) for r in genuine])
         self._donors = root_weights([r.source for r in synthetic])
         self._persons: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         for index, recording in enumerate(genuine):
@@ -103,6 +111,7 @@ class Splicer:
                 if changed is not None and place[1] - place[0] > SAMPLES_PER_STEP:
                     forged = changed
                     places.append(place)
+            forged, places = keep_audible(waveform, forged, places)
             if places:
                 return forged, in_seconds(places, SAMPLE_RATE)
             kind = draw_kind(rng)
@@ -111,23 +120,17 @@ class Splicer:
     def _base(self, steps: int, rng: np.random.Generator, kind: str) -> tuple[Recording, Array]:
         """Return a genuine recording and a stretch of it, joined with others if it is short.
 
-        One whose resynthesis is to be inserted is not joined: times would not fit.
+        Few are joined: to a localizer a join looks like a splice, and a second speaker like
+        another voice.
         """
         length = steps * SAMPLES_PER_STEP
-        for _ in range(20):
-            if kind == "resynthesised" and self._spoken_again:
-                first = self.genuine[int(rng.choice(self._spoken_again))]
-            else:
-                first = self.genuine[int(rng.choice(len(self.genuine), p=self._weights))]
-            if len(first.waveform) >= length and rng.random() >= self.config.joined:
-                begin = int(rng.integers(0, len(first.waveform) - length + 1))
-                cut = slice(begin, begin + length)
-                again = tuple(r[cut] for r in first.resyntheses)
-                return Recording(first.waveform[cut], first.source, first.person, again), (
-                    first.waveform[cut].copy()
-                )
-            if rng.random() < 0.5:
-                break
+        first = self._drawn(length, kind, rng)
+        if len(first.waveform) >= length and rng.random() >= self.config.joined:
+            begin = int(rng.integers(0, len(first.waveform) - length + 1))
+            cut = slice(begin, begin + length)
+            again = tuple(r[cut] for r in first.resyntheses)
+            stretch = first.waveform[cut]
+            return Recording(stretch, first.source, first.person, again), stretch.copy()
         parts, total = [], 0
         while total < length:
             parts.append(_stretch(first.waveform, length - total, rng))
@@ -138,6 +141,15 @@ class Splicer:
             whole = join(whole, match_level(part, whole, rng, 2.0), rng)
         whole = np.pad(whole, (0, max(length - len(whole), 0)), mode="reflect")[:length]
         return Recording(whole, first.source, first.person), whole.copy()
+
+    def _drawn(self, length: int, kind: str, rng: np.random.Generator) -> Recording:
+        """Return a genuine recording that is long enough, and was resynthesised if need be."""
+        weights = self._weights * (self._lengths >= length)
+        if kind == "resynthesised" and (weights * self._again).any():
+            weights = weights * self._again
+        if not weights.any():
+            weights = self._weights
+        return self.genuine[int(rng.choice(len(self.genuine), p=weights / weights.sum()))]
 
     def _next(self, recording: Recording, rng: np.random.Generator) -> Recording:
         """Return a recording to join: of the same person, or one who answers."""
