@@ -31,7 +31,7 @@ class DetectorConfig:
     # Opinions that are evidence on a clip as a whole; the others are then evidence on what stands
     # out in it. Empty: all are evidence on both.
     whole: tuple[str, ...] = ()
-    opinion_reach: int = 100  # steps to either side that speech, steadiness and Whisper average
+    opinion_reach: int = 100  # steps to either side that opinions of sound and steadiness average
     sharpness_reach: int = 12  # steps to either side that sharpness averages
     # The portrait (`extractors.portrait`): features of the picture encoder, the width of each, and
     # the steps from one encoded frame to the next.
