@@ -71,8 +71,7 @@ def decide(
         info: the properties of the file.
         read: the warnings of whatever read the file; they are not repeated.
     """
-    signed = credentials_warning(info.credentials)
-    notes = Notes([] if signed is None else [signed])
+    signed, grounds, notes = credentials_warning(info.credentials), Notes(), Notes()
     notes.without_tracks(info, read)
     timelines = of_own_length(timelines, info)
     sounds = judged_sounds(timelines, config.min_steps, config.visible, info, notes)
@@ -101,7 +100,7 @@ def decide(
     curves = file_curves(max((t.stop for t in timelines), default=0), judged, detector)
     return Judgement(
         verdict=with_credentials(
-            _verdict(scores, known if pictures else 1.0, config, notes), info.credentials
+            _verdict(scores, known if pictures else 1.0, config, grounds), info.credentials
         ),
         scores=scores,
         not_judged=notes.reasons(scores),
@@ -110,7 +109,8 @@ def decide(
         streams=frozenset().union(*(t.streams for t in (*pictures, *sounds))),
         faces=face_rows(seen, logits, detector),
         crowd=crowd,
-        warnings=notes.warnings,
+        # what a verdict rests on stands before what else is to be known
+        warnings=[*([] if signed is None else [signed]), *grounds.warnings, *notes.warnings],
     )
 
 
