@@ -11,6 +11,10 @@ from torch.nn import functional
 from pipelines.detection.detector import Detector
 from pipelines.detection.opinions import Level
 from pipelines.detection.pooling import clip_means, clip_peaks
+from pipelines.train.calibrated import (
+    calibrated_rows,
+    leave_steps_to_localizer,
+)
 from pipelines.train.clips import TrainClip
 from pipelines.train.fit import Run
 from pipelines.train.losses import UNKNOWN
@@ -37,7 +41,7 @@ def calibrate(detector: Detector, clips: dict[str, list[TrainClip]], run: Run) -
     logits, truths = scored(detector, own, run)
     rows = detector.calibration.clone().cpu()
     for column, modality in enumerate(MODALITIES):
-        if _calibrated(detector, modality):
+        if calibrated_rows(detector, modality):
             continue
         known = (truths[:, column] != UNKNOWN) & ~logits[:, column].isnan()
         rows[column] = _fit(logits[known, column], truths[known, column], modality, run)
@@ -81,39 +85,9 @@ def fit_weights(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> No
                     **{name: [round(v, 3) for v in pair] for name, pair in named})  # fmt: skip
     for modality in MODALITIES:
         _weigh_whole(detector, clips, modality, run)
-        _leave_whole_to_calibrated(detector, modality)
+        leave_whole_tocalibrated_rows(detector, modality)
         _join_others(detector, clips, modality, run)
-
-
-def _calibrated(detector: Detector, modality: str) -> list[int]:
-    """Return the rows of a modality's opinions on whole clips that are already calibrated."""
-    return [
-        index
-        for index, opinion in enumerate(detector.opinions)
-        if opinion.calibrated
-        and opinion.modality == modality
-        and opinion.name in detector.config.whole
-    ]
-
-
-def _leave_whole_to_calibrated(detector: Detector, modality: str) -> None:
-    """Score clips by calibrated opinions alone; the others only weigh deviations within a clip.
-
-    The others separate collections of clips as a whole, which is not evidence of forgery.
-    """
-    rows, column = _calibrated(detector, modality), MODALITIES.index(modality)
-    if not rows:
-        return
-    others = [
-        i for i, o in enumerate(detector.opinions) if o.modality == modality and not o.localizes
-    ]
-    detector.clip_weights[others] = 0.0
-    detector.step_weights[others, 0] = 0.0
-    alone = torch.tensor([1.0, 0.0]).to(detector.clip_weights) / len(rows)
-    detector.clip_weights[rows] = alone
-    detector.step_weights[rows] = alone
-    detector.biases[:, column] = 0.0
-    detector.calibration[column] = torch.tensor([1.0, 0.0]).to(detector.calibration)
+        leave_steps_to_localizer(detector, modality)
 
 
 def _join_others(detector: Detector, clips: Sequence[JudgedClip], modality: str, run: Run) -> None:
@@ -121,7 +95,7 @@ def _join_others(detector: Detector, clips: Sequence[JudgedClip], modality: str,
 
     Only their means over a clip count, and the bias is that of even odds.
     """
-    rows, column = _calibrated(detector, modality), MODALITIES.index(modality)
+    rows, column = calibrated_rows(detector, modality), MODALITIES.index(modality)
     joined = {name for row in rows for name in detector.opinions[row].joined}
     rows += [i for i, o in enumerate(detector.opinions) if o.name in joined]
     judged = [c for c in clips if bool(c.judged[column]) and (c.targets[:, column] >= 0).all()]
