@@ -14,6 +14,7 @@ from pipelines.detection.pooling import clip_means, clip_peaks
 from pipelines.train.calibrated import (
     calibrated_rows,
     leave_steps_to_localizer,
+    leave_whole_to_calibrated,
 )
 from pipelines.train.clips import TrainClip
 from pipelines.train.fit import Run
@@ -85,7 +86,7 @@ def fit_weights(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> No
                     **{name: [round(v, 3) for v in pair] for name, pair in named})  # fmt: skip
     for modality in MODALITIES:
         _weigh_whole(detector, clips, modality, run)
-        leave_whole_tocalibrated_rows(detector, modality)
+        leave_whole_to_calibrated(detector, modality)
         _join_others(detector, clips, modality, run)
         leave_steps_to_localizer(detector, modality)
 
