@@ -45,10 +45,10 @@ class UtteranceOpinion(PairedRule, WhisperListener):
         """
         valid = mask[..., None].to(tokens.dtype)
         share = around(valid, self.reach).clamp(min=1e-6)
-        paired = tokens.unflatten(1, (-1, TOKENS))  # (N, L, 2, 512)
+        paired = tokens.reshape(*mask.shape, TOKENS, -1)  # (N, L, 2, 512)
         moments = (paired.mean(dim=2), paired.square().mean(dim=2))
         mean, square = (around(x * valid, self.reach) / share for x in moments)
-        jumps = (tokens - tokens.roll(1, dims=1)).square().unflatten(1, (-1, TOKENS))
+        jumps = (tokens - tokens.roll(1, dims=1)).square().reshape(paired.shape)
         known = valid[:, :, None].expand(-1, -1, TOKENS, -1).clone()  # (N, L, 2, 1)
         known[:, 0, 0] = 0.0
         known[:, 1:, 0] *= valid[:, :-1]
