@@ -45,7 +45,7 @@ class UtteranceOpinion(PairedRule, WhisperListener):
         """
         valid = mask[..., None].to(tokens.dtype)
         share = around(valid, self.reach).clamp(min=1e-6)
-        paired = tokens.reshape(len(tokens), -1, TOKENS, tokens.shape[-1])  # (N, L, 2, 512)
+        paired = tokens.reshape(*mask.shape, TOKENS, -1)  # (N, L, 2, 512)
         moments = (paired.mean(dim=2), paired.square().mean(dim=2))
         mean, square = (around(x * valid, self.reach) / share for x in moments)
         jumps = (tokens - tokens.roll(1, dims=1)).square().reshape(paired.shape)
