@@ -138,7 +138,12 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "pipelines_train_team": ("the same training on workers", ("pipelines/train/ray_train",)),
     "pipelines_train_calibrate": (
-        "tokens of clips are what is calibrated", ("pipelines/train/token_clips",)
+        "tokens of clips are what is calibrated",
+        ("pipelines/train/calibrated", "pipelines/train/token_clips"),
+    ),
+    "pipelines_train_localizer": (
+        "batches, loss and calibration are the same for both",
+        ("pipelines/train/picture_localizer", "pipelines/train/sound_localizer"),
     ),
     "pipelines_evidence_forgery_map": (
         "a map from its training to the evidence",
