@@ -141,6 +141,10 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "tokens of clips are what is calibrated",
         ("pipelines/train/calibrated", "pipelines/train/token_clips"),
     ),
+    "pipelines_train_splices": (
+        "what brings resyntheses into time with what they replace",
+        ("pipelines/forge/sound/alignment",),
+    ),
     "pipelines_train_localizer": (
         "batches, loss and calibration are the same for both",
         ("pipelines/train/picture_localizer", "pipelines/train/sound_localizer"),

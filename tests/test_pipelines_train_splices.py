@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipelines.forge.sound.alignment import aligned
 from pipelines.train import splices
-from pipelines.train.splices import Recording, SpliceConfig, Splicer, aligned, join, root_weights
+from pipelines.train.splices import Recording, SpliceConfig, Splicer, join, root_weights
 
 RATE = 16_000
 

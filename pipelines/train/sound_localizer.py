@@ -18,6 +18,7 @@ from extractors.spectrogram import log_mel
 from pipelines.data.manifest import WHOLE
 from pipelines.detection.detector import Detector
 from pipelines.forge.segments import Segments
+from pipelines.forge.sound.alignment import aligned
 from pipelines.forge.sound.segments import active_level
 from pipelines.train.augment import augment_waveform, recode
 from pipelines.train.clips import TrainClip
@@ -28,7 +29,7 @@ from pipelines.train.localizer import (
     fit_localizer,
     localizer_batch,
 )
-from pipelines.train.splices import Recording, Splicer, aligned
+from pipelines.train.splices import Recording, Splicer
 from pipelines.train.stage import StageConfig
 from temporal.localization import LocalizationConfig
 

@@ -44,9 +44,6 @@ SHARES = {  # how often each kind is drawn, where it can be
     "vocoded": 1.5,
     "changed voice": 0.5,
 }
-LEAST_ALIKE = 0.8  # correlation of the loudness of a recording and its resynthesis
-ENVELOPE = SAMPLE_RATE // 100  # samples, the grain of that comparison
-FARTHEST = 30  # grains by which a resynthesis may be late or early
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,23 +121,23 @@ class Splicer:
         another voice.
         """
         length = steps * SAMPLES_PER_STEP
-        first = self._drawn(length, kind, rng)
-        if len(first.waveform) >= length and rng.random() >= self.config.joined:
-            begin = int(rng.integers(0, len(first.waveform) - length + 1))
+        base = self._drawn(length, kind, rng)
+        if len(base.waveform) >= length and rng.random() >= self.config.joined:
+            begin = int(rng.integers(0, len(base.waveform) - length + 1))
             cut = slice(begin, begin + length)
-            again = tuple(r[cut] for r in first.resyntheses)
-            stretch = first.waveform[cut]
-            return Recording(stretch, first.source, first.person, again), stretch.copy()
-        parts, total = [], 0
+            again = tuple(r[cut] for r in base.resyntheses)
+            stretch = base.waveform[cut]
+            return Recording(stretch, base.source, base.person, again), stretch.copy()
+        parts, total, other = [], 0, base
         while total < length:
-            parts.append(_stretch(first.waveform, length - total, rng))
+            parts.append(_stretch(other.waveform, length - total, rng))
             total += len(parts[-1])
-            first = self._next(first, rng)
+            other = self._next(other, rng)
         whole = parts[0]
         for part in parts[1:]:
             whole = join(whole, match_level(part, whole, rng, 2.0), rng)
         whole = np.pad(whole, (0, max(length - len(whole), 0)), mode="reflect")[:length]
-        return Recording(whole, first.source, first.person), whole.copy()
+        return Recording(whole, base.source, base.person), whole.copy()
 
     def _drawn(self, length: int, kind: str, rng: np.random.Generator) -> Recording:
         """Return a genuine recording that is long enough, and was resynthesised if need be."""
@@ -242,43 +239,3 @@ def _stretch(waveform: Array, length: int, rng: np.random.Generator) -> Array:
         return waveform
     begin = int(rng.integers(0, len(waveform) - length + 1))
     return waveform[begin : begin + length]
-
-
-def aligned(waveform: Array, made: Array) -> Array | None:
-    """Return a resynthesis (S,) of a recording (S,) in time with it; None if it does not follow it.
-
-    It may be late or early by up to 0.3 s; what it lacks at either end is taken from the recording.
-    """
-    one, other = _envelope(waveform), _envelope(made)
-    count = min(len(one), len(other)) - 2 * FARTHEST
-    if abs(len(one) - len(other)) > 2 * FARTHEST or count < 50:
-        return None
-    middle = one[FARTHEST : FARTHEST + count]
-    alike = [
-        float(np.corrcoef(middle, other[lag : lag + count])[0, 1])
-        for lag in range(min(2 * FARTHEST + 1, len(other) - count + 1))
-    ]
-    best = int(np.argmax(alike))
-    if not alike[best] >= LEAST_ALIKE:
-        return None
-    shift = (best - FARTHEST) * ENVELOPE + _fine(waveform, made, (best - FARTHEST) * ENVELOPE)
-    moved = waveform.copy()
-    low, high = max(-shift, 0), min(len(made) - shift, len(waveform))
-    moved[low:high] = made[low + shift : high + shift]
-    return moved
-
-
-def _fine(waveform: Array, made: Array, shift: int) -> int:
-    """Return the samples, less than a grain, by which the waveforms correlate best."""
-    low, high = max(-shift, 0) + ENVELOPE, min(len(made) - shift, len(waveform)) - ENVELOPE
-    pieces = {
-        d: made[low + shift + d : high + shift + d] for d in range(-ENVELOPE, ENVELOPE + 1, 2)
-    }
-    return max(pieces, key=lambda d: float(np.dot(waveform[low:high], pieces[d])))
-
-
-def _envelope(waveform: Array) -> Array:
-    """Return the log loudness (M,) of every grain."""
-    whole = waveform[: len(waveform) // ENVELOPE * ENVELOPE].reshape(-1, ENVELOPE)
-    level: Array = np.log(np.sqrt((whole**2).mean(axis=1)) + 1e-3)
-    return level
