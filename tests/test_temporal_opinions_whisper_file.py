@@ -18,8 +18,9 @@ from pipelines.detection.opinions import OPINIONS
 from pipelines.train.clips import TrainClip
 from pipelines.train.fit import Run
 from pipelines.train.opinions import fit_in_closed_form
-from temporal.opinions.whisper import WhisperOpinion, WhisperStem
+from temporal.opinions.whisper import WhisperOpinion
 from temporal.opinions.whisper_file import LAYERS, read_whisper
+from temporal.opinions.whisper_stem import WhisperStem
 
 
 def write_model(path: Path, variables: dict[str, Tensor], spec: str = "WhisperSpec") -> Path:
