@@ -8,9 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from extractors.media import Clip
+from pipelines.detection.opinions import ABSENT, OPINIONS
 from pipelines.detection.session import DetectorSession, load
+from pipelines.detection.timelines import Timeline
+from pipelines.detection.visibility import VisibilityConfig, without_motion
 
 GENUINE = ("05327701b3c1", "219571d9f992", "93e70629a6c4", "c7e0fe8fb0b6", "fe6ae68e4e70",
            "f97eb47d0f13")  # fmt: skip
@@ -33,6 +37,19 @@ def frozen(chunks: Iterable[Clip]) -> Iterator[Clip]:
         assert clip.frames is not None
         first = clip.frames[:1].copy() if first is None else first
         yield replace(clip, frames=np.repeat(first, len(clip.frames), axis=0))
+
+
+def test_where_a_face_stands_still_motion_and_localizers_that_read_it_say_nothing() -> None:
+    steps = 50
+    rows = [OPINIONS[name] for name in ("appearance", "flow", "localizer of picture")]
+    change = torch.cat([torch.zeros(25), torch.full((25,), 5.0)])
+    face = Timeline(
+        1, False, 0, frozenset({"flow"}), 100.0, 0.0, torch.ones(steps, 3),
+        torch.zeros(steps, 5, 3), torch.zeros(steps, 5, 3, 2), None, change=change,
+    )  # fmt: skip
+    said = without_motion(face, rows, VisibilityConfig()).opinions
+    assert said[5].tolist() == [1.0, 0.0, ABSENT]
+    assert said[45].tolist() == [1.0, 1.0, 1.0]
 
 
 @pytest.mark.data

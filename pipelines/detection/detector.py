@@ -16,7 +16,7 @@ from extractors.shapes import check_arrays
 from fusion.transformer import CrossModalTransformer, LagProfile
 from pipelines.config import from_dict, to_dict
 from pipelines.detection.detector_config import DetectorConfig
-from pipelines.detection.opinions import Opinion, opinions_of
+from pipelines.detection.opinions import ABSENT, Opinion, opinions_of
 from pipelines.detection.pooling import any_logit, clip_means, clip_peaks
 from pipelines.storage.weights import WeightsError, load_into, load_weights, save_weights
 from temporal.experts import CONTEXT, EXPERTS, build_experts, normalise
@@ -27,7 +27,6 @@ FORMAT = "avdetect detector 7"
 # Matrices below these are kept in half precision: Whisper's are published so, and scores move by
 # less than 0.001.
 HALVED = ("whisper.stem.", "utterance.stem.", "experts.", "localizers.", "fusion.", "head.")
-ABSENT = -50.0  # a localizer's logit where its input is missing
 
 
 @dataclass(frozen=True, eq=False)

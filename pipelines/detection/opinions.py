@@ -42,6 +42,7 @@ Level = Literal["step", "clip"]
 Source = Literal["streams", "tokens", "fusion"]
 Fit = Literal["with its expert", "by gradient", "in closed form"]
 
+ABSENT = -50.0  # a localizer's logit where it has nothing to judge; in a noisy-or 0 would be doubt
 PICTURE = ("appearance", "flow", "depth", "lips")  # experts that the picture's localizer reads
 
 

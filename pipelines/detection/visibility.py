@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from extractors.media import STEP_RATE
 from extractors.spectrogram import FLOOR, speech_steps
-from pipelines.detection.opinions import Opinion
+from pipelines.detection.opinions import ABSENT, Opinion
 from pipelines.detection.timelines import Timeline
 
 STILL = 1.5  # different frames a second: no more than a codec's key frames make
@@ -126,8 +126,9 @@ def without_motion(face: Timeline, rows: Sequence[Opinion], config: VisibilityCo
     motion = [
         any(name in ("flow", "lag") for name in o.reads) or o.source == "fusion" for o in rows
     ]
+    nothing = torch.tensor([ABSENT if o.localizes else 0.0 for o in rows])
     still = torch.outer(~moving, torch.tensor(motion))
-    return replace(face, opinions=face.opinions.masked_fill(still, 0.0))
+    return replace(face, opinions=torch.where(still, nothing, face.opinions))
 
 
 def lit(face: Timeline, config: VisibilityConfig) -> float:
