@@ -212,7 +212,7 @@ def localizing() -> Detector:
 
 
 def test_localizers_propose_the_segments_of_their_modality(localizing: Detector) -> None:
-    made, mask = streams(40), torch.ones(1, 40, dtype=torch.bool)
+    made, mask = {"mel": torch.randn(1, 40, 80, 4)}, torch.ones(1, 40, dtype=torch.bool)
     with torch.inference_mode():
         out = localizing(made, mask)
         heard = localizing.network("localizer of sound")(made["mel"], mask)

@@ -118,7 +118,8 @@ OPINIONS: dict[str, Opinion] = {
                 joined=("mel",), fit="in closed form",
                 network=lambda config: UtteranceOpinion(config.opinion_reach)),
         # which stretches of the sound differ from the rest of the clip
-        Opinion("localizer of sound", "audio", "step", "streams", ("mel",), localizes=True,
+        Opinion("localizer of sound", "audio", "step", "streams", ("mel",), alone=True,
+                localizes=True,
                 network=lambda config: SoundLocalizer(config.experts, config.localizer,
                                                       config.localization),
                 at="localizers.sound"),
