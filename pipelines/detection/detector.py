@@ -198,10 +198,12 @@ class Detector(nn.Module):
         """
         logits = opinions * weights[:, 0] + weights[:, 1]
         columns = []
-        for column in range(len(MODALITIES)):
+        for column, modality in enumerate(MODALITIES):
             joined = summed[..., column]
-            rows = self.localizes[:, column] > 0
-            if bool(rows.any()):
+            rows = [
+                i for i, o in enumerate(self.opinions) if o.localizes and o.modality == modality
+            ]
+            if rows:
                 joined = any_logit(torch.cat([joined[..., None], logits[..., rows]], dim=-1))
             columns.append(joined)
         return torch.stack(columns, dim=-1)

@@ -99,8 +99,8 @@ def calibrate_localizer(
 ) -> None:
     """Fit scale and shift of a localizer's logits, of steps and of a clip's peak (Platt 1999).
 
-    Half of the held-out clips are forged; the shift makes that `PRIOR`, as the localizer is joined
-    with the other opinions by noisy-or, and an accused innocent costs more than a missed forgery.
+    The fit weighs both classes alike; the shift makes forgeries as rare as `PRIOR`, since the
+    localizer is joined by noisy-or, and an accused innocent costs more than a missed forgery.
     """
     localizer = detector.network(name).eval()
     steps, forged, peaks, partial = [], [], [], []
