@@ -19,15 +19,15 @@ SAME = 0.4  # share of the smaller of two boxes inside the other from which on t
 
 def count_faces(frame: Frames, find: Find) -> int:
     """Return the number of faces in a frame (H, W, 3)."""
-    found = np.concatenate([find(part) + (x, y, x, y) for x, y, part in _parts(frame)])  # noqa: RUF005
+    found = np.concatenate([find(part) + (x, y, x, y) for x, y, part in parts(frame)])  # noqa: RUF005
     kept: list[Array] = []
     for box in sorted(found, key=_area, reverse=True):
-        if all(_shared(box, other) < SAME for other in kept):
+        if all(shared(box, other) < SAME for other in kept):
             kept.append(box)
     return len(kept)
 
 
-def _parts(frame: Frames) -> Iterator[tuple[int, int, Frames]]:
+def parts(frame: Frames) -> Iterator[tuple[int, int, Frames]]:
     """Yield the frame and its four overlapping corners, each with its left and top."""
     height, width = frame.shape[:2]
     yield 0, 0, frame
@@ -37,7 +37,7 @@ def _parts(frame: Frames) -> Iterator[tuple[int, int, Frames]]:
             yield x, y, np.ascontiguousarray(frame[y : y + tall, x : x + wide])
 
 
-def _shared(a: Array, b: Array) -> float:
+def shared(a: Array, b: Array) -> float:
     """Return the share of the smaller of two boxes that lies in the other."""
     inside = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0).prod()
     return float(inside / max(min(_area(a), _area(b)), 1e-6))

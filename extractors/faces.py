@@ -7,17 +7,19 @@ they were detected; `extractors/crops.py` cuts the faces out.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from extractors.clip import Array, Frames
-from extractors.face_count import count_faces
+from extractors.face_count import SAME, count_faces, parts, shared
+from extractors.sighting import Sighting
 
 LANDMARKS = 478
 CROWD = 3  # faces in a frame from which on all are counted now and then
+MESHED = 4  # faces that the mesh of a whole frame can be trusted to find
 
 
 @dataclass(frozen=True)
@@ -55,45 +57,6 @@ class FaceTrack:
     landmarks: Array  # (T, 478, 3): x, y in pixels of the frame, z in the same unit, near < far
 
 
-@dataclass(eq=False)
-class Sighting:
-    """The detections of one face so far; old ones are forgotten as the crops are made."""
-
-    track: int
-    found: dict[int, Array] = field(default_factory=dict)  # step -> (478, 3)
-    first: int = 0
-    last: int = 0
-    early: int = 0  # detections before the first crop is made
-    brightness: Array = field(default_factory=lambda: np.zeros(0, np.float32))
-
-    def add(self, step: int, landmarks: Array, brightness: Array, probation: int) -> None:
-        """Append the landmarks (478, 3) detected at a step; count those of the probation."""
-        if not self.found:
-            self.first = step
-        self.found[step] = landmarks
-        self.brightness = brightness
-        self.last = step
-        self.early += step <= self.first + probation
-
-    def between(self, start: int, stop: int) -> Array:
-        """Return landmarks (stop - start, 478, 3): linear in gaps, constant beyond the ends."""
-        detected = np.fromiter(self.found, np.int64)
-        steps = np.arange(start, stop)
-        right = np.clip(np.searchsorted(detected, steps), 0, len(detected) - 1)
-        left = np.clip(np.searchsorted(detected, steps, side="right") - 1, 0, len(detected) - 1)
-        values = np.stack(list(self.found.values()))
-        span = np.maximum(detected[right] - detected[left], 1)
-        weight = ((steps - detected[left]) / span).clip(0, 1).astype(np.float32)[:, None, None]
-        blended: Array = values[left] * (1 - weight) + values[right] * weight
-        return blended
-
-    def forget(self, before: int) -> None:
-        """Drop landmarks that no later crop needs; the last one before the step stays."""
-        old = [step for step in self.found if step < before]
-        for step in old[:-1]:
-            del self.found[step]
-
-
 class FaceTracker:
     """A tracker of faces: the face mesh of every frame, in order, joined into identities.
 
@@ -104,6 +67,7 @@ class FaceTracker:
         self.config = config or FaceConfig()
         self._mesh = _face_mesh(self.config)
         self._finder: Any = None  # made at the first frame that is full of faces
+        self._corners: list[Any] = []  # meshes of a frame's corners, likewise
         self.sightings: list[Sighting] = []
         # Step -> faces in the frame, counted now and then while there are several.
         self.counted: dict[int, int] = {}
@@ -111,13 +75,14 @@ class FaceTracker:
 
     def close(self) -> None:
         """Free MediaPipe's memory, which is not freed with the object."""
-        self._mesh.close()
-        if self._finder is not None:
-            self._finder.close()
+        for part in (self._mesh, self._finder, *self._corners):
+            if part is not None:
+                part.close()
 
     def reset(self) -> None:
         """Forget all faces before another video."""
-        self._mesh.reset()
+        for mesh in (self._mesh, *self._corners):
+            mesh.reset()
         self.sightings = []
         self.counted = {}
         self._tracks = 0
@@ -128,11 +93,7 @@ class FaceTracker:
             self._assign(frame, start + offset)
 
     def _assign(self, frame: Frames, step: int) -> None:
-        faces = self._detect(frame)
-        many = len(faces) >= min(self.config.max_faces, CROWD)
-        if many and step % self.config.count_every == 0:
-            self._finder = self._finder or _face_finder(self.config)
-            self.counted[step] = count_faces(frame, self._find)
+        faces = self._detect(frame, step)
         brightness = [_brightness(frame, face) for face in faces]
         active = [s for s in self.sightings if step - s.last <= self.config.max_gap + 1]
         pairs = [
@@ -163,15 +124,22 @@ class FaceTracker:
             return None
         return overlap + likeness
 
-    def _detect(self, frame: Frames) -> list[Array]:
-        height, width = frame.shape[:2]
-        result = self._mesh.process(frame).multi_face_landmarks or []
-        scale = np.array([width, height, width], np.float32)
-        faces = [
-            np.array([(p.x, p.y, p.z) for p in face.landmark], np.float32) * scale
-            for face in result
-        ]
-        return _without_twins(faces)
+    def _detect(self, frame: Frames, step: int) -> list[Array]:
+        """Return the landmarks (478, 3) of each face; in a crowd also those of the corners."""
+        most = self.config.max_faces
+        faces = _without_twins(_meshed(self._mesh, frame))
+        if step % self.config.count_every == 0 and (
+            len(faces) >= min(most, CROWD) or most > MESHED
+        ):
+            self._finder = self._finder or _face_finder(self.config)
+            self.counted[step] = count_faces(frame, self._find)
+        seen = next(reversed(self.counted.values()), 0)
+        if len(faces) < min(seen, most) and most > MESHED:
+            self._corners = self._corners or [_face_mesh(self.config) for _ in range(4)]
+            for mesh, (x, y, corner) in zip(self._corners, list(parts(frame))[1:], strict=True):
+                moved = [face + np.array([x, y, 0], np.float32) for face in _meshed(mesh, corner)]
+                faces += [f for f in moved if all(_within(f, other) < SAME for other in faces)]
+        return faces[:most]
 
     def _find(self, picture: Frames) -> Array:
         """Return the boxes (K, 4) of the faces in a picture: left, top, right, bottom, pixels."""
@@ -231,6 +199,21 @@ def _face_finder(config: FaceConfig):  # type: ignore[no-untyped-def]
     from mediapipe.python.solutions.face_detection import FaceDetection
 
     return FaceDetection(model_selection=1, min_detection_confidence=config.min_confidence)
+
+
+def _meshed(mesh: Any, picture: Frames) -> list[Array]:
+    """Return the landmarks (478, 3) of each face that a mesh finds in a picture, in its pixels."""
+    height, width = picture.shape[:2]
+    scale = np.array([width, height, width], np.float32)
+    found = mesh.process(picture).multi_face_landmarks or []
+    return [
+        np.array([(p.x, p.y, p.z) for p in face.landmark], np.float32) * scale for face in found
+    ]
+
+
+def _within(face: Array, other: Array) -> float:
+    """Return the share of the smaller of two faces' boxes that lies in the other."""
+    return shared(np.concatenate(_box(face)), np.concatenate(_box(other)))
 
 
 def _brightness(frame: Frames, face: Array) -> Array:

@@ -25,11 +25,12 @@ from extractors.crops import crop_squares
 from extractors.depth import DepthNetwork
 from extractors.encoder import load_encoder
 from extractors.face_streams import face_streams, yaw_of
-from extractors.faces import FaceConfig, FaceTracker, Sighting
+from extractors.faces import FaceConfig, FaceTracker
 from extractors.flow import FlowExtractor, PairFlow, dis_flow, raft_flow
 from extractors.media import Clip
 from extractors.portrait import Feature, PortraitEncoder, PortraitExtractor
 from extractors.precision import precision_of
+from extractors.sighting import Sighting
 from extractors.sound_streams import SoundExtractor
 from extractors.stream_source import StreamSource
 from extractors.streams import StreamConfig, Streams

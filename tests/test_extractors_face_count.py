@@ -38,3 +38,14 @@ def test_a_crowd_of_drawn_faces_is_counted_also_where_more_might_be_followed() -
         tracker.push(crowd[None], 0)
         tracker.close()
         assert tracker.counted == {0: 6}
+
+
+def test_each_face_of_a_crowd_is_followed_where_so_many_are_asked_for() -> None:
+    face = example_frames(0.04, size=(160, 160), scale=0.5)[0]
+    crowd = np.concatenate([np.concatenate([face] * 4, axis=1)] * 2, axis=0)
+    for most, followed in ((4, 4), (6, 6), (12, 8)):
+        tracker = FaceTracker(FaceConfig(max_faces=most))
+        tracker.push(np.stack([crowd] * 3), 0)
+        tracker.close()
+        boxes = [s.found[2][:, :2].mean(axis=0) // 160 for s in tracker.sightings]
+        assert len({tuple(box) for box in boxes}) == len(tracker.sightings) == followed

@@ -11,7 +11,6 @@ from extractors.faces import (
     LANDMARKS,
     FaceConfig,
     FaceTracker,
-    Sighting,
     mesh_triangles,
     track_faces,
 )
@@ -49,27 +48,6 @@ def test_two_faces_keep_their_identities_when_one_leaves(drawn: np.ndarray) -> N
     assert [len(t.landmarks) for t in tracks] == [10, 20]
     right = tracks[1].landmarks[:, :, 0].mean(axis=1)
     assert right.min() > frames.shape[2]  # it never became the other one
-
-
-def test_a_gap_of_detections_is_bridged_in_a_straight_line() -> None:
-    sighting = Sighting(0)
-    first, last = mesh(), mesh() + 40
-    sighting.add(3, first, np.zeros(LANDMARKS, np.float32), 12)
-    sighting.add(7, last, np.zeros(LANDMARKS, np.float32), 12)
-    between = sighting.between(2, 9)
-    np.testing.assert_allclose(between[0], first)  # held before the first
-    np.testing.assert_allclose(between[3], first + 20, atol=1e-3)
-    np.testing.assert_allclose(between[-1], last)
-
-
-def test_forgotten_landmarks_do_not_change_later_ones() -> None:
-    sighting = Sighting(0)
-    for step in range(20):
-        sighting.add(step, mesh() + step, np.zeros(LANDMARKS, np.float32), 12)
-    before = sighting.between(12, 20)
-    sighting.forget(11)
-    assert len(sighting.found) < 12
-    np.testing.assert_array_equal(sighting.between(12, 20), before)
 
 
 def test_a_turned_and_shifted_face_lies_alike_in_its_crop() -> None:

@@ -508,6 +508,12 @@ def test_the_box_of_a_face_is_drawn_over_it(opened: Open) -> None:
     assert not page.evaluate(drawn)
 
 
+def test_verdict_tracks_and_time_are_on_the_first_screen_of_a_phone(opened: Open) -> None:
+    page = opened(result_of(warnings=["a face is too blurred to be judged well"]), width=390)
+    ends = "[...document.querySelectorAll('h1, .lanes .row')].map(e => e.getBoundingClientRect())"
+    assert page.evaluate(f"Math.max(...{ends}.map(r => r.bottom))") <= 844
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone_and_its_text_has_contrast(opened: Open, scheme: str) -> None:
     page = opened(result_of(), width=360, scheme=scheme)
