@@ -1,14 +1,10 @@
-"""Streams, the networks' inputs on the 25 Hz clock, in memory and on disk."""
+"""Streams, the networks' inputs on the 25 Hz clock."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 STREAMS = ("appearance", "portrait", "landmarks", "mouth", "flow", "depth", "mel")
@@ -94,41 +90,3 @@ class Streams:
     def steps(self) -> int:
         """T, the number of steps."""
         return len(next(iter(self.present().values())))
-
-
-def save_streams(path: Path, blocks: list[Streams]) -> None:
-    """Write streams as one safetensors file."""
-    tensors = {
-        f"{i}.{name}": stream.contiguous()
-        for i, block in enumerate(blocks)
-        for name, stream in (block.present() | block.measures()).items()
-    }
-    facts = [
-        {f.name: getattr(block, f.name) for f in fields(block) if f.name not in STREAMS + MEASURES}
-        for block in blocks
-    ]
-    save_file(tensors, path, metadata={"blocks": json.dumps(facts), "version": str(VERSION)})
-
-
-def load_streams(path: Path) -> list[Streams]:
-    """Return the streams of a file that `save_streams` wrote.
-
-    Raises:
-        ValueError: the file was written by another version of the extractors.
-    """
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-        if metadata.get("version") != str(VERSION):
-            raise ValueError(f"{path}: streams of version {metadata.get('version')}, not {VERSION}")
-        names = file.keys()
-        return [
-            Streams(
-                **facts,
-                **{
-                    name.partition(".")[2]: file.get_tensor(name)
-                    for name in names
-                    if name.partition(".")[0] == str(i)
-                },
-            )
-            for i, facts in enumerate(json.loads(metadata["blocks"]))
-        ]

@@ -78,7 +78,9 @@ class FakeSession:
         return FakeVerdict(path)
 
 
-def fake_load(weights: Path | None, device: str, overrides: list[str]) -> FakeSession:
+def fake_load(
+    weights: Path | None, device: str, overrides: list[str], cache: Path | None
+) -> FakeSession:
     if weights is not None and not weights.exists():
         raise FileNotFoundError(f"{weights}: no such file")
     if overrides:

@@ -53,8 +53,17 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "layouts of the same kind, tried together", ("pipelines/data/layouts/df40",)
     ),
     "pipelines_data_samples": (
-        "streams kept on disk are those of samples",
-        ("pipelines/data/stream_cache", "pipelines/train/fill_cache"),
+        "streams that are kept are those of samples",
+        ("pipelines/train/fill_cache",),
+    ),
+    "pipelines_streams_stream_cache": (
+        "one walk, with the cache and without",
+        ("pipelines/detection/file_walks", "pipelines/streams/cache_entry",
+         "pipelines/streams/walk"),
+    ),
+    "pipelines_features_extract": (
+        "files of clips, as the extraction of a corpus writes them",
+        ("pipelines/features/clip_file", "pipelines/features/feature_job"),
     ),
     "pipelines_results_segment_files": (
         "the truth beside the segments that it is compared with", ("pipelines/data/segment_truth",)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from extractors.media import MediaError
 from pipelines.data.samples import (
@@ -18,8 +17,8 @@ from pipelines.data.samples import (
     read_manifest,
     read_splits,
 )
-from pipelines.data.stream_cache import StreamCache
 from pipelines.data.truth import read_forged
+from pipelines.streams.stream_cache import StreamCache
 from pipelines.train.fill_cache import fill_cache
 
 VIDEO = """file,label,modality,method,audio,split,person,repo,notes
@@ -127,24 +126,6 @@ def test_no_source_of_the_shipped_splits_is_in_two_of_them() -> None:
     splits = read_splits(Path(__file__).parents[1] / "configs" / "splits.yaml")
     sources = [*splits.val, *splits.calibration, *splits.dev]
     assert len(sources) == len(set(sources))
-
-
-def test_the_cache_extracts_a_file_once_and_names_it_by_content(
-    tmp_path: Path, make_clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = make_clip("a.wav", 1.0, picture=False)
-    cache = StreamCache(tmp_path / "cache")
-    first = cache.get(path)
-    assert first.waveform is not None
-    assert len(first.waveform) == 16000
-    path.rename(tmp_path / "another name.wav")
-
-    def refuse(*_: object) -> None:
-        raise AssertionError("extracted again")
-
-    monkeypatch.setattr("pipelines.data.stream_cache.read_chunks", refuse)
-    again = StreamCache(tmp_path / "cache").get(tmp_path / "another name.wav")
-    assert torch.equal(first.blocks[0].mel, again.blocks[0].mel)
 
 
 def test_a_file_that_cannot_be_read_is_named_and_the_others_are_extracted(

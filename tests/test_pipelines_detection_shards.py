@@ -16,16 +16,15 @@ from pipelines.detection.detector import Detector
 from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.session import DetectConfig, DetectorSession
 from pipelines.detection.shards import (
-    CONTEXT,
     LongVideoError,
     Piece,
     join_pieces,
     pack,
     plan_shards,
     unpack,
-    with_context,
 )
 from pipelines.detection.timelines import Timeline
+from pipelines.streams.walk import CONTEXT, with_context
 from temporal.experts import ExpertConfig
 from temporal.windows import WindowConfig
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from pipelines.data.stream_cache import StreamCache
 from pipelines.results.result_set import ResultSet
 from pipelines.scan import ray_pool as jobs
 from pipelines.scan.agenda import Outcome
@@ -19,6 +18,7 @@ from pipelines.scan.plan import Plan, PlanError
 from pipelines.scan.ray_pool import RayPool
 from pipelines.scan.tasks import PieceStore, Task
 from pipelines.storage.sources import Video
+from pipelines.streams.stream_cache import StreamCache
 from pipelines.train.fill_cache import fill_cache
 from pipelines.train.ray_train import train_together
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from avdetect.commands.options import (
     FAILED,
     OK,
+    add_cache,
     add_export_options,
     add_model_options,
     count,
@@ -60,6 +61,7 @@ def add_arguments(verb: ArgumentParser) -> None:
         action="store_true",
         help="leave the picture encoder out: faster, and without a score of the picture",
     )
+    add_cache(verb)
     add_export_options(verb)
     add_model_options(verb)
 
@@ -110,7 +112,7 @@ def _judge(options: Namespace) -> Callable[[str, str, OnStep], tuple[Result, lis
     the paths of what it wrote.
     """
     if not any((options.report, options.burn_in, options.vtt, options.csv, options.labels)):
-        session = load_session(options)
+        session = load_session(options, options.cache)
 
         def detect(file: str, name: str, on_step: OnStep) -> tuple[Result, list[Path]]:
             return {**session.detect(file, on_step=on_step).to_dict(), "path": name}, []

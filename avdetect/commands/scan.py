@@ -11,6 +11,7 @@ from avdetect.commands.options import (
     OK,
     UsageError,
     add_address,
+    add_cache,
     add_columns,
     add_model_options,
     columns_of,
@@ -84,6 +85,7 @@ def add_arguments(verb: ArgumentParser) -> None:
         metavar="SECONDS",
         help="give a video up after so long without progress (default 300; none with one worker)",
     )
+    add_cache(verb)
     add_model_options(verb)
 
 
@@ -99,7 +101,8 @@ def run(options: Namespace) -> int:
     from pipelines.scan.corpus import ScanConfig, make_plan, scan_corpus
 
     weights = options.weights and options.weights.absolute()  # workers may be in other folders
-    model = WeightsSpec(weights, options.device, tuple(options.set), options.shard)
+    cache = options.cache and options.cache.absolute()
+    model = WeightsSpec(weights, options.device, tuple(options.set), options.shard, cache)
     config = ScanConfig(
         model, options.workers, options.cores, options.judges, options.timelines, options.fresh,
         options.address, options.limit, columns_of(options),
@@ -124,7 +127,7 @@ def _run_mutual(options: Namespace) -> int:
 
     judging: dict[str, Any] = {
         "plan": False, "timelines": False, "cores": None, "judges": None, "device": "cpu",
-        "set": [],
+        "set": [], "cache": None,
     }  # fmt: skip
     if idle := [f"--{name}" for name, unset in judging.items() if getattr(options, name) != unset]:
         raise UsageError(f"scan --mutual judges nothing and takes no {', '.join(idle)}")

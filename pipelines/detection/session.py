@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 
 from extractors.errors import AvdetectError
 from extractors.faces import FaceConfig
-from extractors.media import Clip, MediaConfig, MediaError, file_sha256, open_media
+from extractors.media import MediaConfig, MediaError, file_sha256
 from extractors.precision import PRECISIONS, precision_of
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import STREAMS, StreamConfig, Streams
@@ -20,26 +21,21 @@ from pipelines.config import with_overrides
 from pipelines.detection.candidates import best_candidates
 from pipelines.detection.decide import decide
 from pipelines.detection.detector import Detector, load_detector
+from pipelines.detection.file_walks import Change, FileWalks
 from pipelines.detection.judge_config import JudgeConfig
 from pipelines.detection.result import ModelInfo
-from pipelines.detection.shards import (
-    LongVideoError,
-    Piece,
-    join_pieces,
-    plan_shards,
-    with_context,
-)
+from pipelines.detection.shards import LongVideoError, Piece, join_pieces, plan_shards
 from pipelines.detection.starter import STARTER, with_portrait
 from pipelines.detection.timelines import Observer, Timeline, judge_blocks
 from pipelines.detection.verdict import Verdict
-from pipelines.detection.witness import Witness, watched
-from pipelines.progress import OnStep, Stopwatch, added, reported
+from pipelines.detection.witness import Witness
+from pipelines.progress import OnStep, Stopwatch, added
+from pipelines.streams.stream_cache import StreamCache
 from temporal.experts import fold_norms
 from temporal.localization import LocalizationConfig, decode_segments
 from temporal.segment import MODALITIES
 from temporal.windows import WindowConfig
 
-Change = Callable[[Iterable[Clip]], Iterable[Clip]]  # chunks as read -> chunks to be judged
 MOST_SOUNDS = 8  # tracks of a file that are judged
 
 
@@ -79,9 +75,14 @@ class DetectorSession:
         model: `name`, `version` and `sha256` of the weights.
     """
 
-    def __init__(self, detector: Detector, config: DetectConfig, model: ModelInfo) -> None:
+    def __init__(
+        self, detector: Detector, config: DetectConfig, model: ModelInfo, cache: Path | None = None
+    ) -> None:
         self.detector, self.config, self.model = detector, config, model
         self.extractor = StreamExtractor(config.streams, config.faces)
+        self.cache: StreamCache | None = None  # streams are read from there and kept there
+        if cache is not None:
+            self.cache = StreamCache(cache, config.streams, config.faces, config.media)
         self.precision = precision_of(config.precision, self.device)
         self._process = os.getpid()
 
@@ -137,22 +138,19 @@ class DetectorSession:
             MediaError: the file cannot be read.
             LongVideoError: the file is to be judged in shards.
         """
-        config, clock = self.config, Stopwatch()
-        with open_media(path, config.media, None if span is None else with_context(span)) as reader:
+        clock = Stopwatch()
+        walks = self.walks(path, clock, change, witness)
+        with walks.main(span, on_step) as taken:
             if span is None:
-                span = range(reader.steps)
-                if shard and len(shards := plan_shards(reader.steps, shard)) > 1:
+                span = range(taken.steps)
+                if shard and len(shards := plan_shards(taken.steps, shard)) > 1:
                     raise LongVideoError(shards)
-            chunks = change(clock.decode(reported(reader, reader.info, on_step)))
-            if witness is None:
-                timelines = (stage or self._timelines)(clock.extract(self.extractor(chunks, span)))
-            else:
-                seen = watched(chunks, reader.info, witness)
-                blocks = clock.extract(self.extractor(seen, span, witness.face))
-                timelines = self._timelines(blocks, witness.block)
-            reached, warnings, info = reader.reached, reader.warnings, reader.info
+            observe = None if witness is None else witness.block
+            judge = stage or partial(self._timelines, observe=observe)
+            timelines = judge(clock.extract(taken.blocks))
+        reached, warnings, info = taken.reached, taken.warnings, taken.info
         for place in range(1, min(len(info.audio_tracks), MOST_SOUNDS)):
-            others = self._other_sound(path, place, span, change, clock, warnings)
+            others = self._other_sound(walks, place, span, clock, warnings)
             timelines += others
             if witness is not None:
                 witness.other_sound(others)
@@ -160,26 +158,29 @@ class DetectorSession:
             warnings.append(
                 f"not judged: sound tracks {', '.join(info.audio_tracks[MOST_SOUNDS:])}"
             )
-        sha256 = None if span.start else file_sha256(path)
+        sha256 = None if span.start else walks.sha256()
         return Piece(span, reached, info, sha256, timelines, warnings, clock.elapsed())
 
-    def _other_sound(
+    def walks(
         self,
         path: str | PathLike[str],
-        place: int,
-        span: range,
-        change: Change,
         clock: Stopwatch,
-        warnings: list[str],
+        change: Change = iter,
+        witness: Witness | None = None,
+    ) -> FileWalks:
+        """Return the walks over a file; raises MediaError if it cannot be read."""
+        media = self.config.media
+        return FileWalks(path, self.extractor, media, self.cache, clock, change, witness)
+
+    def _other_sound(
+        self, walks: FileWalks, place: int, span: range, clock: Stopwatch, warnings: list[str]
     ) -> list[Timeline]:
         """Return the timelines of a sound track that is not players' default."""
         timelines: list[Timeline] = []
         try:
-            near = with_context(span)
-            with open_media(path, self.config.media, near, sound_track=place) as reader:
-                chunks = change(clock.decode(reader))
-                timelines = self._timelines(clock.extract(self.extractor(chunks, span)))
-                warnings += [warning for warning in reader.warnings if warning not in warnings]
+            with walks.other_sound(span, place) as taken:
+                timelines = self._timelines(clock.extract(taken.blocks))
+            warnings += [warning for warning in taken.warnings if warning not in warnings]
         except MediaError as error:
             warnings.append(f"a further sound track was not judged: {error}")
         return [replace(timeline, sound=place) for timeline in timelines]
@@ -218,9 +219,14 @@ class DetectorSession:
 
 
 def load(
-    weights: Path | None = None, device: str = "cpu", overrides: Sequence[str] = ()
+    weights: Path | None = None,
+    device: str = "cpu",
+    overrides: Sequence[str] = (),
+    cache: Path | None = None,
 ) -> DetectorSession:
     """Return a session with the given weights, or the starter weights of the package.
+
+    cache: a folder from which streams are read, and where they are kept; None: there is none.
 
     Raises:
         FileNotFoundError: there are no such weights.
@@ -240,7 +246,7 @@ def load(
         "version": detector.config.version,
         "sha256": file_sha256(path),
     }
-    return DetectorSession(detector, config, model)
+    return DetectorSession(detector, config, model, cache)
 
 
 @dataclass(frozen=True)
@@ -251,10 +257,11 @@ class WeightsSpec:
     device: str = "cpu"
     overrides: tuple[str, ...] = ()
     shard: float = 540.0  # seconds; longer videos are judged in shards of about this length
+    cache: Path | None = None  # where streams are kept
 
     def load(self) -> DetectorSession:
         """Return a session whose decoder has one thread, since workers already fill the cores."""
-        session = load(self.weights, self.device, self.overrides)
+        session = load(self.weights, self.device, self.overrides, self.cache)
         media = replace(session.config.media, threads=1)
         session.config = replace(session.config, media=media)
         return session

@@ -125,9 +125,6 @@ def unpack(content: bytes) -> Piece:
     return Piece(span=span, info=info, timelines=timelines, **facts)
 
 
-CONTEXT = 128  # steps read beyond a shard: enough for face tracking to settle and for margins
-
-
 class LongVideoError(Exception):
     """The video is to be judged in shards."""
 
@@ -141,8 +138,3 @@ def plan_shards(steps: int, length: int) -> list[range]:
     count = max(1, round(steps / length))
     starts = [length * index for index in range(count)]
     return [range(a, b) for a, b in zip(starts, [*starts[1:], steps], strict=True)]
-
-
-def with_context(span: range) -> range:
-    """Return the steps that are read to judge a shard."""
-    return range(max(0, span.start - CONTEXT), span.stop + CONTEXT)

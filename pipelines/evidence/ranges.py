@@ -27,10 +27,10 @@ from extractors.media import SAMPLES_PER_STEP, Clip, open_media
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import Streams
 from pipelines.data.samples import Sample, read_manifest, read_splits
-from pipelines.data.stream_cache import Extract, StreamCache
 from pipelines.evidence.measurements import MEASURES, Measurements
 from pipelines.evidence.sound_measures import lip_sync
 from pipelines.metrics.classification import auc, bootstrap_interval
+from pipelines.streams.stream_cache import Extract, StreamCache
 
 RANGES = Path(__file__).with_name("measurements.json")
 RANGE = (5, 95)  # percentiles of genuine clips

@@ -16,7 +16,7 @@ from extractors.spectrogram import log_mel
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import Streams
 from pipelines.data.samples import Sample
-from pipelines.data.stream_cache import Extract
+from pipelines.streams.stream_cache import Extract
 from pipelines.train.augment import augment_streams, augment_waveform, recode
 from temporal.segment import MODALITIES
 

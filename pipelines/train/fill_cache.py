@@ -13,7 +13,6 @@ from typing import Any
 
 from extractors.media import MediaError
 from extractors.streams import VERSION, StreamConfig
-from pipelines.data.stream_cache import StreamCache
 from pipelines.progress import OnStep
 from pipelines.scan.cluster import cluster
 from pipelines.scan.cores import alone
@@ -23,6 +22,7 @@ from pipelines.scan.ray_pool import RayPool
 from pipelines.scan.tasks import PieceStore
 from pipelines.scan.worker import LoopPool
 from pipelines.storage.sources import Video
+from pipelines.streams.stream_cache import StreamCache
 
 MODEL = {"name": "streams", "version": str(VERSION)}
 

@@ -11,11 +11,11 @@ from extractors.streams import StreamConfig
 from pipelines.config import ConfigError
 from pipelines.data.manifest import WHOLE
 from pipelines.data.samples import Sample, read_manifest, read_splits
-from pipelines.data.stream_cache import StreamCache
 from pipelines.data.truth import read_forged
 from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.opinions import OPINIONS
 from pipelines.detection.starter import with_portrait
+from pipelines.streams.stream_cache import StreamCache
 from pipelines.train.clips import TrainClip, train_clip
 from pipelines.train.fit import Run
 from pipelines.train.stage import StageConfig
@@ -87,7 +87,7 @@ def load_clips(
     """Return the usable clips of every split, without those whose extraction failed.
 
     Raises:
-        ConfigError: the split train has no usable clip.
+        ConfigError: the split train or val has no usable clip.
     """
     samples, unfit = read_samples(config), dict(failed)
     cache = StreamCache(Path(config.cache), streams)
@@ -104,6 +104,11 @@ def load_clips(
     if not clips["train"]:
         why = next((f": {path.name}: {why}" for path, why in unfit.items()), "")
         raise ConfigError(f"data: no clip of the split train can be used{why}")
+    if not clips["val"]:
+        raise ConfigError(
+            "data: no clip of the split val, on which training is stopped early, can be used; "
+            "`avdetect datasets split` makes splits, `data.splits` lists sources of val"
+        )
     for split, members in clips.items():
         run.log(split=split, clips=len(members), methods=Counter(c.sample.method for c in members))
     return clips

@@ -15,9 +15,9 @@ from torch import Tensor
 from fusion.heads.closed import clip_vector
 from pipelines.config import ConfigError
 from pipelines.data.samples import Sample
-from pipelines.data.stream_cache import StreamCache
 from pipelines.detection.detector import Detector, load_detector
 from pipelines.detection.starter import STARTER, experts_sha256
+from pipelines.streams.stream_cache import StreamCache
 from pipelines.train.recipe import TrainConfig
 from pipelines.train.stage import StageConfig
 from pipelines.zoo.part_clips import PROBED, Listener, SaidClip, part_clips

@@ -16,9 +16,9 @@ from torch import Tensor
 from extractors.media import MediaError, file_sha256
 from extractors.spectrogram import loudness, speech_steps
 from pipelines.data.samples import Sample
-from pipelines.data.stream_cache import StreamCache
 from pipelines.detection.detector import Detector
 from pipelines.storage.files import write_by
+from pipelines.streams.stream_cache import StreamCache
 from pipelines.train.clips import LONGEST, PICTURES, TrainClip, train_clip
 from pipelines.zoo.native_clips import NATIVE, native_clip
 from temporal.experts import EXPERTS

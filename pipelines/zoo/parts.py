@@ -21,10 +21,10 @@ from torch import nn
 from extractors.streams import STREAMS
 from pipelines.config import ConfigError, find_config, load_config
 from pipelines.data.samples import Sample
-from pipelines.data.stream_cache import StreamCache
 from pipelines.detection.detector import load_detector
 from pipelines.detection.starter import STARTER, experts_sha256
 from pipelines.storage.weights import load_into, load_weights, save_weights
+from pipelines.streams.stream_cache import StreamCache
 from pipelines.train.clips import TrainClip
 from pipelines.train.experts import train_steps
 from pipelines.train.fit import Run
