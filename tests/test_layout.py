@@ -61,6 +61,10 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         ("pipelines/detection/file_walks", "pipelines/streams/cache_entry",
          "pipelines/streams/walk"),
     ),
+    "pipelines_public_sets_run": (
+        "a data set from its folder to its table",
+        tuple(f"pipelines/public_sets/{name}" for name in ("frame_clips", "prepare", "recipe")),
+    ),
     "pipelines_features_extract": (
         "files of clips, as the extraction of a corpus writes them",
         ("pipelines/features/clip_file", "pipelines/features/feature_job"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,14 @@ def test_a_training_of_which_no_clip_can_be_used_says_so(folder: Path) -> None:
     run = Run(folder / "run", 0, "cpu", "float32")
     with pytest.raises(ConfigError, match=r"no clip of the split train .*a\.mp4 is gone"):
         load_clips(config, failed, run)
+
+
+def test_a_manifest_without_val_says_how_to_make_one(
+    folder: Path, make_clip: Callable[..., Path]
+) -> None:
+    make_clip("a.wav", 1.0, picture=False)
+    write_records(folder / "m.csv", [Record("a.wav", True, None, WHOLE, None)], folder)
+    config = DataConfig(videos="m.csv", splits="splits.yaml")
+    run = Run(folder / "run", 0, "cpu", "float32")
+    with pytest.raises(ConfigError, match=r"no clip of the split val.*avdetect datasets split"):
+        load_clips(config, {}, run)

@@ -58,7 +58,7 @@ def add_cache(verb: ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="keep what is extracted of each file here, and read it from here: another model then "
-        "only judges (about 1 MB a second of a face)",
+        "only judges (some 2 MB a second of a face)",
     )
 
 

@@ -86,6 +86,8 @@ def train_steps(
 ) -> None:
     """Train a module that gives step logits (B, L) of streams to tell forged from genuine steps.
 
+    It stays as it is where there is nothing to tell apart.
+
     Args:
         name: of the stage.
         probe: takes streams (B, L, ...) by name; may be a `Learner`.
@@ -100,6 +102,9 @@ def train_steps(
         for members in clips
     )
     run.log(stage=name, train=len(train), val=len(val))
+    if any(len({bool(getattr(c.sample, modality)) for c in part}) < 2 for part in (train, val)):
+        run.log(stage=name, skipped=f"no genuine or no forged {modality} in train or val")
+        return
     weights = balanced_weights(train, modality)
     probe.to(run.device)
 

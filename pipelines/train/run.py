@@ -61,7 +61,11 @@ def train(
         FileNotFoundError: a manifest does not exist.
         PlanError, PoolError: the cluster is missing or too small, or workers fail.
     """
-    config = load_config(TrainConfig, path, overrides)
+    return train_by(load_config(TrainConfig, path, overrides), workers, address)
+
+
+def train_by(config: TrainConfig, workers: int = 1, address: str | None = None) -> Path:
+    """Train by a recipe and return the path of the weights; see `train`."""
     data, out = config.data, Path(config.out)
     paths = [sample.path for sample in read_samples(data)]
     failed = fill_cache(Path(data.cache), paths, data.workers, _report, address, config.streams)
