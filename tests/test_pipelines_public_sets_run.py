@@ -30,6 +30,7 @@ PEOPLE = 20  # each has a genuine clip and a forged one
 # A few channels, and two updates a stage.
 NETWORKS = "{dim: 16, appearance: 4, lips: [4], flow: [4], depth: [4], mel: [4], voice: [4]}"
 STAGE = "{updates: 2, batch: 2, length: 40, evaluate_every: 2}"
+QUICK = ("asvspoof2021", "faceforensics")  # and lav-df by the command; `-m slow` runs all others
 SLOW = ("portrait", "utterance", "localizer of sound", "localizer of picture")
 
 
@@ -274,7 +275,10 @@ def test_every_recipe_is_of_a_set_that_can_be_read_and_has_a_miniature() -> None
     assert set(NAMES) <= set(DATASETS)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+)
+@pytest.mark.timeout(900)
 def test_a_set_is_trained_on_and_measured_by_its_protocol(
     name: str, tmp_path: Path, drawn: Path, streams: Path
 ) -> None:
