@@ -13,10 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from extractors.encoder_store import encoder_sha256
 from extractors.faces import FaceConfig
 from extractors.media import Clip, file_sha256, read_chunks
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import VERSION, StreamConfig, Streams, load_streams, save_streams
+from pipelines.detection.starter import ENCODER
 from pipelines.progress import OnStep
 from pipelines.storage.files import write_by
 
@@ -39,7 +41,7 @@ class StreamCache:
         self.streams, self.faces = streams or StreamConfig(), faces or FaceConfig()
         weights = self.streams.flow_weights, self.streams.depth_weights, self.streams.scenes
         encoder = self.streams.encoder, self.streams.portrait, self.streams.portrait_every
-        self._key = f"{VERSION}{weights}{encoder}{self.faces}"
+        self._key = f"{VERSION}{weights}{encoder}{self.faces}{_of_encoder(self.streams)}"
         self._extractor: StreamExtractor | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -75,6 +77,13 @@ class StreamCache:
         """Return the cache paths of a file's streams and its sound."""
         name = hashlib.sha256((file_sha256(path) + self._key).encode()).hexdigest()[:32]
         return self.folder / f"{name}.streams", self.folder / f"{name}.sound"
+
+
+def _of_encoder(streams: StreamConfig) -> str:
+    """Return what an encoder other than the package's adds to the name of an entry."""
+    if streams.encoder in (None, str(ENCODER)) and not streams.portrait_image:
+        return ""
+    return f"{encoder_sha256(streams.encoder or ENCODER)}{streams.portrait_image}"
 
 
 def _tee(

@@ -48,6 +48,8 @@ class TrainConfig:
     # Files of published networks that opinions borrow layers from, by the opinion's name; without
     # it, the opinion has no say. `whisper`, `utterance`: CTranslate2's model.bin of Whisper base.
     published: dict[str, str] = field(default_factory=dict)
+    # File or folder of the picture encoder that portraits are made by; None: the package's.
+    encoder: str | None = None
     stages: tuple[str, ...] = field(
         default_factory=lambda: (
             *(name for name, opinion in OPINIONS.items() if opinion.fit is not None),
@@ -70,7 +72,8 @@ class TrainConfig:
     @property
     def streams(self) -> StreamConfig:
         """The configuration by which the clips' streams are extracted."""
-        return with_portrait(StreamConfig(device=self.device), self.detector)
+        streams = StreamConfig(device=self.device, encoder=self.encoder)
+        return with_portrait(streams, self.detector)
 
     def stage(self, name: str) -> StageConfig:
         """Return the settings of the stage of an expert or opinion."""
