@@ -14,7 +14,7 @@ from pipelines.data.samples import Sample, read_manifest, read_splits
 from pipelines.data.stream_cache import StreamCache
 from pipelines.data.truth import read_forged
 from pipelines.detection.detector_config import DetectorConfig
-from pipelines.detection.opinions import OPINIONS
+from pipelines.detection.opinions import known_opinions
 from pipelines.detection.starter import with_portrait
 from pipelines.train.clips import TrainClip, train_clip
 from pipelines.train.fit import Run
@@ -52,8 +52,8 @@ class TrainConfig:
     encoder: str | None = None
     stages: tuple[str, ...] = field(
         default_factory=lambda: (
-            *(name for name, opinion in OPINIONS.items() if opinion.fit is not None),
-            *(name for name, opinion in OPINIONS.items() if opinion.localizes),
+            *(name for name, opinion in known_opinions().items() if opinion.fit is not None),
+            *(name for name, opinion in known_opinions().items() if opinion.localizes),
             *("pairs", "sync", "fusion", "calibrate"),
         )
     )
