@@ -72,7 +72,7 @@ def _of_transformers(**otherwise: Any) -> Callable[[TensorStore], dict[str, Any]
 def _of_timm(store: TensorStore) -> dict[str, Any]:
     """Return the facts of timm's config.json, or of open_clip's where its tower is timm's."""
     arguments: Mapping[str, Any] = {}
-    if store.has("open_clip_config.json"):
+    if store.prefix.endswith("trunk."):
         given = store.settings("open_clip_config.json")
         name, looks = given["model_cfg"]["vision_cfg"]["timm_model_name"], given["preprocess_cfg"]
     else:

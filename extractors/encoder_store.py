@@ -55,10 +55,6 @@ class TensorStore:
         with safe_open(self.places[full], framework="pt") as file:
             return how(file, full)
 
-    def has(self, settings: str) -> bool:
-        """Return whether a file of settings lies beside the weights."""
-        return (_folder(self.path) / settings).is_file()
-
     def settings(self, name: str, required: bool = True) -> dict[str, Any]:
         """Return a JSON file beside the weights; {} where there is none and none is required.
 

@@ -224,6 +224,11 @@ GATED = {"config.json": SETTINGS["dinov3"]["config.json"]
 # what a form's weights and settings are, and the plain arithmetic on them
 FORMS: dict[str, tuple[State, dict[str, dict[str, Any]], Callable[[State, Tensor], Tensor]]] = {
     "CLIP of transformers": (drawn.clip(), SETTINGS["clip"], plain_clip),
+    "CLIP with its text tower": (
+        drawn.clip() | {"text_model.encoder.layers.0.mlp.fc1.weight": torch.ones(3, 3),
+                        "text_model.embeddings.position_embedding.weight": torch.ones(3, 3)},
+        SETTINGS["clip"], plain_clip,
+    ),
     "SigLIP of transformers": (drawn.siglip(), SETTINGS["siglip"], plain_siglip),
     "DINOv2 of transformers": (drawn.dinov2(), SETTINGS["dinov2"], plain_dinov2),
     "with registers": (drawn.dinov2(registers=4), SETTINGS["dinov2"], plain_dinov2),
@@ -234,8 +239,18 @@ FORMS: dict[str, tuple[State, dict[str, dict[str, Any]], Callable[[State, Tensor
     "registers of timm": (drawn.timm("registers"), SETTINGS["timm"], plain_timm),
     "CLIP of timm": (drawn.timm("clip"), named("vit_tiny_patch4_clip_12"), plain_timm),
     "SigLIP of timm": (drawn.timm("siglip"), named("vit_tiny_patch4_siglip_12"), plain_timm),
+    "timm's tower in open_clip": (
+        {f"visual.trunk.{name}": tensor for name, tensor in drawn.timm("siglip").items()},
+        {"open_clip_config.json": {
+            "model_cfg": {"vision_cfg": {"timm_model_name": "vit_tiny_patch4_siglip_12"}},
+            "preprocess_cfg": {"mean": LOOKS["image_mean"], "std": LOOKS["image_std"]},
+        }},
+        lambda state, picture: plain_timm(
+            {name.removeprefix("visual.trunk."): tensor for name, tensor in state.items()}, picture
+        ),
+    ),
     "open_clip": (drawn.open_clip(), SETTINGS["open_clip"], plain_open_clip),
-}
+}  # fmt: skip
 
 
 def pictures(count: int = 2, side: int = IMAGE) -> Tensor:
