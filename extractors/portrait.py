@@ -17,6 +17,7 @@ from torch import Tensor
 from extractors.clip import Array, Frames
 from extractors.crops import crop_square
 from extractors.encoder import VisionTransformer
+from extractors.errors import InputError
 
 SIDES = {"face": 1.35, "head": 2.3}  # of a crop's square, in face sizes
 BATCH = 16  # crops that the encoder takes at once: bounds memory
@@ -35,26 +36,27 @@ class Feature:
         """Return the feature of a name such as `face/6/class`.
 
         Raises:
-            ValueError: there is none of this name.
+            InputError: there is none of this name.
         """
         scale, block, kind = (*name.split("/"), "", "")[:3]
         if scale not in SIDES or not block.isdigit() or kind not in STATISTICS:
-            raise ValueError(f"features are named as face/6/class, got {name!r}")
+            raise InputError(f"features are named as face/6/class, got {name!r}")
         return Feature(scale, int(block), kind)
 
 
-def _class_token(tokens: Tensor) -> Tensor:
+def _class_token(tokens: Tensor, patches: int) -> Tensor:
     return tokens[:, 0]
 
 
-def _mean(tokens: Tensor) -> Tensor:
-    return tokens[:, 1:].mean(dim=1)
+def _mean(tokens: Tensor, patches: int) -> Tensor:
+    return tokens[:, patches:].mean(dim=1)
 
 
-def _spread(tokens: Tensor) -> Tensor:
-    return tokens[:, 1:].std(dim=1)
+def _spread(tokens: Tensor, patches: int) -> Tensor:
+    return tokens[:, patches:].std(dim=1)
 
 
+# of tokens (K, C + P, D), of which the first `patches` (C) are of no patch
 STATISTICS = {"class": _class_token, "mean": _mean, "spread": _spread}
 
 
@@ -66,9 +68,21 @@ class PortraitEncoder:
 
         every: steps from one encoded frame to the next; steps of the file that it divides are
         encoded.
+
+        Raises:
+            InputError: a feature is of the class token, and the encoder has none.
         """
         self.encoder, self.every = encoder, every
         self.features = tuple(map(Feature.named, features))
+        self.patches = int(encoder.config.class_token)
+        classes = [
+            n for n, f in zip(features, self.features, strict=True) if f.statistic == "class"
+        ]
+        if classes and not self.patches:
+            raise InputError(
+                f"{encoder.config.name} has no class token, and so no features {classes}: name "
+                "those of its patches, mean and spread"
+            )
         self.side = encoder.config.image
 
     @torch.no_grad()
@@ -96,12 +110,12 @@ class PortraitEncoder:
     def _encoded(self, crops: Tensor, features: list[Feature]) -> dict[Feature, Tensor]:
         """Return each feature (K, D) of crops (K, 3, S, S)."""
         blocks = sorted({feature.block for feature in features})
-        device = self.encoder.positions.device
+        device = self.encoder.mean.device
         parts: dict[Feature, list[Tensor]] = {feature: [] for feature in features}
         for batch in torch.split(crops, BATCH):
             tokens = dict(zip(blocks, self.encoder(batch.to(device), blocks), strict=True))
             for feature in features:
-                numbers = STATISTICS[feature.statistic](tokens[feature.block])
+                numbers = STATISTICS[feature.statistic](tokens[feature.block], self.patches)
                 parts[feature].append(numbers.half().cpu())
         return {feature: torch.cat(batches) for feature, batches in parts.items()}
 

@@ -23,7 +23,7 @@ from extractors.appearance import scene_crops
 from extractors.clip import Array, Frames
 from extractors.crops import crop_squares
 from extractors.depth import DepthNetwork
-from extractors.encoder import load_encoder
+from extractors.encoder_file import load_encoder
 from extractors.face_streams import face_streams, yaw_of
 from extractors.faces import FaceConfig, FaceTracker
 from extractors.flow import FlowExtractor, PairFlow, dis_flow, raft_flow
@@ -90,7 +90,7 @@ class StreamExtractor:
         if self._portrait is None and config.encoder and config.portrait:
             device = torch.device(config.device)
             blocks = max(Feature.named(name).block for name in config.portrait)
-            encoder = load_encoder(Path(config.encoder), blocks)
+            encoder = load_encoder(Path(config.encoder), blocks, config.portrait_image or None)
             encoder = encoder.in_precision(precision_of(config.precision, device)).to(device)
             self._portrait = PortraitEncoder(encoder, config.portrait, config.portrait_every)
         return self._portrait

@@ -20,10 +20,11 @@ class StreamConfig:
 
     flow_weights: str | None = None  # safetensors of torchvision's raft_small; None: OpenCV DIS
     depth_weights: str | None = None  # ONNX depth network; None: depth of the face mesh
-    # Weights of a picture encoder, see `extractors.encoder`; None: there is no portrait.
+    # File or folder of a picture encoder, see docs/encoders.md; None: there is no portrait.
     encoder: str | None = None
     portrait: tuple[str, ...] = ()  # its features, such as face/6/class
     portrait_every: int = 12  # steps from one encoded frame to the next
+    portrait_image: int = 0  # pixels a side that the encoder sees; 0: its own
     device: str = "cpu"  # of RAFT and of the encoder
     precision: str = "auto"  # of the encoder, see `extractors.precision`
     block: int = 1344  # steps that leave the extractor at once: bounds memory

@@ -1,24 +1,12 @@
-"""The encoder is CLIP's, block by block, in any precision that a file keeps it in."""
+"""The encoder is CLIP's, block by block, and knows the later forms' activations and tokens."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
-from extractors.encoder import (
-    FORMAT,
-    EncoderConfig,
-    VisionTransformer,
-    load_encoder,
-    multiplied_out,
-    save_encoder,
-)
-from extractors.errors import InputError
+from extractors.encoder import EncoderConfig, VisionTransformer
 
 SMALL = EncoderConfig(
     name="small", width=16, heads=2, hidden=24, layers=2, patch=8, image=32, activation="gelu"
@@ -63,36 +51,32 @@ def test_tokens_come_after_each_block_that_is_asked_for(encoder: VisionTransform
     assert torch.allclose(encoder.blocks[1](one), two)
 
 
-def test_int8_matrices_are_multiplied_out_by_their_rows_scales() -> None:
-    kept = {
-        "a.weight": torch.tensor([[1, -2], [3, 4]], dtype=torch.int8),
-        "a.scale": torch.tensor([0.5, 2.0]),
-        "b": torch.tensor([1.5]).half(),
-    }
-    full = multiplied_out(kept)
-    assert torch.equal(full["a.weight"], torch.tensor([[0.5, -1.0], [6.0, 8.0]]))
-    assert full.keys() == {"a.weight", "b"}
-    assert full["b"].dtype == torch.float32
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"activation": "relu"}, "activation must be one of"),
+        ({"image": 33}, "patches must fill the image"),
+        ({"rotary": 100.0, "heads": 8}, "rotary positions need heads"),
+    ],
+)
+def test_an_architecture_that_cannot_be_is_refused(change: dict[str, object], message: str) -> None:
+    fields = {"width": 16, "heads": 2, "hidden": 24, "layers": 2, "patch": 8, "image": 32}
+    with pytest.raises(ValueError, match=message):
+        EncoderConfig(**(fields | change))  # type: ignore[arg-type]
 
 
-def test_an_encoder_comes_back_from_its_file_whole_or_in_part(
-    encoder: VisionTransformer, tmp_path: Path
-) -> None:
-    path = tmp_path / "e.safetensors"
-    save_encoder(path, SMALL, encoder.state_dict())
-    again, half = load_encoder(path), load_encoder(path, 1)
-    pictures = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
+def test_registers_are_seen_by_all_and_told_to_none() -> None:
+    config = EncoderConfig(
+        width=16, heads=2, hidden=24, layers=1, patch=8, image=32, registers=3, class_token=False
+    )
+    made = VisionTransformer(config).eval()
+    for parameter in made.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    pictures = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     with torch.no_grad():
-        assert torch.equal(again(pictures, [2])[0], encoder(pictures, [2])[0])
-        assert torch.equal(half(pictures, [1])[0], encoder(pictures, [1])[0])
-    with pytest.raises(InputError, match="has 2 blocks, and 3 are needed"):
-        load_encoder(path, 3)
-
-
-def test_a_file_that_holds_no_encoder_is_refused_by_name(tmp_path: Path) -> None:
-    other, broken = tmp_path / "other.safetensors", tmp_path / "broken.safetensors"
-    save_file({"a": torch.zeros(1)}, other)
-    save_file({"a": torch.zeros(1)}, broken, {"format": FORMAT, "config": json.dumps({"x": 1})})
-    for path in (other, broken, tmp_path / "none.safetensors"):
-        with pytest.raises(InputError, match=path.name):
-            load_encoder(path)
+        before = made(pictures, [1])[0]
+        assert made.registers is not None
+        made.registers.neg_()
+        after = made(pictures, [1])[0]
+    assert before.shape == (2, 16, 16)
+    assert not torch.allclose(before, after)

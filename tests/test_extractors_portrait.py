@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from extractors.encoder import EncoderConfig, VisionTransformer
+from extractors.errors import InputError
 from extractors.portrait import SIDES, Feature, PortraitEncoder, PortraitExtractor
 
 SMALL = EncoderConfig(name="small", width=8, heads=2, hidden=8, layers=2, patch=8, image=16)
@@ -62,3 +63,15 @@ def test_the_head_s_square_is_wider_by_its_share_of_the_face(encoder: PortraitEn
 def test_a_feature_of_another_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="face/6/class"):
         Feature.named(name)
+
+
+def test_an_encoder_without_a_class_token_has_means_and_spreads_of_all_its_patches() -> None:
+    config = EncoderConfig(
+        name="bare", width=8, heads=2, hidden=8, layers=1, patch=8, image=16, class_token=False
+    )
+    bare = VisionTransformer(config).eval()
+    frames, squares = frames_of(1)
+    mean = PortraitEncoder(bare, ("face/1/mean",), 1)(frames, squares, 1.3)
+    assert mean.shape == (1, 1, 8)
+    with pytest.raises(InputError, match=r"bare has no class token, .*\['face/1/class'\]"):
+        PortraitEncoder(bare, ("face/1/class", "face/1/mean"), 1)

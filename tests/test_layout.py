@@ -39,6 +39,12 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "what draws the covers that it notices, and what fits it on them",
         ("pipelines/forge/picture/covers", "pipelines/train/fit_covered_mouth"),
     ),
+    "extractors_encoder_file": (
+        "one file, opened and read", ("extractors/encoder_store",)
+    ),
+    "extractors_encoder_conversion": (
+        "the names by which it converts", ("extractors/encoder_forms",)
+    ),
     "extractors_faces": ("cut out where the tracked face lies", ("extractors/crops",)),
     "extractors_stream_extractor": (
         "steps of one extraction",

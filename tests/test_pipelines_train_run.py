@@ -7,15 +7,18 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import drawn_encoders as drawn
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from avdetect.example import example_frames, example_waveform
+from extractors.errors import InputError
 from extractors.media import write_clip
 from fusion.transformer import LagProfile
 from pipelines.detection.session import load
+from pipelines.storage.weights import WeightsError
 from pipelines.train.fit import Run, fit
 from pipelines.train.fusion import segments_of
 from pipelines.train.run import train
@@ -188,6 +191,46 @@ def test_all_stages_end_in_weights_that_judge(corpus: Path) -> None:
     assert train(recipe(corpus, "run")) == weights  # every stage is found finished
     again = (corpus / "run" / "log.jsonl").read_text().splitlines()[before:]
     assert not any("loss" in json.loads(line) for line in again)
+
+
+def portrait_recipe(corpus: Path, encoder: Path, out: str, features: str) -> Path:
+    """Write how to fit the opinion on portraits by an encoder of one's own, and nothing else."""
+    path = recipe(corpus, out)
+    text = path.read_text().replace(
+        "detector: {", f"detector: {{portrait: {features}, portrait_every: 5, portrait_image: 20, "
+        "opinions: [portrait], whole: [portrait], "
+    )  # fmt: skip
+    path.write_text(text + f"encoder: {encoder}\nstages: [portrait, calibrate]\n")
+    return path
+
+
+def test_an_encoder_of_another_library_is_fitted_saved_loaded_and_judges(
+    corpus: Path, tmp_path: Path
+) -> None:
+    dino = drawn.write(tmp_path / "dino", drawn.dinov2(4), drawn.SETTINGS["dinov2"])
+    features = "[face/1/class, face/2/mean, head/2/spread]"
+    weights = train(portrait_recipe(corpus, dino, "dino", features))
+    with pytest.raises(WeightsError, match=r"another encoder; --set streams\.encoder=PATH"):
+        load(weights)
+    session = load(weights, overrides=[f"streams.encoder={dino}"])
+    config = session.detector.config
+    assert (config.portrait_width, config.portrait_image) == (drawn.WIDTH, 20)
+    assert session.config.streams.portrait_image == 20
+    real, fake = (session.detect(corpus / name) for name in ("0.mp4", "1.mp4"))
+    assert real.streams["portrait"]
+    assert real.visual_score is not None
+    assert fake.visual_score is not None
+    assert fake.visual_score > real.visual_score + 0.2
+
+
+def test_an_encoder_without_the_features_of_the_recipe_is_refused_before_any_work(
+    corpus: Path, tmp_path: Path
+) -> None:
+    siglip = drawn.write(tmp_path / "siglip", drawn.siglip(), drawn.SETTINGS["siglip"])
+    for features, why in (("[face/1/class]", "no class token"), ("[face/6/mean]", "6 are needed")):
+        with pytest.raises(InputError, match=why):
+            train(portrait_recipe(corpus, siglip, "refused", features))
+    assert not (corpus / "refused").exists()
 
 
 @pytest.mark.slow

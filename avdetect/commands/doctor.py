@@ -110,6 +110,7 @@ CHECKS = (
     Check("librosa", doctor_checks.check_librosa, "librosa"),
     Check("C2PA", doctor_checks.check_c2pa, "c2pa-python"),
     Check("weights", doctor_checks.check_weights, "safetensors"),
+    Check("plug-ins", doctor_checks.check_plugins, required=False),
     Check("CUDA", doctor_checks.check_cuda, required=False),
     Check("pyworld", doctor_checks.check_pyworld, "pyworld", required=False),
     Check("espeak-ng", doctor_checks.check_espeak, required=False),

@@ -169,6 +169,15 @@ def check_weights() -> str:
     return f"{files[0].name}: {count} tensors, sha256 {digest[:12]}…"
 
 
+def check_plugins() -> str:
+    """Load the opinions that other packages add."""
+    from pipelines.detection.opinions import plugged_opinions
+
+    plugged = plugged_opinions()
+    expect(not plugged.broken, "; ".join(plugged.broken))
+    return ", ".join(f"{n} of {package}" for n, package in plugged.origins.items()) or "none"
+
+
 def check_pyworld() -> str:
     """Estimate the pitch of silence."""
     import numpy as np

@@ -68,7 +68,7 @@ class Detector(nn.Module):
         self.lag = LagProfile(dim, fusion.reach, fusion.lag_span, CONTEXT["lips"])
         self.lag_token = nn.Linear(2 * fusion.reach + 1, dim)
         self.fusion = CrossModalTransformer((*EXPERTS, "lag"), dim, fusion)
-        self.probes, self.localizers = nn.ModuleDict(), nn.ModuleDict()
+        self.probes, self.localizers, self.plugged = (nn.ModuleDict() for _ in range(3))
         for opinion in self.opinions:
             if opinion.network is not None:
                 parent, _, name = (opinion.at or opinion.name).rpartition(".")

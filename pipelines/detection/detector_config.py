@@ -40,7 +40,8 @@ class DetectorConfig:
         "face/7/class", "face/7/mean", "face/7/spread",
     )  # fmt: skip
     portrait_width: int = 768
-    portrait_encoder: str = ""  # SHA-256 of the encoder's file that it was fitted on; "": any
+    portrait_encoder: str = ""  # SHA-256 of the encoder that it was fitted on; "": any
+    portrait_image: int = 0  # pixels a side that the encoder sees; 0: its own
     portrait_every: int = 25
     # Steps: in real recordings sound and lips are up to 80 ms apart; 200 ms is a forgery.
     lag_near: int = 2  # lags up to this one are in sync

@@ -11,7 +11,8 @@ To add one:
    what `reads` names, then the mask (N, L) of valid steps, and returns logits (N, L) or (N,). One
    that is fitted in closed form is a `ClosedFormOpinion`; one that holds layers of a published
    network loads them in `borrow`.
-2. Add its row below.
+2. Add its row below, or, in a package of your own, name the row as an entry point of the group
+   `avdetect.opinions` (docs/plugins.md).
 
 A recipe then lists it by its name in `detector.opinions`, and trains it in the stage of its name.
 Weights that were trained without it stay valid: their config does not name it.
@@ -20,13 +21,16 @@ Weights that were trained without it stay valid: their config does not name it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 from torch import nn
 
+from extractors.streams import STREAMS
 from fusion.transformer import LagProbe
 from pipelines.detection.detector_config import DetectorConfig
+from pipelines.plugins import Plugins, load_plugins
 from temporal.experts import EXPERTS
 from temporal.localizer import PictureLocalizer, SoundLocalizer
 from temporal.opinions.portrait import PortraitOpinion
@@ -132,23 +136,64 @@ OPINIONS: dict[str, Opinion] = {
 }  # fmt: skip
 
 
+GROUP = "avdetect.opinions"  # of the entry points of other packages, each an Opinion
+
+
+@cache
+def plugged_opinions() -> Plugins[Opinion]:
+    """Return the opinions that other packages add, by name; their code is loaded at this call."""
+    return load_plugins(GROUP, _usable)
+
+
+def _usable(name: str, row: object) -> Opinion:
+    """Return a plug-in's row, with a place of its own in the weights.
+
+    Raises:
+        ValueError: it is no row that a detector can use.
+    """
+    if not isinstance(row, Opinion) or row.network is None:
+        raise ValueError("it is no Opinion with a network")
+    if row.name != name or name in OPINIONS or "." in name:
+        raise ValueError(f"its row must be named {name!r}, without a point and unlike avdetect's")
+    known = {"streams": {*STREAMS, "size"}, "tokens": {*EXPERTS, "lag"}}.get(row.source, set())
+    if row.modality not in MODALITIES or not row.reads or not set(row.reads) <= known:
+        raise ValueError(f"it cannot read {list(row.reads)} of {row.source} on {row.modality}")
+    return replace(row, at=f"plugged.{name}")
+
+
+def known_opinions() -> dict[str, Opinion]:
+    """Return the rows of the table, then those of plug-ins, by name."""
+    return {**OPINIONS, **plugged_opinions().found}
+
+
 def opinions_of(config: DetectorConfig) -> tuple[Opinion, ...]:
     """Return the rows that a config names, in its order.
 
+    Plug-ins are loaded only for names that the table has not.
+
     Raises:
-        ValueError: it names one that is not in the table, or one twice.
+        ValueError: it names one that is neither in the table nor a plug-in's, or one twice.
     """
-    unknown = [name for name in config.opinions if name not in OPINIONS]
-    if unknown or len(set(config.opinions)) < len(config.opinions):
+    named = config.opinions
+    rows = OPINIONS if set(named) <= OPINIONS.keys() else known_opinions()
+    if len(set(named)) < len(named):
+        raise ValueError(f"opinions must be different ones, got {list(named)}")
+    unknown = [name for name in named if name not in rows]
+    if unknown:
+        plugged = plugged_opinions()
+        installed = [f"{n} of {origin}" for n, origin in plugged.origins.items()] or "none"
+        left_out = "".join(f"; {sentence}" for sentence in plugged.broken)
         raise ValueError(
-            f"opinions must be different ones of {list(OPINIONS)}, got {list(config.opinions)}"
+            f"opinions must be of {list(OPINIONS)} or of an installed plug-in ({GROUP}: "
+            f"{installed}), got {unknown}{left_out}"
         )
-    return tuple(OPINIONS[name] for name in config.opinions)
+    return tuple(rows[name] for name in named)
 
 
 def streams_behind(token: str) -> frozenset[str]:
     """Return the streams from which a token of `Detector.tokens` is computed."""
-    if token in OPINIONS and OPINIONS[token].source == "streams":
-        return frozenset(OPINIONS[token].reads) - {"size"}
+    rows = OPINIONS if token in {*OPINIONS, *EXPERTS, "lag"} else known_opinions()
+    if token in rows and rows[token].source == "streams":
+        return frozenset(rows[token].reads) - {"size"}
     experts = ("lips", "voice") if token == "lag" else (token,)
     return frozenset(stream for expert in experts for stream in EXPERTS[expert])

@@ -1,4 +1,4 @@
-"""The weights in the package, and the check that heads and maps belong to their experts."""
+"""The weights in the package, and the checks that encoders, heads and maps belong to them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from extractors.media import file_sha256
+from extractors.encoder_file import load_encoder
+from extractors.encoder_store import encoder_sha256
+from extractors.portrait import Feature, PortraitEncoder
 from extractors.streams import StreamConfig
 from pipelines.detection.detector_config import DetectorConfig
 from pipelines.storage.weights import WeightsError
@@ -50,13 +52,35 @@ def with_portrait(streams: StreamConfig, detector: DetectorConfig) -> StreamConf
 
     Raises:
         WeightsError: the encoder is not the one that the opinion was fitted on.
-        MediaError: the encoder's file cannot be read.
+        InputError: the encoder cannot be read.
     """
     if "portrait" not in detector.opinions:
         return streams
     encoder = streams.encoder or str(ENCODER)
-    if detector.portrait_encoder not in ("", file_sha256(encoder)):
-        raise WeightsError(f"{encoder}: the detector's opinion on portraits is of another encoder")
+    if detector.portrait_encoder not in ("", encoder_sha256(encoder)):
+        raise WeightsError(
+            f"{encoder}: the detector's opinion on portraits is of another encoder; "
+            "--set streams.encoder=PATH names it"
+        )
     return replace(
-        streams, encoder=encoder, portrait=detector.portrait, portrait_every=detector.portrait_every
+        streams, encoder=encoder, portrait=detector.portrait,
+        portrait_every=detector.portrait_every, portrait_image=detector.portrait_image,
+    )  # fmt: skip
+
+
+def on_encoder(detector: DetectorConfig, encoder: str | None) -> DetectorConfig:
+    """Return the settings of a detector whose opinion on portraits is to be fitted on an encoder.
+
+    encoder: its file or folder; None: the package's, for which the settings are as they are.
+
+    Raises:
+        InputError: the encoder cannot be read, or has not all the features of `detector.portrait`.
+    """
+    if encoder is None or "portrait" not in detector.opinions:
+        return detector
+    blocks = max(Feature.named(name).block for name in detector.portrait)
+    network = load_encoder(Path(encoder), blocks, detector.portrait_image or None)
+    PortraitEncoder(network, detector.portrait, detector.portrait_every)
+    return replace(
+        detector, portrait_width=network.config.width, portrait_encoder=encoder_sha256(encoder)
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from extractors.encoder_store import encoder_sha256
 from extractors.faces import FaceConfig
 from extractors.media import MediaConfig, file_sha256
 from extractors.precision import precision_of
@@ -99,7 +100,8 @@ def _key(streams: StreamConfig, faces: FaceConfig, media: MediaConfig) -> str:
     What is not of its default stands at the end, so that entries of the defaults keep their names.
     """
     weights = streams.flow_weights, streams.depth_weights, streams.scenes
-    encoder = streams.encoder, streams.portrait, streams.portrait_every
+    named = encoder_sha256(streams.encoder) if streams.encoder else None
+    encoder = named, streams.portrait, streams.portrait_every
     device = torch.device(streams.device)
     auto = streams.precision == "auto" and device.type == "cpu"
     default, other = StreamConfig(), replace(media, threads=MediaConfig().threads)
@@ -107,6 +109,7 @@ def _key(streams: StreamConfig, faces: FaceConfig, media: MediaConfig) -> str:
         f"{name} {value}"
         for name, value, usual in (
             ("device", streams.device, default.device),
+            ("image", streams.portrait_image, default.portrait_image),
             ("block", (streams.block, streams.context), (default.block, default.context)),
             ("media", other, MediaConfig()),
         )

@@ -13,7 +13,7 @@ from pipelines.data.manifest import WHOLE
 from pipelines.data.samples import Sample, read_manifest, read_splits
 from pipelines.data.truth import read_forged
 from pipelines.detection.detector_config import DetectorConfig
-from pipelines.detection.opinions import OPINIONS
+from pipelines.detection.opinions import known_opinions
 from pipelines.detection.starter import with_portrait
 from pipelines.streams.stream_cache import StreamCache
 from pipelines.train.clips import TrainClip, train_clip
@@ -48,10 +48,12 @@ class TrainConfig:
     # Files of published networks that opinions borrow layers from, by the opinion's name; without
     # it, the opinion has no say. `whisper`, `utterance`: CTranslate2's model.bin of Whisper base.
     published: dict[str, str] = field(default_factory=dict)
+    # File or folder of the picture encoder that portraits are made by; None: the package's.
+    encoder: str | None = None
     stages: tuple[str, ...] = field(
         default_factory=lambda: (
-            *(name for name, opinion in OPINIONS.items() if opinion.fit is not None),
-            *(name for name, opinion in OPINIONS.items() if opinion.localizes),
+            *(name for name, opinion in known_opinions().items() if opinion.fit is not None),
+            *(name for name, opinion in known_opinions().items() if opinion.localizes),
             *("pairs", "sync", "fusion", "calibrate"),
         )
     )
@@ -70,7 +72,8 @@ class TrainConfig:
     @property
     def streams(self) -> StreamConfig:
         """The configuration by which the clips' streams are extracted."""
-        return with_portrait(StreamConfig(device=self.device), self.detector)
+        streams = StreamConfig(device=self.device, encoder=self.encoder)
+        return with_portrait(streams, self.detector)
 
     def stage(self, name: str) -> StageConfig:
         """Return the settings of the stage of an expert or opinion."""
