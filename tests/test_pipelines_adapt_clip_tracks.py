@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from avdetect.example import example_clip
+from extractors.media import probe
 from pipelines.adapt.adapted_file import Adaptation, calibration_of, save_adapted
 from pipelines.adapt.clip_table import WeightChange, all_logits, table_of
-from pipelines.adapt.clip_tracks import JudgedFile, judged_file
+from pipelines.adapt.clip_tracks import JudgedFile, judged_file, kept_info
 from pipelines.adapt.measure import effect
 from pipelines.adapt.reference import Subspace
 from pipelines.data.samples import Sample
@@ -71,9 +72,12 @@ def spaces(session: DetectorSession) -> dict[str, Subspace]:
 @pytest.fixture(scope="module")
 def judged(folder: Path, session: DetectorSession, spaces: dict[str, Subspace]) -> JudgedFile:
     extract = StreamCache(folder / "cache", session.config.streams).get(folder / "clip.mp4")
-    return judged_file(
-        folder / "clip.mp4", extract, session, lambda modality, x: spaces[modality].points(x)
-    )
+    info = probe(folder / "clip.mp4")
+    kept = [
+        kept_info(folder / "clip.mp4", folder / "cache", session.config.media) for _ in range(2)
+    ]
+    assert kept == [info, info]
+    return judged_file(info, extract, session, lambda modality, x: spaces[modality].points(x))
 
 
 def scores(session: DetectorSession, file: JudgedFile, change: WeightChange) -> list[float]:

@@ -20,7 +20,7 @@ from extractors.errors import InputError
 from extractors.media import MediaError, file_sha256
 from pipelines.adapt.adapted_file import Adaptation, calibration_of, save_adapted
 from pipelines.adapt.clip_table import Calibration, ClipTable, WeightChange, table_of
-from pipelines.adapt.clip_tracks import COLUMNS, JudgedFile, Reduce, judged_file
+from pipelines.adapt.clip_tracks import COLUMNS, JudgedFile, Reduce, judged_file, kept_info
 from pipelines.adapt.fit import fit, lower_alarms
 from pipelines.adapt.holding_out import HELD_OUT, check_split, groups_of, held_out, splits
 from pipelines.adapt.measure import effect
@@ -83,11 +83,14 @@ def adapt(config: AdaptConfig, on_step: OnStep = lambda done, total: None) -> Ad
         InputError: a manifest cannot be used, or its clips cannot be split.
         WeightsError: weights or reference cannot be used.
     """
+    listed = _samples(config, config.manifests)
+    _sides(config, listed, [str(s.path) for s in listed])  # refuses before anything is extracted
     session = load(config.weights, overrides=config.overrides)
     reference, why = _reference(config, session, on_step)
     spaces = {} if reference is None else dict(reference.subspaces)
-    clips = _own_clips(config, config.manifests, session, partial(_points, spaces), on_step)
-    groups, held = _sides(config, clips.samples)
+    clips = _own_clips(config, listed, session, partial(_points, spaces), on_step)
+    digests = [file_sha256(sample.path) for sample in clips.samples]
+    groups, held = _sides(config, clips.samples, digests)
     forged = [sample.fake for sample in clips.samples]
     teach = [i for i, h in enumerate(held) if not h and not (config.genuine_only and forged[i])]
     rest = [i for i, h in enumerate(held) if h]
@@ -131,9 +134,8 @@ def write_reference(config: AdaptConfig, on_step: OnStep = lambda done, total: N
         WeightsError: the weights cannot be used, or the file not be written.
     """
     session = load(config.weights, overrides=config.overrides)
-    clips = _own_clips(
-        config, config.manifests, session, lambda modality, features: features, on_step, True
-    )
+    listed = _held_out_ones(_samples(config, config.manifests))
+    clips = _own_clips(config, listed, session, lambda modality, features: features, on_step)
     names = ", ".join(path.name for path in config.manifests)
     what = f"{len(clips.samples)} clips of {names}"
     reference = reference_of(clips.samples, clips.files, session.model["sha256"], what)
@@ -156,7 +158,8 @@ def _reference(
     if given is None or given.suffix == SHIPPED.suffix:
         return found, why
     spaces = {} if found is None else dict(found.subspaces)
-    clips = _own_clips(config, (given,), session, partial(_points, spaces), on_step, True)
+    listed = _held_out_ones(_samples(config, (given,)))
+    clips = _own_clips(config, listed, session, partial(_points, spaces), on_step)
     size = 0 if found is None else found.size
     table = table_of(clips.samples, clips.files, size)
     what = f"{len(clips.samples)} clips of {given.name}"
@@ -169,27 +172,34 @@ def _points(spaces: dict[str, Subspace], modality: str, features: Tensor) -> Ten
     return features[:, :0] if space is None else space.points(features)
 
 
+def _samples(config: AdaptConfig, manifests: Sequence[Path]) -> list[Sample]:
+    """Return the samples of manifests, without those that the splits drop."""
+    sources = Splits() if config.splits is None else read_splits(config.splits)
+    samples = [s for path in manifests for s in read_manifest(path, sources, config.columns)]
+    return [sample for sample in samples if sample.split != "dropped"]
+
+
+def _held_out_ones(samples: list[Sample]) -> list[Sample]:
+    """Return what a split holds out; all samples, if there is no split."""
+    return [s for s in samples if s.split in HELD_OUT] if splits(samples) else samples
+
+
 def _own_clips(
     config: AdaptConfig,
-    manifests: Sequence[Path],
+    samples: Sequence[Sample],
     session: DetectorSession,
     reduce: Reduce,
     on_step: OnStep,
-    held_out_only: bool = False,
 ) -> OwnClips:
-    """Return the clips of manifests, judged; streams are cached, so a second call is quick."""
-    sources = Splits() if config.splits is None else read_splits(config.splits)
-    samples = [s for path in manifests for s in read_manifest(path, sources, config.columns)]
-    samples = [s for s in samples if s.split != "dropped"]
-    if held_out_only and any(s.split in HELD_OUT for s in samples):
-        samples = [s for s in samples if s.split in HELD_OUT]
+    """Return the clips, judged; streams are cached, so a second call is quick."""
     streams, paths = session.config.streams, [s.path for s in samples]
     failed = fill_cache(config.cache, paths, config.workers, on_step, None, streams)
     cache, clips = StreamCache(config.cache, streams), OwnClips([], [], failed)
     for done, sample in enumerate(samples, 1):
         if sample.path not in failed:
             try:
-                file = judged_file(sample.path, cache.get(sample.path), session, reduce)
+                info = kept_info(sample.path, config.cache, session.config.media)
+                file = judged_file(info, cache.get(sample.path), session, reduce)
             except MediaError as error:
                 failed[sample.path] = str(error)
             else:
@@ -200,13 +210,16 @@ def _own_clips(
                     failed[sample.path] = "nothing in it could be judged"
         on_step(done, len(samples))
     if not clips.samples:
-        raise InputError(f"{manifests[0]}: none of its {len(samples)} clips can be used")
+        why = next(iter(failed.values()), "it lists none")
+        raise InputError(f"{config.manifests[0]}: none of {len(samples)} clips can be used ({why})")
     return clips
 
 
-def _sides(config: AdaptConfig, samples: Sequence[Sample]) -> tuple[list[int], list[bool]]:
+def _sides(
+    config: AdaptConfig, samples: Sequence[Sample], digests: Sequence[str]
+) -> tuple[list[int], list[bool]]:
     """Return the group of each sample, and whether it is held out."""
-    where, digests = config.manifests[0], [file_sha256(sample.path) for sample in samples]
+    where = config.manifests[0]
     if splits(samples):
         check_split(where, samples, digests)
     groups = groups_of(samples, digests)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from extractors.media import MediaInfo, probe
+from extractors.media import MediaConfig, MediaInfo, file_sha256, probe
 from extractors.streams import Streams
 from pipelines.data.stream_cache import Extract
 from pipelines.detection.compression import believed, bits_a_pixel
@@ -23,6 +24,7 @@ from pipelines.detection.session import DetectorSession
 from pipelines.detection.sounds import judged_sounds, of_own_length
 from pipelines.detection.timelines import Timeline, clip_logit, join_timelines, judge_blocks
 from pipelines.detection.visibility import heard_steps, visible_share
+from pipelines.storage.files import write_by
 from pipelines.train.calibrated import calibrated_rows
 from temporal.opinions.paired import PairedRule
 from temporal.segment import MODALITIES
@@ -64,21 +66,31 @@ def rule_of(detector: Detector, modality: str) -> tuple[int, PairedRule] | None:
     return None
 
 
+def kept_info(path: Path, folder: Path, config: MediaConfig) -> MediaInfo:
+    """Return the properties of a file, which are kept in a folder under the file's content.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
+    kept = folder / f"{file_sha256(path)[:32]}.info"
+    if not kept.exists():
+        words = json.dumps(asdict(probe(path, config)))
+        write_by(kept, lambda part: Path(part).write_text(words, encoding="utf-8"))
+    return MediaInfo(**json.loads(kept.read_text(encoding="utf-8")))
+
+
 def judged_file(
-    path: Path, extract: Extract, session: DetectorSession, reduce: Reduce | None
+    info: MediaInfo, extract: Extract, session: DetectorSession, reduce: Reduce | None
 ) -> JudgedFile:
     """Return what the session's detector says of a file, by the walk of `session.detect`.
 
     Of several sounds the first is judged, since streams are kept of that one.
 
     Args:
-        path: the file, of which only the properties are read.
+        info: the file's properties.
         extract: its streams.
         session: with the weights that are adapted.
         reduce: maps the standardised features of a rule, of each step; None: they are not computed.
-
-    Raises:
-        MediaError: the file cannot be read.
     """
     detector, kept = session.detector, dict[tuple[object, ...], list[tuple[int, Tensor]]]()
 
@@ -106,7 +118,6 @@ def judged_file(
                 [block], detector, session.config.windows, session.precision, observe=observe
             )
         ]
-    info = probe(path, session.config.media)
     points = {place: (sorted(found, key=lambda piece: piece[0])) for place, found in kept.items()}
     return _judged(join_timelines(pieces), points, detector, session.config.judge, info)
 
