@@ -11,6 +11,7 @@ from types import ModuleType
 
 import avdetect
 from avdetect.commands import (
+    adapt,
     attribute,
     benchmark,
     datasets,
@@ -36,6 +37,7 @@ VERBS: dict[str, ModuleType] = {  # in the order of the help
     "extract": extract,
     "forge": forge,
     "train": train,
+    "adapt": adapt,
     "evaluate": evaluate,
     "datasets": datasets,
     "zoo": zoo,

@@ -155,6 +155,10 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         tuple(f"pipelines/train/{name}" for name in (
             "fit", "fusion", "opinions", "stage", "sync")),
     ),
+    "pipelines_adapt_clip_tracks": (
+        "the file that judges as its tracks foretell", ("pipelines/adapt/adapted_file",)
+    ),
+    "pipelines_adapt_adapt": ("what the command prints", ("avdetect/terminal/adaptation",)),
     "pipelines_train_team": ("the same training on workers", ("pipelines/train/ray_train",)),
     "pipelines_train_calibrate": (
         "tokens of clips are what is calibrated",

@@ -1,0 +1,1 @@
+"""The fitting of a detector's weights to one's own clips."""
