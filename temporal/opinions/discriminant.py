@@ -43,19 +43,15 @@ class ClosedFormOpinion(nn.Module):
         """Fit to clips: features (N, F), labels (N,), 1 is fake, and weights (N,) >= 0."""
 
 
-class Discriminant(ClosedFormOpinion):
-    """A linear discriminant (Fisher 1936) between fake and real clips."""
+class LinearRule(ClosedFormOpinion):
+    """An opinion whose logit is linear in the features that describe a step."""
 
     rule: Tensor  # (F,)
     bias: Tensor  # ()
 
-    def __init__(self, size: int, shrinkage: float) -> None:
-        """Make an unfitted discriminant on `size` features, whose logits are 0.
-
-        shrinkage: multiple of the mean variance that is added to every variance of the scatter.
-        """
+    def __init__(self, size: int) -> None:
+        """Make an unfitted rule on `size` features, whose logits are 0."""
         super().__init__()
-        self.shrinkage = shrinkage
         self.register_buffer("rule", torch.zeros(size))
         self.register_buffer("bias", torch.zeros(()))
 
@@ -67,6 +63,18 @@ class Discriminant(ClosedFormOpinion):
     def logits(self, found: Tensor) -> Tensor:
         """Return logits (...) of features (..., F)."""
         return found @ self.rule + self.bias
+
+
+class Discriminant(LinearRule):
+    """A linear discriminant (Fisher 1936) between fake and real clips."""
+
+    def __init__(self, size: int, shrinkage: float) -> None:
+        """Make an unfitted discriminant on `size` features, whose logits are 0.
+
+        shrinkage: multiple of the mean variance that is added to every variance of the scatter.
+        """
+        super().__init__(size)
+        self.shrinkage = shrinkage
 
     def fit(self, found: Tensor, labels: Tensor, weights: Tensor) -> None:
         """Fit to clips: features (N, F), labels (N,), 1 is fake, and weights (N,) >= 0.

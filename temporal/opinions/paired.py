@@ -5,33 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temporal.opinions.discriminant import ClosedFormOpinion
+from temporal.opinions.discriminant import LinearRule
 
 RIDGE = 3e-5  # L2 penalty on the rule, for standardised features
 PAIRED = 0.3  # total weight of the pairs; that of the clips is 1
 ROUNDS, ENOUGH = 12, 1e-3  # Newton's method: most iterations, and the change of logits that ends it
 
 
-class PairedRule(ClosedFormOpinion):
+class PairedRule(LinearRule):
     """A linear rule on standardised features: logistic regression on clips and on pairs of them."""
 
     mean: Tensor  # (F,) over the clips of the fit
     spread: Tensor  # (F,)
-    rule: Tensor  # (F,)
-    bias: Tensor  # ()
 
     def __init__(self, size: int) -> None:
         """Make an unfitted rule on `size` features, whose logits are 0."""
-        super().__init__()
+        super().__init__(size)
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("spread", torch.ones(size))
-        self.register_buffer("rule", torch.zeros(size))
-        self.register_buffer("bias", torch.zeros(()))
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Return step logits (N, L) of the inputs (N, L, ...), the last of them a mask (N, L)."""
-        with torch.autocast(inputs[0].device.type, enabled=False):
-            return self.logits(self.describe(*inputs))
 
     def logits(self, found: Tensor) -> Tensor:
         """Return logits (...) of features (..., F)."""
