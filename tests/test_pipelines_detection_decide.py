@@ -10,10 +10,11 @@ import torch
 from drawn_timelines import FILE, TINY, timeline
 
 from extractors.clip import Credentials
-from pipelines.detection.decide import Judgement, decide
+from pipelines.detection.decide import Judgement, decide, with_segments
 from pipelines.detection.detector import Detector
 from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.judge_config import JudgeConfig
+from temporal.segment import Segment
 
 
 @pytest.fixture(scope="module")
@@ -230,3 +231,13 @@ def test_what_credentials_say_stands_first_and_a_generator_they_name_decides(
     assert result.verdict == verdict
     assert words in result.warnings[0]
     assert result.scores == plain.scores
+
+
+def test_a_file_of_which_a_stretch_is_reported_is_not_real() -> None:
+    stretch = [Segment(1.0, 2.0, 0.7, "audio")]
+    verdict, why = with_segments("real", stretch)
+    assert (verdict, why) == (
+        "inconclusive", ["a stretch looks fake, though the file as a whole does not"]
+    )  # fmt: skip
+    assert with_segments("real", []) == ("real", [])
+    assert with_segments("fake", stretch) == ("fake", [])

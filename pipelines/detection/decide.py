@@ -31,7 +31,7 @@ from pipelines.detection.sounds import first_speech, judged_sounds, of_own_lengt
 from pipelines.detection.speaker import speaker_of
 from pipelines.detection.timelines import Timeline
 from pipelines.detection.visibility import heard_steps
-from temporal.segment import MODALITIES
+from temporal.segment import MODALITIES, Segment
 
 VISUAL, AUDIO, SYNC = range(len(MODALITIES))
 
@@ -112,6 +112,13 @@ def decide(
         # what a verdict rests on stands before what else is to be known
         warnings=[*([] if signed is None else [signed]), *grounds.warnings, *notes.warnings],
     )
+
+
+def with_segments(verdict: Decision, segments: Sequence[Segment]) -> tuple[Decision, list[str]]:
+    """Return a verdict that takes account of the reported segments, and a warning if it did."""
+    if verdict == "real" and segments:
+        return "inconclusive", ["a stretch looks fake, though the file as a whole does not"]
+    return verdict, []
 
 
 def _verdict(

@@ -19,7 +19,7 @@ from extractors.stream_extractor import StreamExtractor
 from extractors.streams import STREAMS, StreamConfig, Streams
 from pipelines.config import with_overrides
 from pipelines.detection.candidates import best_candidates
-from pipelines.detection.decide import decide
+from pipelines.detection.decide import decide, with_segments
 from pipelines.detection.detector import Detector, load_detector
 from pipelines.detection.file_walks import Change, FileWalks
 from pipelines.detection.judge_config import JudgeConfig
@@ -198,21 +198,23 @@ class DetectorSession:
         judgement = decide(whole.timelines, self.detector, config.judge, whole.info, whole.warnings)
         segments = decode_segments(*judgement.curves, config.localization)
         least = dict(zip(MODALITIES, config.judge.segment_thresholds, strict=True))
+        reported = [s for s in segments if s.score >= least[s.modality]]
+        verdict, why = with_segments(judgement.verdict, reported)
         return Verdict(
             path=str(path),
             sha256=str(whole.sha256),
-            verdict=judgement.verdict,
+            verdict=verdict,
             **judgement.scores,
             not_judged=judgement.not_judged,
             uncertain=config.judge.uncertain,
-            segments=[s for s in segments if s.score >= least[s.modality]],
+            segments=reported,
             candidates=best_candidates(segments, judgement.timeline, config.localization.sigma),
             timeline=judgement.timeline,
             streams={name: name in judgement.streams for name in STREAMS},
             faces=judgement.faces,
             crowd=judgement.crowd,
             media=replace(whole.info, path=str(path)),
-            warnings=[*whole.warnings, *judgement.warnings],
+            warnings=[*whole.warnings, *why, *judgement.warnings],
             model=self.model,
             elapsed=added([whole.elapsed, clock.elapsed()]),
         )
