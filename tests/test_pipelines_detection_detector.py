@@ -75,7 +75,7 @@ def test_files_that_are_no_detector_are_named(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match=r"other\.safetensors: not the weights of an avdetect"):
         load_detector(tmp_path / "other.safetensors")
-    metadata = {"format": "avdetect detector 7", "config": json.dumps({"nonsense": 1})}
+    metadata = {"format": "avdetect detector 8", "config": json.dumps({"nonsense": 1})}
     save_file({"a": torch.zeros(1)}, tmp_path / "key.safetensors", metadata=metadata)
     with pytest.raises(ValueError, match=r"key\.safetensors: unknown key \['nonsense'\]"):
         load_detector(tmp_path / "key.safetensors")
@@ -200,7 +200,7 @@ def test_experts_are_known_by_their_weights_alone(detector: Detector, tmp_path: 
 
 LOCALIZING = replace(
     CONFIG,
-    opinions=("mel", "flow", "localizer of sound", "localizer of picture"),
+    opinions=("mel", "flow", "localizer of sound", "localizer of picture", "utterance"),
     localizer=LocalizerConfig(hidden=6),
 )
 
@@ -224,10 +224,10 @@ def test_localizers_propose_the_segments_of_their_modality(localizing: Detector)
 def test_a_localizer_is_joined_with_the_sum_of_the_others_by_noisy_or(
     localizing: Detector,
 ) -> None:
-    opinions, mask = torch.zeros(1, 40, 4), torch.ones(1, 40, dtype=torch.bool)
+    opinions, mask = torch.zeros(1, 40, 5), torch.ones(1, 40, dtype=torch.bool)
     opinions[..., 0] = -2.0  # mel
     opinions[0, 10:18, 2] = 3.0  # a stretch that the localizer of sound finds
-    weights = torch.tensor([[1.0, 0.0], [1.0, 0.0], [2.0, -1.0], [1.0, 0.0]])
+    weights = torch.tensor([[1.0, 0.0], [1.0, 0.0], [2.0, -1.0], [1.0, 0.0], [1.0, 0.0]])
     localizing.clip_weights.copy_(weights)
     localizing.step_weights.copy_(weights)
 
@@ -239,6 +239,11 @@ def test_a_localizer_is_joined_with_the_sum_of_the_others_by_noisy_or(
     steps = localizing.step_logits(opinions, mask)[0, :, 1].sigmoid()
     assert float(steps[12]) == pytest.approx(1 - (1 - p(-2)) * (1 - p(2 * 3 - 1)), abs=1e-5)
     assert float(steps[30]) == pytest.approx(1 - (1 - p(-2)) * (1 - p(-1)), abs=1e-5)
+
+
+def test_a_localizer_cannot_hear_by_an_opinion_that_is_not_there() -> None:
+    with pytest.raises(ValueError, match="hears by 'utterance', which opinions must name too"):
+        Detector(replace(LOCALIZING, opinions=("mel", "localizer of sound")))
 
 
 def test_a_localizer_without_its_input_changes_no_score(localizing: Detector) -> None:

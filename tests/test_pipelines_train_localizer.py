@@ -27,7 +27,7 @@ EXPERTS = ExpertConfig(
     dim=8, appearance=4, lips=(4,), flow=(4,), depth=(4,), mel=(4, 4), voice=(4,)
 )
 CONFIG = DetectorConfig(
-    experts=EXPERTS, opinions=("mel", SOUND), localizer=LocalizerConfig(hidden=8)
+    experts=EXPERTS, opinions=("mel", "utterance", SOUND), localizer=LocalizerConfig(hidden=8)
 )
 
 
@@ -77,7 +77,7 @@ def test_a_calibrated_localizer_takes_few_clips_to_be_forged(tmp_path: Path) -> 
     found[1::2, 10:20] += 1.0
     batch = localizer_batch([(x,) for x in found], truths, LocalizationConfig())
     calibrate_localizer(SOUND, detector, [batch], Run(tmp_path, 0, "cpu", "float32"))
-    scale, shift = detector.clip_weights[1].tolist()
+    scale, shift = detector.clip_weights[2].tolist()
     middle = (0.5 * scale + shift) / 1.0
     assert scale > 0
     assert middle < -1.0  # even evidence: the prior decides

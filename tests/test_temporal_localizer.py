@@ -6,7 +6,15 @@ import torch
 
 from temporal.experts import ExpertConfig
 from temporal.localization import LocalizationConfig, StepOutputs
-from temporal.localizer import ClipContext, LocalizerConfig, PictureLocalizer, SoundLocalizer
+from temporal.localizer import (
+    ClipContext,
+    Hearing,
+    LocalizerConfig,
+    PictureLocalizer,
+    SoundLocalizer,
+)
+from temporal.opinions.utterance import UtteranceOpinion
+from temporal.opinions.whisper_stem import WIDTH
 
 CONFIG = LocalizerConfig(hidden=6)
 EXPERTS = ExpertConfig(dim=8, mel=(4, 4, 4, 4))
@@ -15,7 +23,9 @@ SCALES = len(LocalizationConfig().dilations)
 
 def sound(seed: int = 0) -> SoundLocalizer:
     torch.manual_seed(seed)
-    return SoundLocalizer(EXPERTS, CONFIG, LocalizationConfig()).eval()
+    network = SoundLocalizer(EXPERTS, CONFIG, LocalizationConfig())
+    network.listen_by(UtteranceOpinion(10))
+    return network.eval()
 
 
 def every(*shape: int) -> torch.Tensor:
@@ -50,10 +60,36 @@ def test_the_level_and_the_colour_of_a_recording_say_nothing() -> None:
     torch.testing.assert_close(heard[0], heard[2], atol=1e-4, rtol=0)
 
 
+def test_a_change_of_what_whisper_hears_shows_in_the_step_where_it_happens() -> None:
+    torch.manual_seed(0)
+    hearing = Hearing(CONFIG).eval()
+    layers = torch.randn(1, 1, WIDTH).repeat(1, 40, 1), torch.randn(1, 1, WIDTH).repeat(1, 40, 1)
+    still = hearing(layers)
+    torch.testing.assert_close(still, still[:, :1].expand_as(still))
+    layers[1][:, 20:] += torch.randn(WIDTH)  # the first token of step 10
+    moved = hearing(layers)
+    assert torch.equal(moved[:, :10], still[:, :10])
+    ahead, at, after = (moved[0, step] for step in (9, 10, 11))
+    assert not torch.allclose(at, ahead)
+    assert not torch.allclose(at, after)
+    torch.testing.assert_close(moved[:, 11:], moved[:, 11:12].expand(-1, 9, -1))
+
+
+def test_the_layers_of_whisper_stay_the_weights_of_the_opinion_that_lends_them() -> None:
+    network = sound()
+    assert not [name for name in network.state_dict() if name.startswith("listener")]
+    mel, mask = torch.randn(1, 30, 80, 4), every(1, 30)
+    with torch.inference_mode():
+        before = network(mel, mask).logits
+        for parameter in network.listener.stem.parameters():
+            parameter.zero_()
+        assert not torch.equal(before, network(mel, mask).logits)
+
+
 def test_what_all_steps_of_a_clip_share_says_nothing() -> None:
     torch.manual_seed(0)
-    context = ClipContext(8, CONFIG, LocalizationConfig()).eval()
-    context.norm = torch.nn.Identity()  # type: ignore[assignment]
+    context = ClipContext((8,), CONFIG, LocalizationConfig()).eval()
+    context.norms[0] = torch.nn.Identity()
     tokens = torch.randn(1, 40, 8)
     with torch.inference_mode():
         here = context(tokens, every(1, 40)).logits
@@ -63,7 +99,7 @@ def test_what_all_steps_of_a_clip_share_says_nothing() -> None:
 
 def test_steps_outside_the_mask_do_not_count_to_the_mean_of_a_clip() -> None:
     torch.manual_seed(0)
-    context = ClipContext(8, CONFIG, LocalizationConfig()).eval()
+    context = ClipContext((8,), CONFIG, LocalizationConfig()).eval()
     tokens = torch.randn(1, 40, 8)
     mask = every(1, 40)
     mask[:, 30:] = False

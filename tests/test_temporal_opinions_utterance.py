@@ -33,7 +33,7 @@ def test_three_statistics_of_the_tokens_after_the_convolutions_and_the_block(
     assert found.shape == (1, 75, STATISTICS * WIDTH)
     # three seconds: each step sees all of it
     expected = []
-    for tokens in judge.stem.layers(judge.levelled(mel)):
+    for tokens in judge.stem.layers(judge.levelled(mel, torch.ones(1, 75, dtype=torch.bool))):
         x = tokens[0].double()
         change = x.diff(dim=0).square().mean(dim=0).sqrt()
         expected += [x.mean(dim=0), x.std(dim=0, correction=0), change]
@@ -46,7 +46,7 @@ def test_what_is_outside_the_mask_has_no_part_in_the_statistics(
     mask = torch.ones(1, 75, dtype=torch.bool)
     mask[:, 40:] = False
     found = judge.describe(mel, mask)
-    for index, tokens in enumerate(judge.stem.layers(judge.levelled(mel))):
+    for index, tokens in enumerate(judge.stem.layers(judge.levelled(mel, mask))):
         x = tokens[0, :80].double()
         begin = 3 * index * WIDTH
         mean, change = found[0, 10, begin : begin + WIDTH], found[0, 10, begin + 2 * WIDTH :]

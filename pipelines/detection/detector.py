@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +22,11 @@ from pipelines.detection.pooling import any_logit, clip_means, clip_peaks
 from pipelines.storage.weights import WeightsError, load_into, load_weights, save_weights
 from temporal.experts import CONTEXT, EXPERTS, build_experts, normalise
 from temporal.localization import LocalizationHead, StepOutputs
+from temporal.localizer import SoundLocalizer
+from temporal.opinions.whisper_stem import WhisperListener
 from temporal.segment import MODALITIES
 
-FORMAT = "avdetect detector 7"
+FORMAT = "avdetect detector 8"
 # Matrices below these are kept in half precision: Whisper's are published so, and scores move by
 # less than 0.001.
 HALVED = ("whisper.stem.", "utterance.stem.", "experts.", "localizers.", "fusion.", "head.")
@@ -73,6 +76,10 @@ class Detector(nn.Module):
             if opinion.network is not None:
                 parent, _, name = (opinion.at or opinion.name).rpartition(".")
                 self.get_submodule(parent).add_module(name, opinion.network(config))
+        for opinion in self.opinions:
+            if opinion.hears:
+                localizer, listener = self.network(opinion.name), self.network(opinion.hears)
+                cast(SoundLocalizer, localizer).listen_by(cast(WhisperListener, listener))
         self.head = LocalizationHead(dim, config.localization)
         for parameter in self.head.steps[-1].parameters():
             nn.init.zeros_(parameter)  # fusion starts as no correction of the experts' opinions

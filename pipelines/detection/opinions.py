@@ -65,6 +65,7 @@ class Opinion:
     # A localizer also proposes its modality's segments, and is joined with the sum of the others by
     # noisy-or: it knows what stands out in a clip, they what the clip as a whole is like.
     localizes: bool = False
+    hears: str = ""  # the opinion on the sound whose layers of Whisper its network reads too
     fades: bool = False  # relies on fine detail, which strong compression removes
     calibrated: bool = False  # its logit is calibrated by its fit, on left-out sources
     joined: tuple[str, ...] = ()  # if calibrated: opinions that score whole clips beside it
@@ -123,7 +124,7 @@ OPINIONS: dict[str, Opinion] = {
                 network=lambda config: UtteranceOpinion(config.opinion_reach)),
         # which stretches of the sound differ from the rest of the clip
         Opinion("localizer of sound", "audio", "step", "streams", ("mel",), alone=True,
-                localizes=True,
+                localizes=True, hears="utterance",
                 network=lambda config: SoundLocalizer(config.experts, config.localizer,
                                                       config.localization),
                 at="localizers.sound"),
@@ -172,7 +173,8 @@ def opinions_of(config: DetectorConfig) -> tuple[Opinion, ...]:
     Plug-ins are loaded only for names that the table has not.
 
     Raises:
-        ValueError: it names one that is neither in the table nor a plug-in's, or one twice.
+        ValueError: it names one that is neither in the table nor a plug-in's, or one twice, or not
+            the one that another hears by.
     """
     named = config.opinions
     rows = OPINIONS if set(named) <= OPINIONS.keys() else known_opinions()
@@ -187,7 +189,11 @@ def opinions_of(config: DetectorConfig) -> tuple[Opinion, ...]:
             f"opinions must be of {list(OPINIONS)} or of an installed plug-in ({GROUP}: "
             f"{installed}), got {unknown}{left_out}"
         )
-    return tuple(rows[name] for name in named)
+    chosen = tuple(rows[name] for name in named)
+    for row in chosen:
+        if row.hears and row.hears not in named:
+            raise ValueError(f"{row.name!r} hears by {row.hears!r}, which opinions must name too")
+    return chosen
 
 
 def streams_behind(token: str) -> frozenset[str]:

@@ -33,7 +33,7 @@ def save_weights(
     Args:
         path: the file.
         state: tensors by name, on any device.
-        format: kind and version, such as `avdetect detector 7`.
+        format: kind and version, such as `avdetect detector 8`.
         metadata: anything else about the weights; not the keys `format` and `digest`.
 
     Raises:

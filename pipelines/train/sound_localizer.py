@@ -34,7 +34,7 @@ from pipelines.train.stage import StageConfig
 from temporal.localization import LocalizationConfig
 
 SOUND = "localizer of sound"
-LENGTHS = (50, 75, 100, 125, 150)  # steps of a batch's examples
+LENGTHS = (50, 75, 100, 125, 150, 200, 250)  # steps of a batch's examples
 EXAMPLES = 4000  # of each length; each is augmented anew, but seen too often it is remembered
 AHEAD = 3  # batches that are made before they are needed
 RECODED = 0.6  # share of the draws that go through a lossy codec after they were spliced

@@ -34,7 +34,7 @@ class UtteranceOpinion(PairedRule, WhisperListener):
         mel: (N, L, 80, 4) log-mel power.
         """
         with torch.autocast(mel.device.type, enabled=False):
-            layers = self.stem.layers(self.levelled(mel))
+            layers = self.stem.layers(self.levelled(mel, mask))
             return torch.cat([self._statistics(tokens, mask) for tokens in layers], dim=-1)
 
     def _statistics(self, tokens: Tensor, mask: Tensor) -> Tensor:

@@ -29,7 +29,9 @@ class WhisperOpinion(Discriminant, WhisperListener):
         mel: (N, L, 80, 4) log-mel power.
         """
         with torch.autocast(mel.device.type, enabled=False):
-            tokens = self.stem(self.levelled(mel)).unflatten(1, (-1, TOKENS))  # (N, L, 2, 512)
+            tokens = self.stem(self.levelled(mel, mask)).unflatten(
+                1, (-1, TOKENS)
+            )  # (N, L, 2, 512)
             valid = mask[..., None].to(tokens.dtype)
             share = around(valid, self.reach).clamp(min=1e-6)
             of_step = (tokens.mean(dim=2), tokens.square().mean(dim=2))

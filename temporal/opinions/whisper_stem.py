@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from extractors.spectrogram import BANDS, FLOOR
+from extractors.spectrogram import BANDS, COLUMNS, FLOOR
 from temporal.opinions.discriminant import ClosedFormOpinion
 
 WIDTH = 512  # of a token of Whisper base
@@ -78,10 +78,15 @@ class WhisperListener(ClosedFormOpinion):
         levels = [self.heard(mel).mean(dim=(0, 2)) for mel, *_ in clips]
         self.level.copy_(torch.stack(levels).mean(dim=0))
 
-    def levelled(self, mel: Tensor) -> Tensor:
-        """Return Whisper's input as `heard` does, with the training clips' mean in each band."""
+    def levelled(self, mel: Tensor, mask: Tensor) -> Tensor:
+        """Return Whisper's input as `heard` does, with the training clips' mean in each band.
+
+        mask: (N, L) the steps over which a recording's own mean is taken.
+        """
         x = self.heard(mel)
-        return x - x.mean(dim=2, keepdim=True) + self.level[:, None]
+        valid = mask.to(x.dtype).repeat_interleave(COLUMNS, dim=1)[:, None]  # (N, 1, 4L)
+        own = (x * valid).sum(dim=2, keepdim=True) / valid.sum(dim=2, keepdim=True).clamp(min=1)
+        return x - own + self.level[:, None]
 
     def heard(self, mel: Tensor) -> Tensor:
         """Return Whisper's input (N, 80, 4L), log-mel power, from our log-mel power (N, L, 80, 4).
