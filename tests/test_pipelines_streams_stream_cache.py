@@ -18,6 +18,7 @@ from extractors.streams import StreamConfig
 from pipelines.detection.detector import Detector, save_detector
 from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.session import DetectorSession, load
+from pipelines.detection.starter import ENCODER
 from pipelines.scan.detector_job import DetectorJob
 from pipelines.storage.local_copy import ScratchError
 from pipelines.streams.stream_cache import StreamCache
@@ -145,8 +146,10 @@ def test_other_settings_are_other_entries(tmp_path: Path, make_clip: Callable[..
         StreamCache(tmp_path, config).entry(path).streams.name
         for config in (
             StreamConfig(), StreamConfig(block=32), StreamConfig(scenes=False),
-            StreamConfig(encoder="e", portrait=("face/6/class",)),
-            StreamConfig(encoder="e", portrait=("face/6/class",), precision="bfloat16"),
+            StreamConfig(encoder=str(ENCODER), portrait=("face/6/class",)),
+            StreamConfig(
+                encoder=str(ENCODER), portrait=("face/6/class",), precision="bfloat16"
+            ),
         )
     }  # fmt: skip
     assert len(names) == 5
