@@ -45,7 +45,8 @@ class Site:
         if not upload.read_bytes().startswith(b"clip"):
             raise MediaError(f"{upload} is no video")
         page.write_text("<link rel=icon href=data:,><title>judged</title><p>page", encoding="utf-8")
-        return {"schema": 1, "status": "ok", "path": name, "verdict": "fake", "score": 0.9}
+        result = {"schema": 1, "status": "ok", "path": name, "verdict": "fake", "score": 0.9}
+        return {**result, "warnings": []}
 
     def open(self, width: int = 1000, scheme: str = "light") -> Any:
         page = self.browser.new_page(viewport={"width": width, "height": 700}, color_scheme=scheme)
@@ -96,7 +97,7 @@ def test_a_dropped_clip_is_queued_judged_shown_and_deleted(site: Site) -> None:
     assert "judging" in first.inner_text()
     assert "queued" in rows.filter(has_text="second.mp4").inner_text()
     site.let_on.set()
-    link = first.locator("a", has_text="fake, 0.90")
+    link = first.locator("a", has_text="fake, score 0.90")
     link.wait_for()
     link.click()
     page.wait_for_url("**/page")
@@ -131,7 +132,7 @@ def test_the_page_fits_a_phone_and_goes_by_keyboard(site: Site, scheme: str) -> 
     for _ in range(4):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.textContent.trim()"))
-    assert reached[1:] == ["fake, 0.90", "JSON", "Delete"]
+    assert reached[1:] == ["fake, score 0.90", "JSON", "Delete"]
     page.keyboard.press("Enter")
     page.wait_for_selector("#jobs tr", state="detached")
     assert site.said == []

@@ -94,7 +94,7 @@ def make_app(queue: Queue, limits: UploadLimits, token: str | None) -> FastAPI:
         nonce = secrets.token_hex(16)
         page = engine.get_template("serve.html").render(limits=limits, nonce=nonce)
         policy = f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
-        policy += "connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+        policy += "connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
         policy += "frame-ancestors 'none'"
         return HTMLResponse(page, headers={"Content-Security-Policy": policy})
 
