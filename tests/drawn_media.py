@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 import av
 import numpy as np
 from av.stream import Disposition
+
+from extractors.media import SAMPLES_PER_STEP, Clip
 
 RATE = 16_000
 SIZE = (32, 64)
@@ -133,3 +135,17 @@ def joined(path: Path, *parts: Path) -> Path:
     """Write what the parts hold, one after the other, as ``cat`` does."""
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     return path
+
+
+def chunks(frames: np.ndarray | None, waveform: np.ndarray | None, size: int) -> Iterator[Clip]:
+    """Yield frames and waveform in chunks of `size` steps, as a reader does."""
+    steps = len(frames) if frames is not None else len(waveform) // SAMPLES_PER_STEP
+    for start in range(0, steps, size):
+        stop = min(start + size, steps)
+        yield Clip(
+            start,
+            None if frames is None else frames[start:stop],
+            None
+            if waveform is None
+            else waveform[start * SAMPLES_PER_STEP : stop * SAMPLES_PER_STEP],
+        )

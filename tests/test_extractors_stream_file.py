@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from drawn_media import chunks
 
 from avdetect.example import example_frames, example_waveform
-from extractors.media import SAMPLES_PER_STEP, Clip
 from extractors.stream_extractor import StreamExtractor
 from extractors.stream_file import StreamWriter, read_streams
 from extractors.streams import StreamConfig, Streams
-
-
-def chunks(frames: np.ndarray | None, waveform: np.ndarray | None, size: int) -> Iterator[Clip]:
-    steps = len(frames) if frames is not None else len(waveform) // SAMPLES_PER_STEP
-    for start in range(0, steps, size):
-        stop = min(start + size, steps)
-        yield Clip(
-            start,
-            None if frames is None else frames[start:stop],
-            None
-            if waveform is None
-            else waveform[start * SAMPLES_PER_STEP : stop * SAMPLES_PER_STEP],
-        )
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,10 @@ from avdetect.example import example_frames, example_waveform
 from extractors.errors import InputError
 from extractors.media import write_clip
 from fusion.transformer import LagProfile
+from pipelines.detection.detector import Detector
 from pipelines.detection.session import load
 from pipelines.storage.weights import WeightsError
+from pipelines.streams.stream_cache import Extract, StreamCache
 from pipelines.train.fit import Run, fit
 from pipelines.train.fusion import segments_of
 from pipelines.train.run import train
@@ -216,13 +218,24 @@ def test_an_encoder_of_another_library_is_fitted_saved_loaded_and_judges(
     config = session.detector.config
     assert (config.portrait_width, config.portrait_image) == (drawn.WIDTH, 20)
     assert session.config.streams.portrait_image == 20
-    real, fake = (session.detect(corpus / name) for name in ("0.mp4", "1.mp4"))
-    assert real.streams["portrait"]
-    assert real.visual_score is not None
-    assert fake.visual_score is not None
-    assert bool(session.detector.network("portrait").rule.any())
-    # of so few clips both may saturate
-    assert fake.visual_score >= real.visual_score
+    judged = session.detect(corpus / "0.mp4")
+    assert judged.streams["portrait"]
+    assert judged.visual_score is not None
+    # calibrated on so few clips, scores saturate: the opinion's own logits tell the two apart
+    cache = StreamCache(tmp_path / "cache", session.config.streams)
+    real, fake = (
+        mean_logit(session.detector, cache.get(corpus / name)) for name in ("0.mp4", "1.mp4")
+    )
+    assert fake > real + 0.2
+
+
+def mean_logit(detector: Detector, extract: Extract) -> float:
+    """Return the mean logit of the opinion on portraits over all faces' steps."""
+    network = detector.network("portrait")
+    seen = [block.portrait for block in extract.blocks if block.portrait is not None]
+    with torch.inference_mode():
+        logits = [network(x[None], torch.ones(1, len(x), dtype=torch.bool))[0] for x in seen]
+    return float(torch.cat(logits).mean())
 
 
 def test_an_encoder_without_the_features_of_the_recipe_is_refused_before_any_work(
