@@ -46,7 +46,8 @@ def face_streams(
     """
     landmarks = around[faces.radius : len(around) - faces.radius]
     crops = face_crops(frames, squares)
-    mouths = mouth_crops(frames, mouth_squares(around, squares, faces))
+    lips = mouth_squares(around, squares, faces)
+    mouths = mouth_crops(frames, lips)
     relief = depth(crops) if depth else mesh_depth(landmarks, squares)
     streams = {
         "appearance": torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous(),
@@ -57,7 +58,9 @@ def face_streams(
         **measures(frames, crops, squares, landmarks, first),
     }
     if portrait is not None:
-        streams["portrait"] = portrait(frames, squares, faces.margin, first)
+        size = squares[:, 2:3] / faces.margin
+        face, mouth = (np.hstack([s[:, :2], size, s[:, 3:]]) for s in (squares, lips))
+        streams["portrait"] = portrait(frames, face, mouth, first)
     return streams if mel is None else streams | {"mel": mel}
 
 

@@ -1,8 +1,9 @@
-"""The portrait stream: a frozen picture encoder's features of a face, and of the head around it.
+"""The portrait stream: a frozen picture encoder's features of a face, from several distances.
 
-A few frames a second are encoded, at the file's own resolution; every step holds the latest
-features. Two squares are cut about the face's centre, eyes level: the face alone, and the head with
-some of its background.
+A frame or more a second is encoded, at the file's own resolution; every step holds the latest
+features. Squares of several sizes are cut, eyes level: the face, its inner part, the mouth, and the
+head with some of its background. They take turns, so that one more costs no time; an encoder sees
+other artefacts where the same pixels fill more of its patches.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from extractors.crops import crop_square
 from extractors.encoder import VisionTransformer
 from extractors.errors import InputError
 
-SIDES = {"face": 1.35, "head": 2.3}  # of a crop's square, in face sizes
+SIDES = {"face": 1.35, "inner": 0.95, "mouth": 0.6, "head": 2.3}  # of a square, in face sizes
 BATCH = 16  # crops that the encoder takes at once: bounds memory
 
 
@@ -66,14 +67,15 @@ class PortraitEncoder:
     def __init__(self, encoder: VisionTransformer, features: Sequence[str], every: int) -> None:
         """Wrap an encoder.
 
-        every: steps from one encoded frame to the next; steps of the file that it divides are
-        encoded.
+        every: steps from one encoded crop to the next; steps of the file that it divides are
+        encoded, at one scale after the other.
 
         Raises:
             InputError: a feature is of the class token, and the encoder has none.
         """
         self.encoder, self.every = encoder, every
         self.features = tuple(map(Feature.named, features))
+        self.scales = tuple(dict.fromkeys(feature.scale for feature in self.features))
         self.patches = int(encoder.config.class_token)
         classes = [
             n for n, f in zip(features, self.features, strict=True) if f.statistic == "class"
@@ -85,27 +87,30 @@ class PortraitEncoder:
             )
         self.side = encoder.config.image
 
+    def of_scale(self, scale: str) -> list[Feature]:
+        """Return the features of a scale, in their order."""
+        return [feature for feature in self.features if feature.scale == scale]
+
     @torch.no_grad()
-    def __call__(self, frames: Sequence[Frames], squares: Array, margin: float) -> Tensor:
-        """Return features (K, F, D) float16 of K frames (H, W, 3).
+    def __call__(self, scale: str, frames: Sequence[Frames], places: Array) -> Tensor:
+        """Return the features (K, F', D) float16 of a scale from K frames (H, W, 3).
 
         Args:
+            scale: one of `scales`.
             frames: at their own resolution.
-            squares: of the face crops (K, 4), `margin` times as wide as the face.
-            margin: see `FaceConfig`.
+            places: centre x, y, face size in pixels and roll in radians (K, 4), the centre that of
+                the face or of the mouth.
         """
-        values: dict[Feature, Tensor] = {}
-        for scale in sorted({feature.scale for feature in self.features}):
-            factor = np.array([1, 1, SIDES[scale] / margin, 1], np.float32)
-            crops = np.stack(
-                [
-                    crop_square(frame, square * factor, (self.side, self.side))
-                    for frame, square in zip(frames, squares, strict=True)
-                ]
-            )
-            own = [feature for feature in self.features if feature.scale == scale]
-            values |= self._encoded(torch.from_numpy(crops).permute(0, 3, 1, 2), own)
-        return torch.stack([values[feature] for feature in self.features], dim=1)
+        factor = np.array([1, 1, SIDES[scale], 1], np.float32)
+        crops = np.stack(
+            [
+                crop_square(frame, place * factor, (self.side, self.side))
+                for frame, place in zip(frames, places, strict=True)
+            ]
+        )
+        features = self.of_scale(scale)
+        values = self._encoded(torch.from_numpy(crops).permute(0, 3, 1, 2), features)
+        return torch.stack([values[feature] for feature in features], dim=1)
 
     def _encoded(self, crops: Tensor, features: list[Feature]) -> dict[Feature, Tensor]:
         """Return each feature (K, D) of crops (K, 3, S, S)."""
@@ -121,26 +126,44 @@ class PortraitEncoder:
 
 
 class PortraitExtractor:
-    """The portrait stream of one face; keeps the latest features between calls."""
+    """The portrait stream of one face; keeps each scale's latest features between calls."""
 
     def __init__(self, encoder: PortraitEncoder) -> None:
         self._encoder = encoder
-        self._last: Tensor | None = None  # (1, F, D)
+        self._last: dict[str, Tensor] = {}  # (1, F', D) of each scale
 
-    def __call__(
-        self, frames: Sequence[Frames], squares: Array, margin: float, first: int
+    def __call__(self, frames: Sequence[Frames], faces: Array, mouths: Array, first: int) -> Tensor:
+        """Return features (T, F, D) float16 of T frames, of which the first is step `first`.
+
+        Args:
+            frames: T frames (H, W, 3) at their own resolution.
+            faces: centre x, y, face size in pixels and roll in radians (T, 4).
+            mouths: the same with the centre of the mouth.
+            first: step of the file at which the frames begin.
+        """
+        encoder = self._encoder
+        held = {
+            scale: self._held(scale, turn, frames, mouths if scale == "mouth" else faces, first)
+            for turn, scale in enumerate(encoder.scales)
+        }
+        taken = {scale: iter(stream.unbind(dim=1)) for scale, stream in held.items()}
+        return torch.stack([next(taken[feature.scale]) for feature in encoder.features], dim=1)
+
+    def _held(
+        self, scale: str, turn: int, frames: Sequence[Frames], places: Array, first: int
     ) -> Tensor:
-        """Return features (T, F, D) float16 of T frames, of which the first is step `first`."""
+        """Return a scale's features (T, F', D), each step with the latest."""
+        encoder, last = self._encoder, self._last.get(scale)
         steps = np.arange(first, first + len(frames))
-        encoded = steps % self._encoder.every == 0
-        if self._last is None:
-            encoded[0] = True  # a face has features from its first step on
-        chosen = np.flatnonzero(encoded)
-        parts = [] if self._last is None else [self._last]
+        looked = (steps % encoder.every == 0) & (
+            steps // encoder.every % len(encoder.scales) == turn
+        )
+        if last is None:
+            looked[0] = True  # a face has features from its first step on
+        chosen = np.flatnonzero(looked)
+        parts = [] if last is None else [last]
         if len(chosen):
-            some = [frames[i] for i in chosen]
-            parts.append(self._encoder(some, squares[chosen], margin))
+            parts.append(encoder(scale, [frames[i] for i in chosen], places[chosen]))
         features = torch.cat(parts)
-        latest = torch.from_numpy(np.cumsum(encoded)) - int(self._last is None)
-        self._last = features[-1:]
-        return features[latest]
+        self._last[scale] = features[-1:]
+        return features[torch.from_numpy(np.cumsum(looked)) - int(last is None)]

@@ -11,7 +11,7 @@ STREAMS = ("appearance", "portrait", "landmarks", "mouth", "flow", "depth", "mel
 # Measurements of each step that tell which streams can be relied on there; not inputs of networks.
 MEASURES = ("speech", "change", "brightness", "detail", "lips_inside", "lips_covered", "seen")
 # Increase it when a stream's values change: cached streams of an older version are then not read.
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class StreamConfig:
     # File or folder of a picture encoder, see docs/encoders.md; None: there is no portrait.
     encoder: str | None = None
     portrait: tuple[str, ...] = ()  # its features, such as face/6/class
-    portrait_every: int = 12  # steps from one encoded frame to the next
+    portrait_every: int = 12  # steps from one encoded crop to the next
     portrait_image: int = 0  # pixels a side that the encoder sees; 0: its own
     device: str = "cpu"  # of RAFT and of the encoder
     precision: str = "auto"  # of the encoder, see `extractors.precision`

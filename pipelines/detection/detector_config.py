@@ -34,11 +34,13 @@ class DetectorConfig:
     opinion_reach: int = 100  # steps to either side that opinions of sound and steadiness average
     sharpness_reach: int = 12  # steps to either side that sharpness averages
     # The portrait (`extractors.portrait`): features of the picture encoder, the width of each, and
-    # the steps from one encoded frame to the next.
-    portrait: tuple[str, ...] = (
-        "face/6/class", "face/6/mean", "face/6/spread",
-        "face/7/class", "face/7/mean", "face/7/spread",
-    )  # fmt: skip
+    # the steps from one encoded crop to the next.
+    portrait: tuple[str, ...] = tuple(
+        f"{scale}/{block}/{statistic}"
+        for scale in ("face", "inner", "mouth")
+        for block in (6, 7)
+        for statistic in ("class", "mean", "spread")
+    )
     portrait_width: int = 768
     portrait_encoder: str = ""  # SHA-256 of the encoder that it was fitted on; "": any
     portrait_image: int = 0  # pixels a side that the encoder sees; 0: its own
