@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from extractors.added_streams import AddedStreams
 from extractors.appearance import scene_crops
 from extractors.clip import Array, Frames
 from extractors.crops import crop_squares
@@ -50,6 +51,7 @@ class StreamExtractor:
         self._tracker: FaceTracker | None = None  # made at the first frame: sound needs none
         self._pair_flow: PairFlow | None = None
         self._portrait: PortraitEncoder | None = None
+        self._added: AddedStreams | None = None
 
     def __call__(
         self, chunks: Iterable[Clip], span: range = ALL, on_face: OnFace | None = None
@@ -95,6 +97,12 @@ class StreamExtractor:
             self._portrait = PortraitEncoder(encoder, config.portrait, config.portrait_every)
         return self._portrait
 
+    def added_streams(self) -> AddedStreams:
+        """Return the makers of the configured added streams, loaded once."""
+        if self._added is None:
+            self._added = AddedStreams(self.config)
+        return self._added
+
     def depth_network(self) -> DepthNetwork | None:
         """Return a depth network for one source; None: the face mesh gives the depth."""
         weights = self.config.depth_weights
@@ -122,7 +130,7 @@ class _File:
         self.pending: list[Future[dict[str, Tensor]]] = []  # crops that are still being cut
         self.config, self.faces = extractor.config, extractor.faces
         self.waiting: list[Frames] = []  # single frames, from step self.done on
-        self.hear = SoundExtractor()
+        self.hear = SoundExtractor(samples=extractor.added_streams().hears)
         self.waiting_sound: dict[str, Tensor] = {}  # (T, ...) from step self.done on
         self.done = start
         self.tracks: dict[int, StreamSource] = {}
@@ -262,4 +270,5 @@ class _File:
         flow = FlowExtractor(self.extractor.pair_flow())
         encoder = None if track is None else self.extractor.portrait_encoder()
         portrait = None if encoder is None else PortraitExtractor(encoder)
-        return StreamSource(track, start, flow, self.extractor.depth_network(), portrait, self.span)
+        depth, added = self.extractor.depth_network(), self.extractor.added_streams()
+        return StreamSource(track, start, flow, depth, portrait, added, self.span)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ class StreamConfig:
     portrait: tuple[str, ...] = ()  # its features, such as face/6/class
     portrait_every: int = 12  # steps from one encoded frame to the next
     portrait_image: int = 0  # pixels a side that the encoder sees; 0: its own
+    added: tuple[str, ...] = ()  # names of `extractors.added_streams`
     device: str = "cpu"  # of RAFT and of the encoder
     precision: str = "auto"  # of the encoder, see `extractors.precision`
     block: int = 1344  # steps that leave the extractor at once: bounds memory
@@ -63,6 +64,8 @@ class Streams:
     # (T,) logit that something covers the mouth; NaN: not looked at in this step
     lips_covered: Tensor | None = None
     seen: Tensor | None = None  # (T,) faces in the frame, as far as they were counted
+    # (T, ...) each, by name: see `extractors.added_streams`
+    added: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         every = self.present() | self.measures()
@@ -73,7 +76,7 @@ class Streams:
     def present(self) -> dict[str, Tensor]:
         """Return the streams that there are, by name."""
         streams = {name: getattr(self, name) for name in STREAMS}
-        return {name: stream for name, stream in streams.items() if stream is not None}
+        return {name: s for name, s in streams.items() if s is not None} | self.added
 
     def measures(self) -> dict[str, Tensor]:
         """Return the measures that there are, by name."""

@@ -25,7 +25,7 @@ from pipelines.detection.file_walks import Change, FileWalks
 from pipelines.detection.judge_config import JudgeConfig
 from pipelines.detection.result import ModelInfo
 from pipelines.detection.shards import LongVideoError, Piece, join_pieces, plan_shards
-from pipelines.detection.starter import STARTER, with_portrait
+from pipelines.detection.starter import STARTER, with_added, with_portrait
 from pipelines.detection.timelines import Observer, Timeline, judge_blocks
 from pipelines.detection.verdict import Verdict
 from pipelines.detection.witness import Witness
@@ -240,6 +240,7 @@ def load(
     config = DetectConfig(localization=detector.config.localization)
     config = with_overrides(config, overrides)
     streams = replace(config.streams, device=device, precision=config.precision)
+    streams = with_added(streams, detector.config)
     if not config.fast:
         streams = with_portrait(streams, detector.config)
     config = replace(config, streams=streams)

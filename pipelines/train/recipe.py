@@ -14,7 +14,7 @@ from pipelines.data.samples import Sample, read_manifest, read_splits
 from pipelines.data.truth import read_forged
 from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.opinions import known_opinions
-from pipelines.detection.starter import with_portrait
+from pipelines.detection.starter import with_added, with_portrait
 from pipelines.streams.stream_cache import StreamCache
 from pipelines.train.clips import TrainClip, train_clip
 from pipelines.train.fit import Run
@@ -73,7 +73,7 @@ class TrainConfig:
     def streams(self) -> StreamConfig:
         """The configuration by which the clips' streams are extracted."""
         streams = StreamConfig(device=self.device, encoder=self.encoder)
-        return with_portrait(streams, self.detector)
+        return with_portrait(with_added(streams, self.detector), self.detector)
 
     def stage(self, name: str) -> StageConfig:
         """Return the settings of the stage of an expert or opinion."""
