@@ -1,8 +1,9 @@
 """Streams that are added to those of `Streams`: each is made of a block's own streams.
 
-One is a row, named as an entry point of the group `avdetect.streams` (docs/plugins.md). It is made
-where a detector has an opinion or an expert that reads it, block by block: a block has at least 64
-steps of context at either side of those that it decides, except at the ends of its face or file.
+One is a row of `ADDED`, or one that an entry point of the group `avdetect.streams` of another
+package names (docs/plugins.md). It is made where a detector has an opinion or an expert that reads
+it, block by block: a block has at least 64 steps of context at either side of those that it
+decides, except at the ends of its face or file.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from extractors.errors import AvdetectError
 from extractors.plugins import Plugins, load_plugins
+from extractors.speech_features import speech_features, speech_key
 from extractors.streams import STREAMS, StreamConfig
 
 GROUP = "avdetect.streams"  # of the entry points of other packages, each an AddedStream
@@ -41,6 +43,12 @@ class AddedStream:
     key: Callable[[StreamConfig], str] = lambda config: ""
 
 
+ADDED: dict[str, AddedStream] = {
+    row.name: row
+    for row in (AddedStream("speech_features", (SAMPLES,), speech_features, speech_key),)
+}
+
+
 @cache
 def plugged_streams() -> Plugins[AddedStream]:
     """Return the streams that other packages add, by name; their code is loaded at this call."""
@@ -55,55 +63,60 @@ def _usable(name: str, row: object) -> AddedStream:
     """
     if not isinstance(row, AddedStream):
         raise ValueError("it is no AddedStream")
-    if row.name != name or name in {*STREAMS, SAMPLES, "size"} or not name.isidentifier():
+    if row.name != name or name in {*STREAMS, *ADDED, SAMPLES, "size"} or not name.isidentifier():
         raise ValueError(f"its row must be named {name!r}, in one word and unlike avdetect's")
     if not row.reads or not set(row.reads) <= {*STREAMS, SAMPLES}:
         raise ValueError(f"it cannot read {list(row.reads)}; there are {[*STREAMS, SAMPLES]}")
     return row
 
 
+def added_rows(names: Collection[str]) -> dict[str, AddedStream]:
+    """Return those of the named streams that are added ones; plug-ins are loaded where needed."""
+    more = set(names) - {*STREAMS, *ADDED, "size"}
+    rows = {**ADDED, **(plugged_streams().found if more else {})}
+    return {name: rows[name] for name in names if name in rows}
+
+
 def of_sound(stream: str) -> bool:
     """Return whether a stream is of the sound alone."""
-    if stream in (*STREAMS, "size"):
-        return stream in SOUNDS
-    row = plugged_streams().found.get(stream)
-    return row is not None and set(row.reads) <= set(SOUNDS)
+    row = added_rows([stream]).get(stream)
+    return set(row.reads if row else (stream,)) <= set(SOUNDS)
 
 
 def made_of(streams: Collection[str], among: Collection[str]) -> set[str]:
     """Return `streams` and those of `among` that are made of one of them."""
     hidden = {*streams, *([SAMPLES] if "mel" in streams else [])}
-    added = set(among) - set(STREAMS)
-    found = plugged_streams().found if added else {}
-    return {*streams, *(n for n in added if not hidden.isdisjoint(found[n].reads))}
+    rows = added_rows(among)
+    return {*streams, *(name for name, row in rows.items() if not hidden.isdisjoint(row.reads))}
 
 
 def added_key(config: StreamConfig) -> str:
     """Return what the added streams of a config depend on, as text; "" where there are none."""
-    plugged = plugged_streams() if config.added else Plugins[AddedStream]()
+    rows = added_rows(config.added)
+    origins = plugged_streams().origins if rows.keys() - ADDED.keys() else {}
     return " ".join(
-        f"{name} of {plugged.origins.get(name)} {plugged.found[name].key(config)}"
-        for name in sorted(set(config.added) & plugged.found.keys())
+        f"{name} of {origins.get(name, 'avdetect')} {rows[name].key(config)}"
+        for name in sorted(rows)
     )
 
 
 class AddedStreams:
-    """The makers of the added streams that a config names."""
+    """The makers of the added streams that a config names; their networks load when first used."""
 
     def __init__(self, config: StreamConfig) -> None:
-        """Load them.
+        """Find them.
 
         Raises:
             AddedStreamError: there is no such stream.
         """
-        plugged = plugged_streams() if config.added else Plugins[AddedStream]()
-        missing = [name for name in config.added if name not in plugged.found]
+        rows = added_rows(config.added)
+        missing = [name for name in config.added if name not in rows]
         if missing:
-            left_out = "".join(f"; {sentence}" for sentence in plugged.broken)
+            left_out = "".join(f"; {sentence}" for sentence in plugged_streams().broken)
             raise AddedStreamError(f"no installed plug-in ({GROUP}) makes {missing}{left_out}")
-        self._rows = [plugged.found[name] for name in config.added]
-        self._makers = [row.make(config) for row in self._rows]
-        self.hears = any(SAMPLES in row.reads for row in self._rows)
+        self._config, self._rows = config, rows
+        self._makers: dict[str, Maker] = {}
+        self.hears = any(SAMPLES in row.reads for row in rows.values())
 
     def __call__(self, streams: Mapping[str, Tensor], start: int) -> dict[str, Tensor]:
         """Return those that can be made of a block's streams (T, ...), by name.
@@ -112,14 +125,17 @@ class AddedStreams:
             AddedStreamError: one has not the block's length.
         """
         made = {}
-        for row, maker in zip(self._rows, self._makers, strict=True):
-            if set(row.reads) <= streams.keys():
-                stream = maker(start, *(streams[name] for name in row.reads))
-                steps = len(next(iter(streams.values())))
-                if len(stream) != steps:
-                    raise AddedStreamError(
-                        f"the stream {row.name} must have {steps} steps as its block has, "
-                        f"got {tuple(stream.shape)}"
-                    )
-                made[row.name] = stream
+        for name, row in self._rows.items():
+            if not set(row.reads) <= streams.keys():
+                continue
+            if name not in self._makers:
+                self._makers[name] = row.make(self._config)
+            stream = self._makers[name](start, *(streams[read] for read in row.reads))
+            steps = len(next(iter(streams.values())))
+            if len(stream) != steps:
+                raise AddedStreamError(
+                    f"the stream {name} must have {steps} steps as its block has, "
+                    f"got {tuple(stream.shape)}"
+                )
+            made[name] = stream
         return made

@@ -27,7 +27,7 @@ from extractors.depth import DepthNetwork
 from extractors.encoder_file import load_encoder
 from extractors.face_streams import face_streams, yaw_of
 from extractors.faces import FaceConfig, FaceTracker
-from extractors.flow import FlowExtractor, PairFlow, dis_flow, raft_flow
+from extractors.flow import FlowExtractor, PairFlow, configured_flow
 from extractors.media import Clip
 from extractors.portrait import Feature, PortraitEncoder, PortraitExtractor
 from extractors.precision import precision_of
@@ -51,7 +51,7 @@ class StreamExtractor:
         self._tracker: FaceTracker | None = None  # made at the first frame: sound needs none
         self._pair_flow: PairFlow | None = None
         self._portrait: PortraitEncoder | None = None
-        self._added: AddedStreams | None = None
+        self.added = AddedStreams(self.config)
 
     def __call__(
         self, chunks: Iterable[Clip], span: range = ALL, on_face: OnFace | None = None
@@ -80,10 +80,7 @@ class StreamExtractor:
     def pair_flow(self) -> PairFlow:
         """Return the configured optical flow, loaded once."""
         if self._pair_flow is None:
-            weights = self.config.flow_weights
-            self._pair_flow = (
-                raft_flow(Path(weights), self.config.device) if weights else dis_flow()
-            )
+            self._pair_flow = configured_flow(self.config.flow_weights, self.config.device)
         return self._pair_flow
 
     def portrait_encoder(self) -> PortraitEncoder | None:
@@ -97,16 +94,10 @@ class StreamExtractor:
             self._portrait = PortraitEncoder(encoder, config.portrait, config.portrait_every)
         return self._portrait
 
-    def added_streams(self) -> AddedStreams:
-        """Return the makers of the configured added streams, loaded once."""
-        if self._added is None:
-            self._added = AddedStreams(self.config)
-        return self._added
-
     def depth_network(self) -> DepthNetwork | None:
         """Return a depth network for one source; None: the face mesh gives the depth."""
         weights = self.config.depth_weights
-        return DepthNetwork(Path(weights)) if weights else None
+        return DepthNetwork(Path(weights), self.config.device) if weights else None
 
 
 class _File:
@@ -130,7 +121,7 @@ class _File:
         self.pending: list[Future[dict[str, Tensor]]] = []  # crops that are still being cut
         self.config, self.faces = extractor.config, extractor.faces
         self.waiting: list[Frames] = []  # single frames, from step self.done on
-        self.hear = SoundExtractor(samples=extractor.added_streams().hears)
+        self.hear = SoundExtractor(samples=extractor.added.hears)
         self.waiting_sound: dict[str, Tensor] = {}  # (T, ...) from step self.done on
         self.done = start
         self.tracks: dict[int, StreamSource] = {}
@@ -270,5 +261,5 @@ class _File:
         flow = FlowExtractor(self.extractor.pair_flow())
         encoder = None if track is None else self.extractor.portrait_encoder()
         portrait = None if encoder is None else PortraitExtractor(encoder)
-        depth, added = self.extractor.depth_network(), self.extractor.added_streams()
+        depth, added = self.extractor.depth_network(), self.extractor.added
         return StreamSource(track, start, flow, depth, portrait, added, self.span)

@@ -18,16 +18,20 @@ VERSION = 2
 class StreamConfig:
     """Which extractors run, and how long a block is."""
 
-    flow_weights: str | None = None  # safetensors of torchvision's raft_small; None: OpenCV DIS
-    depth_weights: str | None = None  # ONNX depth network; None: depth of the face mesh
+    flow_weights: str | None = None  # safetensors of torchvision's RAFT; None: OpenCV DIS
+    # An ONNX depth network, or the folder of a Depth Anything; None: depth of the face mesh.
+    depth_weights: str | None = None
     # File or folder of a picture encoder, see docs/encoders.md; None: there is no portrait.
     encoder: str | None = None
     portrait: tuple[str, ...] = ()  # its features, such as face/6/class
     portrait_every: int = 12  # steps from one encoded frame to the next
     portrait_image: int = 0  # pixels a side that the encoder sees; 0: its own
+    # File or folder of a speech encoder, and its layers whose tokens are taken, counted from 1.
+    speech_encoder: str | None = None
+    speech_layers: tuple[int, ...] = ()
     added: tuple[str, ...] = ()  # names of `extractors.added_streams`
-    device: str = "cpu"  # of RAFT and of the encoder
-    precision: str = "auto"  # of the encoder, see `extractors.precision`
+    device: str = "cpu"  # of RAFT, Depth Anything and encoders
+    precision: str = "auto"  # of encoders, see `extractors.precision`
     block: int = 1344  # steps that leave the extractor at once: bounds memory
     context: int = 64  # steps that neighbouring blocks share at each side
     scenes: bool = True  # whether steps without a face give streams of the whole frame

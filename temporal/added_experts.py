@@ -50,11 +50,18 @@ def _usable(name: str, row: object) -> AddedExpert:
     return row
 
 
-def streams_of_experts(tokens: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
+def streams_of_experts(tokens: Iterable[Iterable[str]]) -> dict[str, tuple[str, ...]]:
     """Return the streams that each expert reads: those of avdetect, and the added ones named.
 
-    tokens: names of tokens; those that are of no added expert count for nothing.
+    tokens: groups of names of tokens; those that are of no added expert count for nothing.
     """
-    more = set(tokens) - {*EXPERTS, "lag"}
+    more = {name for group in tokens for name in group} - {*EXPERTS, "lag"}
     found = plugged_experts().found if more else {}
     return EXPERTS | {name: found[name].reads for name in sorted(more & found.keys())}
+
+
+def add_experts(experts: nn.ModuleDict, names: Iterable[str], config: ExpertConfig) -> None:
+    """Put those of the named experts that other packages add, untrained, beside avdetect's own."""
+    for name in names:
+        if name not in EXPERTS:
+            experts.add_module(name, plugged_experts().found[name].network(config))

@@ -20,8 +20,8 @@ from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.opinions import ABSENT, Opinion, opinions_of
 from pipelines.detection.pooling import any_logit, clip_means, clip_peaks
 from pipelines.storage.weights import WeightsError, load_into, load_weights, save_weights
-from temporal.added_experts import plugged_experts, streams_of_experts
-from temporal.experts import CONTEXT, EXPERTS, build_experts, normalise
+from temporal.added_experts import add_experts, streams_of_experts
+from temporal.experts import CONTEXT, build_experts, normalise
 from temporal.localization import LocalizationHead, StepOutputs
 from temporal.localizer import SoundLocalizer
 from temporal.opinions.whisper_stem import WhisperListener
@@ -69,13 +69,9 @@ class Detector(nn.Module):
         self.config, self.opinions = config, opinions_of(config)
         dim, fusion = config.experts.dim, config.fusion
         # every expert's name and the streams that it reads
-        self.reads = streams_of_experts(
-            name for o in self.opinions if o.source == "tokens" for name in o.reads
-        )
+        self.reads = streams_of_experts(o.reads for o in self.opinions if o.source == "tokens")
         self.experts = build_experts(config.experts)
-        for name in list(self.reads)[len(EXPERTS) :]:
-            added = plugged_experts().found[name].network(config.experts)
-            self.experts.add_module(name, added)
+        add_experts(self.experts, self.reads, config.experts)
         self.lag = LagProfile(dim, fusion.reach, fusion.lag_span, CONTEXT["lips"])
         self.lag_token = nn.Linear(2 * fusion.reach + 1, dim)
         self.fusion = CrossModalTransformer((*self.reads, "lag"), dim, fusion)

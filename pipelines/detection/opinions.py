@@ -27,7 +27,7 @@ from typing import Literal
 
 from torch import nn
 
-from extractors.added_streams import of_sound, plugged_streams
+from extractors.added_streams import ADDED, of_sound, plugged_streams
 from extractors.plugins import Plugins, load_plugins
 from extractors.streams import STREAMS
 from fusion.transformer import LagProbe
@@ -39,6 +39,7 @@ from temporal.opinions.portrait import PortraitOpinion
 from temporal.opinions.probe import StepProbe
 from temporal.opinions.sharpness import SharpnessOpinion
 from temporal.opinions.speech import SpeechOpinion
+from temporal.opinions.speech_features import SpeechFeaturesOpinion
 from temporal.opinions.steadiness import SteadinessOpinion
 from temporal.opinions.utterance import UtteranceOpinion
 from temporal.opinions.whisper import WhisperOpinion
@@ -125,6 +126,11 @@ OPINIONS: dict[str, Opinion] = {
         Opinion("utterance", "audio", "clip", "streams", ("mel",), alone=True, calibrated=True,
                 joined=("mel",), fit="in closed form",
                 network=lambda config: UtteranceOpinion(config.opinion_reach)),
+        # whether a speech encoder's features are
+        Opinion("speech_features", "audio", "clip", "streams", ("speech_features",), alone=True,
+                calibrated=True, joined=("mel",), fit="in closed form",
+                network=lambda c: SpeechFeaturesOpinion(len(c.speech_layers), c.speech_width,
+                                                        c.opinion_reach)),
         # which stretches of the sound differ from the rest of the clip
         Opinion("localizer of sound", "audio", "step", "streams", ("mel",), alone=True,
                 localizes=True, hears="utterance",
@@ -160,7 +166,7 @@ def _usable(name: str, row: object) -> Opinion:
     if row.name != name or name in OPINIONS or "." in name:
         raise ValueError(f"its row must be named {name!r}, without a point and unlike avdetect's")
     known = {
-        "streams": {*STREAMS, "size", *plugged_streams().found},
+        "streams": {*STREAMS, "size", *ADDED, *plugged_streams().found},
         "tokens": {*EXPERTS, "lag", *plugged_experts().found},
     }.get(row.source, set())
     if row.modality not in MODALITIES or not row.reads or not set(row.reads) <= known:
@@ -210,7 +216,10 @@ def streams_behind(token: str) -> frozenset[str]:
     rows = OPINIONS if token in {*OPINIONS, *EXPERTS, "lag"} else known_opinions()
     if token in rows and rows[token].source == "streams":
         return frozenset(rows[token].reads) - {"size"}
-    experts, reads = ("lips", "voice") if token == "lag" else (token,), streams_of_experts([token])
+    experts, reads = (
+        ("lips", "voice") if token == "lag" else (token,),
+        streams_of_experts([[token]]),
+    )
     return frozenset(stream for expert in experts for stream in reads[expert])
 
 

@@ -14,7 +14,6 @@ from extractors.encoder_store import encoder_sha256
 from extractors.portrait import Feature, PortraitEncoder
 from extractors.streams import StreamConfig
 from pipelines.detection.detector_config import DetectorConfig
-from pipelines.detection.opinions import added_streams_of
 from pipelines.storage.weights import WeightsError
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "avdetect" / "weights"
@@ -46,15 +45,6 @@ def experts_sha256(path: Path) -> str:
             if name.startswith(("experts.", "probes.", "lag.", "lag_probe.")):
                 digest.update(name.encode() + file.get_tensor(name).numpy().tobytes())
     return digest.hexdigest()
-
-
-def with_added(streams: StreamConfig, detector: DetectorConfig) -> StreamConfig:
-    """Return the settings of the extractors with the added streams that a detector reads.
-
-    Raises:
-        ValueError: the config names unknown opinions.
-    """
-    return replace(streams, added=added_streams_of(detector))
 
 
 def with_portrait(streams: StreamConfig, detector: DetectorConfig) -> StreamConfig:
