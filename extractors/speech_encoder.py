@@ -1,7 +1,7 @@
-"""Speech encoders from files: wav2vec 2.0, HuBERT and WavLM as `transformers` keeps them.
+"""Speech encoders from files: wav2vec 2.0, HuBERT, WavLM, Whisper as `transformers` keeps them.
 
-torchaudio has the networks (Baevski et al. 2020; Hsu et al. 2021; Chen et al. 2022), and its names
-are those of transformers but for attention: transformers itself is not needed.
+torchaudio has the first three (Baevski et al. 2020; Hsu et al. 2021; Chen et al. 2022), and its
+names are those of transformers but for attention: transformers itself is not needed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from torchaudio.models import wav2vec2_model, wavlm_model
 from extractors.clock import SAMPLES_PER_STEP
 from extractors.encoder_store import TensorStore, open_store
 from extractors.errors import InputError
+from extractors.whisper_encoder import HOP, WhisperEncoder, whisper_state
+from extractors.whisper_encoder import MARK as WHISPER
 
 MARK = "feature_extractor.conv_layers.0.conv.weight"
 # What a config.json may leave out: the classes' defaults, those of the base models.
@@ -79,17 +81,22 @@ def load_speech_encoder(path: Path, layers: Sequence[int]) -> SpeechEncoder:
         InputError: there is no such file, it is of no kind that is known, or it lacks something.
     """
     store = open_store(path)
-    marks = sorted((name for name in store.places if name.endswith(MARK)), key=len)
-    if not marks:
-        held = ", ".join(sorted(store.places)[:2])
-        raise InputError(
-            f"{path}: not a wav2vec 2.0, HuBERT or WavLM of transformers: it holds {held}, ..."
-        )
-    store = store.behind(marks[0].removesuffix(MARK))
-    settings = DEFAULTS | store.settings("config.json")
-    count = settings["num_hidden_layers"]
-    if not layers or not all(1 <= layer <= count for layer in layers):
-        raise InputError(f"{path}: has the layers 1 to {count}, got {list(layers)}")
+    for mark, read in ((MARK, _wav2vec), (WHISPER, _whisper)):
+        marks = sorted((name for name in store.places if name.endswith(mark)), key=len)
+        if marks:
+            try:
+                return read(store.behind(marks[0].removesuffix(mark)), tuple(layers))
+            except (RuntimeError, KeyError) as error:
+                raise InputError(f"{path}: tensors and config.json disagree: {error}") from error
+    held = ", ".join(sorted(store.places)[:2])
+    raise InputError(
+        f"{path}: not a wav2vec 2.0, HuBERT, WavLM or Whisper of transformers: it holds {held}, ..."
+    )
+
+
+def _wav2vec(store: TensorStore, layers: tuple[int, ...]) -> SpeechEncoder:
+    settings, path = DEFAULTS | store.settings("config.json"), store.path
+    _check_layers(path, layers, settings["num_hidden_layers"])
     for name, value in FIXED.items():
         if settings[name] != value:
             raise InputError(f"{path}: with {name} = {settings[name]!r} it is not known here")
@@ -99,9 +106,26 @@ def load_speech_encoder(path: Path, layers: Sequence[int]) -> SpeechEncoder:
     looks = store.settings("preprocessor_config.json", required=False)
     network = _network(store, settings, max(layers))
     return SpeechEncoder(
-        network.requires_grad_(False).eval(), tuple(layers), settings["hidden_size"], stride,
+        network.requires_grad_(False).eval(), layers, settings["hidden_size"], stride,
         field - stride, looks.get("do_normalize", True),
     )  # fmt: skip
+
+
+def _whisper(store: TensorStore, layers: tuple[int, ...]) -> SpeechEncoder:
+    settings, count = store.settings("config.json"), max(layers, default=0)
+    _check_layers(store.path, layers, settings["encoder_layers"])
+    if settings.get("activation_function", "gelu") != "gelu":
+        raise InputError(f"{store.path}: its activation is not known here")
+    network = WhisperEncoder(settings, count)
+    network.load_state_dict(whisper_state(store, count))
+    return SpeechEncoder(
+        network.requires_grad_(False).eval(), layers, settings["d_model"], 2 * HOP, 0, False
+    )
+
+
+def _check_layers(path: Path, layers: Sequence[int], count: int) -> None:
+    if not layers or not all(1 <= layer <= count for layer in layers):
+        raise InputError(f"{path}: has the layers 1 to {count}, got {list(layers)}")
 
 
 def _reach(kernels: Sequence[int], strides: Sequence[int]) -> tuple[int, int]:
@@ -139,10 +163,7 @@ def _network(store: TensorStore, settings: Mapping[str, Any], count: int) -> nn.
         network = wavlm_model(**sizes, encoder_num_buckets=buckets, encoder_max_distance=most)
     else:
         network = wav2vec2_model(**sizes)
-    try:
-        network.load_state_dict(_state(store, network.state_dict(), biased))
-    except RuntimeError as error:
-        raise InputError(f"{store.path}: its tensors and config.json disagree: {error}") from error
+    network.load_state_dict(_state(store, network.state_dict(), biased))
     return network
 
 

@@ -90,7 +90,7 @@ def test_a_step_has_the_tokens_of_its_own_samples(tmp_path: Path) -> None:
         ({"hidden_act": "relu"}, "with hidden_act = 'relu' it is not known here"),
         ({"conv_stride": [5, 2, 2, 2, 2, 2, 3]}, "tokens 480 samples apart do not fill a step"),
         ({"num_hidden_layers": 1}, r"has the layers 1 to 1, got \[2\]"),
-        ({"hidden_size": 8}, "its tensors and config.json disagree"),
+        ({"hidden_size": 8}, "tensors and config.json disagree"),
     ],
 )
 def test_what_is_not_known_is_refused_in_one_sentence(
@@ -103,7 +103,7 @@ def test_what_is_not_known_is_refused_in_one_sentence(
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors")
-    with pytest.raises(InputError, match=r"not a wav2vec 2\.0, HuBERT or WavLM"):
+    with pytest.raises(InputError, match=r"not a wav2vec 2\.0, HuBERT, WavLM or Whisper"):
         load_speech_encoder(tmp_path, (1,))
 
 
