@@ -25,7 +25,7 @@ SOUNDS = (SAMPLES, "mel")
 
 # Called with the step of the file at which a block begins, then with what the row reads (T, ...);
 # returns the stream (T, ...).
-Maker = Callable[..., Tensor]
+StreamMaker = Callable[..., Tensor]
 
 
 class AddedStreamError(AvdetectError):
@@ -38,7 +38,7 @@ class AddedStream:
 
     name: str
     reads: tuple[str, ...]  # streams of avdetect, or `samples`
-    make: Callable[[StreamConfig], Maker]  # called once by each extractor; loads networks
+    make: Callable[[StreamConfig], StreamMaker]  # called once by each extractor; loads networks
     # What else its values depend on, so that streams kept on disk are told apart.
     key: Callable[[StreamConfig], str] = lambda config: ""
 
@@ -115,7 +115,7 @@ class AddedStreams:
             left_out = "".join(f"; {sentence}" for sentence in plugged_streams().broken)
             raise AddedStreamError(f"no installed plug-in ({GROUP}) makes {missing}{left_out}")
         self._config, self._rows = config, rows
-        self._makers: dict[str, Maker] = {}
+        self._makers: dict[str, StreamMaker] = {}
         self.hears = any(SAMPLES in row.reads for row in rows.values())
 
     def __call__(self, streams: Mapping[str, Tensor], start: int) -> dict[str, Tensor]:

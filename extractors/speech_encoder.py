@@ -48,7 +48,7 @@ PROJECTIONS = ("q", "k", "v")
 class SpeechEncoder:
     """A frozen speech encoder, with whole tokens in a step of the clock."""
 
-    network: nn.Module
+    network: Any  # a module with `extract_features`, as those of torchaudio have it
     layers: tuple[int, ...]  # after which tokens are taken, counted from 1
     width: int
     stride: int  # samples from one token to the next

@@ -57,7 +57,7 @@ class SpeechFeatures:
             self.device.type, self.precision, enabled=self.precision != torch.float32
         ):
             layers = self.encoder(heard.to(self.device))
-        found = [tokens.float().unflatten(1, (steps, -1)).mean(dim=2) for tokens in layers]
+        found = [t.float().reshape(len(t), steps, -1, t.shape[-1]).mean(dim=2) for t in layers]
         return torch.stack(found, dim=2).half().cpu()
 
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 
 class UnexpectedError(Exception):
@@ -172,11 +173,12 @@ def check_weights() -> str:
 def check_plugins() -> str:
     """Load what other packages add."""
     from extractors.added_streams import plugged_streams
+    from extractors.plugins import Plugins
     from pipelines.detection.opinions import plugged_opinions
     from pipelines.zoo.parts import plugged_parts
     from temporal.added_experts import plugged_experts
 
-    groups = {
+    groups: dict[str, Plugins[Any]] = {
         "stream": plugged_streams(), "expert": plugged_experts(), "opinion": plugged_opinions(),
         "part": plugged_parts(),
     }  # fmt: skip
