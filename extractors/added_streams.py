@@ -17,7 +17,7 @@ from torch import Tensor
 from extractors.errors import AvdetectError
 from extractors.plugins import Plugins, load_plugins
 from extractors.speech_features import speech_features, speech_key
-from extractors.streams import STREAMS, StreamConfig
+from extractors.streams import MEASURES, STREAMS, StreamConfig
 
 GROUP = "avdetect.streams"  # of the entry points of other packages, each an AddedStream
 SAMPLES = "samples"  # the sound at 16 kHz, (T, 640) float32 from -1 to 1; read here alone
@@ -63,7 +63,8 @@ def _usable(name: str, row: object) -> AddedStream:
     """
     if not isinstance(row, AddedStream):
         raise ValueError("it is no AddedStream")
-    if row.name != name or name in {*STREAMS, *ADDED, SAMPLES, "size"} or not name.isidentifier():
+    taken = {*STREAMS, *MEASURES, *ADDED, SAMPLES, "size"}
+    if row.name != name or name in taken or not name.isidentifier():
         raise ValueError(f"its row must be named {name!r}, in one word and unlike avdetect's")
     if not row.reads or not set(row.reads) <= {*STREAMS, SAMPLES}:
         raise ValueError(f"it cannot read {list(row.reads)}; there are {[*STREAMS, SAMPLES]}")
