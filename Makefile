@@ -11,7 +11,7 @@ BIN   := $(VENV)/bin
 READY := $(VENV)/.ready-$(or $(EXTRAS),base)
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: install detect test test-extras test-wheel fuzz lint types docs benchmark lock
+.PHONY: install detect test test-extras test-wheel fuzz lint types docs benchmark model-card lock
 .DELETE_ON_ERROR:
 
 install: $(READY)
@@ -71,6 +71,15 @@ $(VENV)/.ready-docs: $(READY)
 
 benchmark: $(READY)
 	$(BIN)/avdetect benchmark
+
+# The numbers of the model card, from manifests of one's own clips, each a column of its name:
+#   make model-card VIDEOS="1=video/dev.csv" SPEECH="1=audio/dev.csv" PARTIAL="sound=partial.csv"
+# SPLITS, WEIGHTS, DEVICE, WORKERS and OUT are optional. What was judged is kept in OUT.
+model-card: $(READY)
+	$(BIN)/python -m avdetect.model_card $(if $(VIDEOS),--videos $(VIDEOS)) \
+	  $(if $(SPEECH),--speech $(SPEECH)) $(if $(PARTIAL),--partial $(PARTIAL)) \
+	  $(if $(SPLITS),--splits $(SPLITS)) $(if $(WEIGHTS),--weights $(WEIGHTS)) \
+	  $(if $(DEVICE),--device $(DEVICE)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(OUT),--out $(OUT))
 
 # Resolves the pins anew: requirements.lock for developing, of it requirements.txt for plain pip. The
 # lines kept name packages and versions, no place they came from.

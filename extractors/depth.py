@@ -5,19 +5,27 @@ By default the face mesh's depth is rasterised; the config can choose a depth ne
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
+from torch.nn import functional
 
 from extractors.clip import Array, Frames
 from extractors.crops import face_coordinates
+from extractors.encoder_forms import IMAGENET
+from extractors.encoder_store import weights_of
+from extractors.errors import InputError
 from extractors.faces import mesh_triangles
 
 SIDE = 56
 SAMPLES = 5  # points along a triangle's edge
-NETWORK_SIDE = 256
+NETWORK_SIDE = 256  # pixels, of networks of ONNX
+PATCHED_SIDE = 252  # of Depth Anything: 18 patches
+BATCH = 16  # pictures that Depth Anything takes at once: bounds memory
 OFF_FACE = -10.0  # farther than any face
 
 
@@ -58,20 +66,21 @@ def barycentric() -> Array:
     return np.array(grid, np.float32) / (SAMPLES - 1)
 
 
+InverseDepth = Callable[[Frames], Array]  # crops (T, H, W, 3) -> (T, h, w), larger is nearer
+
+
 class DepthNetwork:
-    """Monocular depth by an ONNX network (MiDaS and its kin) that OpenCV runs.
+    """Monocular depth of one face by a network."""
 
-    Expects one RGB image (1, 3, 256, 256) in [0, 1] and returns inverse depth: larger is nearer.
+    def __init__(self, weights: Path, device: str = "cpu") -> None:
+        """Load the network: Depth Anything of a folder or a safetensors file, else one of ONNX.
 
-    Raises:
-        ValueError: the file is no ONNX network that OpenCV can read.
-    """
-
-    def __init__(self, weights: Path) -> None:
-        try:
-            self._network = cv2.dnn.readNetFromONNX(str(weights))
-        except cv2.error as error:
-            raise ValueError(f"{weights}: no ONNX depth network: {error.err}") from error
+        Raises:
+            ValueError: the file is no ONNX network that OpenCV can read.
+            InputError: the folder has no such network.
+        """
+        named = weights.is_dir() or weights.suffix == ".safetensors"
+        self._inverse = depth_anything(weights, device) if named else onnx_depth(weights)
         self._median: float | None = None
         self._spread = 1.0
 
@@ -81,14 +90,73 @@ class DepthNetwork:
         Median and deviation come from the first call and hold for the whole clip: a frame's own
         would erase flicker.
         """
-        size = (NETWORK_SIDE, NETWORK_SIDE)
-        maps = []
-        for crop in crops:
-            self._network.setInput(cv2.dnn.blobFromImage(crop, 1 / 255, size))
-            maps.append(cv2.resize(self._network.forward().squeeze(), (SIDE, SIDE)))
+        maps = [cv2.resize(one, (SIDE, SIDE)) for one in self._inverse(crops)]
         depth = np.stack(maps).astype(np.float32)
         if self._median is None:
             self._median = float(np.median(depth))
             self._spread = 1.4826 * float(np.median(np.abs(depth - self._median))) + 1e-6
         result: Array = (depth - self._median) / self._spread
         return result
+
+
+def onnx_depth(weights: Path) -> InverseDepth:
+    """Return a network of ONNX (MiDaS and its kin) that OpenCV runs.
+
+    It takes one RGB image (1, 3, 256, 256) in [0, 1] and returns inverse depth.
+
+    Raises:
+        ValueError: the file is no ONNX network that OpenCV can read.
+    """
+    try:
+        network = cv2.dnn.readNetFromONNX(str(weights))
+    except cv2.error as error:
+        raise ValueError(f"{weights}: no ONNX depth network: {error.err}") from error
+
+    def inverse(crops: Frames) -> Array:
+        maps = []
+        for crop in crops:
+            network.setInput(cv2.dnn.blobFromImage(crop, 1 / 255, (NETWORK_SIDE, NETWORK_SIDE)))
+            maps.append(network.forward().squeeze())
+        return np.stack(maps)
+
+    return inverse
+
+
+@cache
+def depth_anything(path: Path, device: str) -> InverseDepth:
+    """Return a Depth Anything (Yang et al. 2024) of transformers, which runs it.
+
+    path: the folder with `config.json`, or its safetensors file.
+
+    Raises:
+        InputError: there are no such weights, they are of something else or of metric depth, or
+            transformers is not installed.
+    """
+    folder = weights_of(path)[0].parent
+    try:
+        from transformers import DepthAnythingForDepthEstimation
+    except ImportError as error:
+        raise InputError(f"{path}: needs transformers, the extra `depth` of avdetect") from error
+    try:
+        network = DepthAnythingForDepthEstimation.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path}: no Depth Anything of transformers: {error}") from error
+    if network.config.depth_estimation_type != "relative":
+        raise InputError(f"{path}: gives metric depth, and relative depth is wanted")
+    network = network.to(device).eval()
+    mean, spread = (torch.tensor(IMAGENET[name])[:, None, None] for name in ("mean", "std"))
+
+    @torch.inference_mode()
+    def inverse(crops: Frames) -> Array:
+        maps = []
+        for some in torch.split(torch.from_numpy(crops).permute(0, 3, 1, 2), BATCH):
+            pictures = functional.interpolate(some.float() / 255, (PATCHED_SIDE, PATCHED_SIDE),
+                                              mode="bilinear", antialias=True)  # fmt: skip
+            seen = ((pictures - mean) / spread).to(device)
+            maps.append(network(pixel_values=seen).predicted_depth.float().cpu())
+        found: Array = torch.cat(maps).numpy()
+        return found
+
+    return inverse

@@ -1,4 +1,4 @@
-"""The file or folder of a picture encoder: its tensors, its settings, and the digest of both."""
+"""The file or folder of an encoder: its tensors, its settings, and the digest of both."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def weights_of(path: Path) -> list[Path]:
         raise InputError(f"{path}: only safetensors are read, since a pickle may run code")
     if not path.is_dir():
         if not path.is_file():
-            raise InputError(f"{path}: there is no such picture encoder")
+            raise InputError(f"{path}: there is no such file or folder of weights")
         return [path]
     if (path / INDEX).is_file():
         parts = TensorStore(path, {}, {}).settings(INDEX).get("weight_map")

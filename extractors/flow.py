@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from extractors.clip import Array, Frames
+from extractors.encoder_store import open_store
 from extractors.media import STEP_RATE
 
 SIDE = 56  # of the stream
@@ -48,23 +49,30 @@ def dis_flow() -> PairFlow:
     return pair_flow
 
 
+def configured_flow(weights: str | None, device: str) -> PairFlow:
+    """Return the flow of a network's file, or that of OpenCV where there is none."""
+    return raft_flow(Path(weights), device) if weights else dis_flow()
+
+
 def raft_flow(weights: Path, device: str) -> PairFlow:
-    """Return torchvision's small RAFT (Teed & Deng 2020) with weights from a safetensors file.
+    """Return torchvision's RAFT (Teed & Deng 2020), small or large, of a safetensors file.
 
     Raises:
-        ValueError: the file does not hold this network's weights.
+        ValueError: the file does not hold such a network's weights.
     """
     import torch
-    from safetensors.torch import load_file
-    from torchvision.models.optical_flow import raft_small
+    from torchvision.models.optical_flow import raft_large, raft_small
 
-    network = raft_small(weights=None)
+    store = open_store(weights)
+    # the large one alone predicts how flow is scaled up
+    name, build = ("raft_small", raft_small)
+    if store.names("mask_predictor."):
+        name, build = ("raft_large", raft_large)
+    network = build(weights=None)
     try:
-        network.load_state_dict(load_file(weights))
+        network.load_state_dict({name: store[name] for name in store.places})
     except Exception as error:
-        raise ValueError(
-            f"{weights}: not the weights of torchvision's raft_small: {error}"
-        ) from error
+        raise ValueError(f"{weights}: not the weights of torchvision's {name}: {error}") from error
     network = network.to(device).eval()
 
     def pair_flow(first: Frames, second: Frames) -> Array:

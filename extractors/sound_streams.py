@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+from extractors.added_streams import SAMPLES
 from extractors.clip import Array
+from extractors.clock import SAMPLES_PER_STEP
 from extractors.spectrogram import MelExtractor
 from extractors.speech import SpeechExtractor
 
@@ -12,9 +15,14 @@ from extractors.speech import SpeechExtractor
 class SoundExtractor:
     """Streams of a waveform that comes in pieces."""
 
-    def __init__(self) -> None:
+    def __init__(self, samples: bool = False) -> None:
+        """Make an extractor; with `samples` it keeps them beside the streams."""
+        self._samples = samples
         self._mel, self._speech = MelExtractor(), SpeechExtractor()
 
     def __call__(self, waveform: Array) -> dict[str, Tensor]:
         """Return `mel` (T, 80, 4) and `speech` (T,) of whole steps of waveform (T * 640,)."""
-        return {"mel": self._mel(waveform), "speech": self._speech(waveform)}
+        heard = {"mel": self._mel(waveform), "speech": self._speech(waveform)}
+        if self._samples:
+            heard[SAMPLES] = torch.from_numpy(waveform).reshape(-1, SAMPLES_PER_STEP).float()
+        return heard

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from extractors.added_streams import AddedStreams
 from extractors.appearance import scene_crops
 from extractors.clip import Array, Frames
 from extractors.crops import crop_squares
@@ -26,7 +27,7 @@ from extractors.depth import DepthNetwork
 from extractors.encoder_file import load_encoder
 from extractors.face_streams import face_streams, yaw_of
 from extractors.faces import FaceConfig, FaceTracker
-from extractors.flow import FlowExtractor, PairFlow, dis_flow, raft_flow
+from extractors.flow import FlowExtractor, PairFlow, configured_flow
 from extractors.media import Clip
 from extractors.portrait import Feature, PortraitEncoder, PortraitExtractor
 from extractors.precision import precision_of
@@ -50,6 +51,7 @@ class StreamExtractor:
         self._tracker: FaceTracker | None = None  # made at the first frame: sound needs none
         self._pair_flow: PairFlow | None = None
         self._portrait: PortraitEncoder | None = None
+        self.added = AddedStreams(self.config)
 
     def __call__(
         self, chunks: Iterable[Clip], span: range = ALL, on_face: OnFace | None = None
@@ -78,10 +80,7 @@ class StreamExtractor:
     def pair_flow(self) -> PairFlow:
         """Return the configured optical flow, loaded once."""
         if self._pair_flow is None:
-            weights = self.config.flow_weights
-            self._pair_flow = (
-                raft_flow(Path(weights), self.config.device) if weights else dis_flow()
-            )
+            self._pair_flow = configured_flow(self.config.flow_weights, self.config.device)
         return self._pair_flow
 
     def portrait_encoder(self) -> PortraitEncoder | None:
@@ -98,7 +97,7 @@ class StreamExtractor:
     def depth_network(self) -> DepthNetwork | None:
         """Return a depth network for one source; None: the face mesh gives the depth."""
         weights = self.config.depth_weights
-        return DepthNetwork(Path(weights)) if weights else None
+        return DepthNetwork(Path(weights), self.config.device) if weights else None
 
 
 class _File:
@@ -122,7 +121,7 @@ class _File:
         self.pending: list[Future[dict[str, Tensor]]] = []  # crops that are still being cut
         self.config, self.faces = extractor.config, extractor.faces
         self.waiting: list[Frames] = []  # single frames, from step self.done on
-        self.hear = SoundExtractor()
+        self.hear = SoundExtractor(samples=extractor.added.hears)
         self.waiting_sound: dict[str, Tensor] = {}  # (T, ...) from step self.done on
         self.done = start
         self.tracks: dict[int, StreamSource] = {}
@@ -262,4 +261,5 @@ class _File:
         flow = FlowExtractor(self.extractor.pair_flow())
         encoder = None if track is None else self.extractor.portrait_encoder()
         portrait = None if encoder is None else PortraitExtractor(encoder)
-        return StreamSource(track, start, flow, self.extractor.depth_network(), portrait, self.span)
+        depth, added = self.extractor.depth_network(), self.extractor.added
+        return StreamSource(track, start, flow, depth, portrait, added, self.span)

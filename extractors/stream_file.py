@@ -14,6 +14,8 @@ from safetensors import safe_open
 from extractors.streams import MEASURES, STREAMS, VERSION, Streams
 from extractors.tensor_file import TensorWriter
 
+NAMED = (*STREAMS, *MEASURES)
+
 
 class StreamWriter:
     """Blocks of streams on their way to a safetensors file, where block 3 has `3.mel` and so on.
@@ -45,7 +47,7 @@ class StreamWriter:
         """Append a block."""
         for name, stream in (block.present() | block.measures()).items():
             self._tensors.add(f"{len(self._facts)}.{name}", stream)
-        others = (f.name for f in fields(block) if f.name not in STREAMS + MEASURES)
+        others = (f.name for f in fields(block) if f.name not in (*NAMED, "added"))
         self._facts.append({name: getattr(block, name) for name in others})
 
     def write(self, path: Path) -> None:
@@ -70,4 +72,6 @@ def read_streams(path: Path) -> Iterator[Streams]:
         for i, facts in enumerate(json.loads(metadata["blocks"])):
             own = names.get(str(i), [])
             tensors = {name.partition(".")[2]: file.get_tensor(name) for name in own}
-            yield Streams(**facts, **tensors)
+            named = {name: t for name, t in tensors.items() if name in NAMED}
+            added = {name: t for name, t in tensors.items() if name not in NAMED}
+            yield Streams(**facts, **named, added=added)

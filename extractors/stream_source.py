@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from extractors.added_streams import SAMPLES, AddedStreams
 from extractors.depth import DepthNetwork
 from extractors.flow import FlowExtractor
 from extractors.measures import FaceMeasures
@@ -26,6 +27,7 @@ class StreamSource:
     flow: FlowExtractor
     depth: DepthNetwork | None
     portrait: PortraitExtractor | None
+    added: AddedStreams
     span: range  # steps to decide; steps before and after are context
     scene: bool = False
     measures: FaceMeasures = field(default_factory=FaceMeasures)
@@ -61,13 +63,16 @@ class StreamSource:
         trail = max(shared, self.start + count - self.span.stop)
         places = self.places[:count]
         if self.lead + trail < count:
+            block = {name: stream[:count] for name, stream in joined.items()}
+            added = self.added(block, self.start)
+            block.pop(SAMPLES, None)
             yield Streams(
                 self.start, self.track, self.scene, self.lead, trail,
                 places[self.lead] if places and self.lead else None,
                 places[count - trail] if places and trail else None,
                 float(np.median([size for _, _, size in places])) if places else None,
                 float(np.median(self.yaws)) if self.yaws else None,
-                **{name: stream[:count] for name, stream in joined.items()},
+                **block, added=added,
             )  # fmt: skip
         kept = count - 2 * shared
         rest = Future[dict[str, Tensor]]()

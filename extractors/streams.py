@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -18,15 +18,20 @@ VERSION = 3
 class StreamConfig:
     """Which extractors run, and how long a block is."""
 
-    flow_weights: str | None = None  # safetensors of torchvision's raft_small; None: OpenCV DIS
-    depth_weights: str | None = None  # ONNX depth network; None: depth of the face mesh
+    flow_weights: str | None = None  # safetensors of torchvision's RAFT; None: OpenCV DIS
+    # An ONNX depth network, or the folder of a Depth Anything; None: depth of the face mesh.
+    depth_weights: str | None = None
     # File or folder of a picture encoder, see docs/encoders.md; None: there is no portrait.
     encoder: str | None = None
     portrait: tuple[str, ...] = ()  # its features, such as face/6/class
     portrait_every: int = 12  # steps from one encoded crop to the next
     portrait_image: int = 0  # pixels a side that the encoder sees; 0: its own
-    device: str = "cpu"  # of RAFT and of the encoder
-    precision: str = "auto"  # of the encoder, see `extractors.precision`
+    # File or folder of a speech encoder, and its layers whose tokens are taken, counted from 1.
+    speech_encoder: str | None = None
+    speech_layers: tuple[int, ...] = ()
+    added: tuple[str, ...] = ()  # names of `extractors.added_streams`
+    device: str = "cpu"  # of RAFT, Depth Anything and encoders
+    precision: str = "auto"  # of encoders, see `extractors.precision`
     block: int = 1344  # steps that leave the extractor at once: bounds memory
     context: int = 64  # steps that neighbouring blocks share at each side
     scenes: bool = True  # whether steps without a face give streams of the whole frame
@@ -63,6 +68,8 @@ class Streams:
     # (T,) logit that something covers the mouth; NaN: not looked at in this step
     lips_covered: Tensor | None = None
     seen: Tensor | None = None  # (T,) faces in the frame, as far as they were counted
+    # (T, ...) each, by name: see `extractors.added_streams`
+    added: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         every = self.present() | self.measures()
@@ -73,7 +80,7 @@ class Streams:
     def present(self) -> dict[str, Tensor]:
         """Return the streams that there are, by name."""
         streams = {name: getattr(self, name) for name in STREAMS}
-        return {name: stream for name, stream in streams.items() if stream is not None}
+        return {name: s for name, s in streams.items() if s is not None} | self.added
 
     def measures(self) -> dict[str, Tensor]:
         """Return the measures that there are, by name."""

@@ -264,4 +264,4 @@ def normalise(name: str, stream: Tensor) -> Tensor:
         return (x - x.mean(dim=(1, 2), keepdim=True)) * 10.0
     if name == "depth":
         return x * 8.0
-    return x.clamp(-8, 8)
+    return x.clamp(-8, 8) if name == "flow" else x

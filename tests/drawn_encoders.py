@@ -182,3 +182,32 @@ def write(folder: Path, state: State, settings: dict[str, dict[str, Any]]) -> Pa
     if "config.json" in settings and "architecture" not in settings["config.json"]:
         (folder / "preprocessor_config.json").write_text(json.dumps(LOOKS), encoding="utf-8")
     return folder
+
+
+SPEECH_SIZES: dict[str, Any] = {
+    "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32,
+    "conv_dim": [8] * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2,
+}  # fmt: skip
+
+
+def wav2vec2(folder: Path, **more: Any) -> Path:
+    """Write a small random wav2vec 2.0 of transformers' names, by torchaudio's network."""
+    from torchaudio.models import wav2vec2_model
+
+    torch.manual_seed(0)
+    kernels, strides = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
+    network = wav2vec2_model(
+        "group_norm", list(zip([8] * 7, kernels, strides, strict=True)), False, 16, 0.0, 16, 2, 3,
+        2, 0.0, 32, 0.0, 0.0, False, 0.0, None,
+    )  # fmt: skip
+    state = {
+        name.replace("encoder.feature_projection.", "feature_projection.")
+        .replace("encoder.transformer.", "encoder.")
+        .replace("parametrizations.weight.original0", "weight_g")
+        .replace("parametrizations.weight.original1", "weight_v"): tensor.contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({f"wav2vec2.{name}": t for name, t in state.items()}, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(SPEECH_SIZES | more))
+    return folder

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
 
 from extractors.depth import DepthNetwork, mesh_depth
+from extractors.errors import InputError
 from extractors.faces import mesh_triangles
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import StreamConfig
@@ -80,6 +83,54 @@ def test_a_file_that_is_no_depth_network_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not a network")
     with pytest.raises(ValueError, match=r"depth\.onnx: no ONNX depth network"):
         DepthNetwork(path)
+
+
+def depth_anything_folder(folder: Path) -> Path:
+    """Write a small random Depth Anything, as transformers itself writes it."""
+    transformers = pytest.importorskip("transformers")
+    backbone = transformers.Dinov2Config(
+        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, image_size=28,
+        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False,
+    )  # fmt: skip
+    config = transformers.DepthAnythingConfig(
+        backbone_config=backbone, reassemble_hidden_size=16, neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8, head_hidden_size=4,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    transformers.DepthAnythingForDepthEstimation(config).save_pretrained(folder)
+    return folder
+
+
+def test_depth_anything_of_a_folder_gives_the_library_s_depth(tmp_path: Path) -> None:
+    folder = depth_anything_folder(tmp_path)
+    transformers = pytest.importorskip("transformers")
+    crops = np.random.default_rng(0).integers(0, 255, (2, 252, 252, 3), dtype=np.uint8)
+    found = DepthNetwork(folder)(crops)
+    model = transformers.DepthAnythingForDepthEstimation.from_pretrained(folder).eval()
+    pictures = crops.astype(np.float32).transpose(0, 3, 1, 2) / 255
+    pictures = (pictures - np.array([0.485, 0.456, 0.406])[:, None, None]) / np.array(
+        [0.229, 0.224, 0.225]
+    )[:, None, None]
+    with torch.no_grad():
+        theirs = model(pixel_values=torch.from_numpy(pictures).float()).predicted_depth.numpy()
+    small = np.stack([cv2.resize(one, (56, 56)) for one in theirs])
+    middle = np.median(small)
+    expected = (small - middle) / (1.4826 * np.median(np.abs(small - middle)) + 1e-6)
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_depth_anything_takes_no_pickle(tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(InputError, match=r"no safetensors file; \['pytorch_model.bin'\] are not"):
+        DepthNetwork(tmp_path)
+
+
+@pytest.mark.gpu
+def test_depth_anything_gives_the_same_depth_on_a_gpu(tmp_path: Path) -> None:
+    folder = depth_anything_folder(tmp_path)
+    crops = np.random.default_rng(0).integers(0, 255, (3, 112, 112, 3), dtype=np.uint8)
+    here, there = (DepthNetwork(folder, device)(crops) for device in ("cpu", "cuda"))
+    np.testing.assert_allclose(there, here, atol=0.05)
 
 
 def test_the_extractor_uses_the_networks_that_are_configured(depth_weights: Path) -> None:

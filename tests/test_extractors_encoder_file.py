@@ -103,5 +103,5 @@ def test_a_digest_changes_with_weights_and_settings_and_is_a_single_file_s_own(
     drawn.write(folder, drawn.dinov2(4), {})
     seen.add(encoder_sha256(folder))
     assert len(seen) == 3
-    with pytest.raises(InputError, match="there is no such picture encoder"):
+    with pytest.raises(InputError, match="there is no such file or folder of weights"):
         encoder_sha256(tmp_path / "none.safetensors")

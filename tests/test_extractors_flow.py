@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torchvision.models.optical_flow import raft_small
+from torchvision.models.optical_flow import raft_large, raft_small
 
 from extractors.flow import FlowExtractor, dis_flow, raft_flow
 
@@ -47,6 +48,29 @@ def test_raft_gives_flow_in_the_streams_shape_and_unit(tmp_path: Path) -> None:
         np.abs(pair_flow(crops[0], crops[0])).max() * 25 / 112, rel=0.5
     )
     assert np.isfinite(flow).all()
+
+
+@pytest.mark.parametrize("build", [raft_small, raft_large])
+def test_raft_s_flow_is_that_of_the_library(build: Any, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = build(weights=None).eval()
+    path = tmp_path / "raft.safetensors"
+    save_file(network.state_dict(), path)
+    first, second = np.random.default_rng(0).integers(0, 255, (2, 224, 224, 3), dtype=np.uint8)
+    pair = [torch.from_numpy(x).permute(2, 0, 1)[None] / 127.5 - 1 for x in (first, second)]
+    with torch.inference_mode():
+        theirs = network(*pair)[-1][0].numpy()
+    np.testing.assert_allclose(raft_flow(path, "cpu")(first, second), theirs, atol=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("build", [raft_small, raft_large])
+def test_raft_gives_the_same_flow_on_a_gpu(build: Any, tmp_path: Path) -> None:
+    path = tmp_path / "raft.safetensors"
+    save_file(build(weights=None).state_dict(), path)
+    crops = np.random.default_rng(0).integers(0, 255, (2, 112, 112, 3), dtype=np.uint8)
+    here, there = (raft_flow(path, device)(*crops) for device in ("cpu", "cuda"))
+    np.testing.assert_allclose(there, here, atol=0.05 * np.abs(here).max())
 
 
 def test_a_file_that_is_no_raft_is_refused(tmp_path: Path) -> None:

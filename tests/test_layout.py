@@ -45,6 +45,12 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "extractors_encoder_conversion": (
         "the names by which it converts", ("extractors/encoder_forms",)
     ),
+    "extractors_speech_encoder": (
+        "an encoder, and its tokens on the clock", ("extractors/speech_features",)
+    ),
+    "extractors_plugins": (
+        "what packages add", ("extractors/added_streams", "temporal/added_experts")
+    ),
     "extractors_faces": ("cut out where the tracked face lies", ("extractors/crops",)),
     "extractors_stream_extractor": (
         "steps of one extraction",

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from extractors.added_streams import ADDED
 from extractors.streams import STREAMS
 from pipelines.data.manifest import WHOLE
 from pipelines.data.samples import Sample
@@ -165,7 +166,7 @@ def test_unknown_and_repeated_opinions_are_refused() -> None:
 def test_every_row_names_itself_and_reads_what_there_is() -> None:
     for name, opinion in OPINIONS.items():
         assert opinion.name == name
-        given = {"streams": {*STREAMS, "size"},
+        given = {"streams": {*STREAMS, *ADDED, "size"},
                  "tokens": {*EXPERTS, "lag"}, "fusion": set()}[opinion.source]  # fmt: skip
         assert set(opinion.reads) <= given
         assert (opinion.source == "fusion") == (opinion.network is None)

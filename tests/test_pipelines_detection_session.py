@@ -98,6 +98,20 @@ def test_the_precision_of_the_experts_hardly_matters(weights: Path, clip: Path) 
     assert scores(fast) == pytest.approx(scores(exact), abs=0.02)
 
 
+@pytest.mark.gpu
+def test_a_gpu_says_what_the_processor_says(clip: Path) -> None:
+    here, there = (
+        load(device=device, overrides=["precision=float32"]).detect(clip)
+        for device in ("cpu", "cuda")
+    )
+    assert there.verdict == here.verdict
+    for name in ("score", "visual_score", "audio_score", "sync_score"):
+        assert getattr(there, name) == pytest.approx(getattr(here, name), abs=0.02)
+    np.testing.assert_allclose(there.timeline, here.timeline, atol=0.05)
+    half = load(device="cuda", overrides=["precision=bfloat16"]).detect(clip)
+    assert half.score == pytest.approx(here.score, abs=0.1)
+
+
 def test_an_unknown_precision_is_refused(weights: Path) -> None:
     with pytest.raises(ConfigError, match="precision must be"):
         load(weights, overrides=["precision=float8"])

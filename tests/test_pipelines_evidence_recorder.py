@@ -80,6 +80,16 @@ def test_a_verdict_saves_its_report_while_its_file_is_the_same(
     assert not (tmp_path / "other.html").exists()
 
 
+@pytest.mark.gpu
+def test_evidence_of_a_gpu_is_that_of_the_processor(clip: Path) -> None:
+    found = [
+        explain(clip, load(device=device, overrides=["precision=float32"]))[1]
+        for device in ("cpu", "cuda")
+    ]
+    changes = [{c["evidence"]: c["change"] for c in each.contributions} for each in found]
+    assert changes[1] == pytest.approx(changes[0], abs=0.03)
+
+
 def test_every_stream_of_the_result_has_a_contribution(
     explained: tuple[Verdict, Evidence],
 ) -> None:

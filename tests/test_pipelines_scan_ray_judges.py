@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,21 @@ def test_blocks_judged_together_say_what_each_says_alone(session: DetectorSessio
         for name in ("opinions", "proposals", "reach"):
             torch.testing.assert_close(
                 getattr(timeline, name), getattr(alone, name), atol=1e-4, rtol=1e-4, equal_nan=True
+            )
+
+
+@pytest.mark.gpu
+def test_blocks_judged_together_on_a_gpu_say_what_the_processor_says(
+    session: DetectorSession,
+) -> None:
+    given, windows = blocks(), session.config.windows
+    here = judge_blocks(given, session.detector, windows, torch.float32, 8)
+    there = judge_blocks(given, deepcopy(session.detector).cuda(), windows, torch.float32, 8)
+    for one, other in zip(here, there, strict=True):
+        assert other.opinions.device.type == "cpu"
+        for name in ("opinions", "proposals", "reach"):
+            torch.testing.assert_close(
+                getattr(other, name), getattr(one, name), atol=5e-3, rtol=5e-3, equal_nan=True
             )
 
 
@@ -122,3 +138,26 @@ def test_a_scan_in_two_stages_says_what_one_says(
     (row,) = [row for row in rows if row["path"].endswith("2.wav")]
     assert row["audio_score"] == pytest.approx(expected.audio_score, abs=1e-3)
     assert row["verdict"] == expected.verdict
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_scan_on_a_gpu_says_what_the_processor_says(
+    workers: int, tiny_weights: Path, make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    import pyarrow.parquet as pq
+
+    from pipelines.scan.corpus import ScanConfig, scan_corpus
+
+    clip = make_clip("clips/0.mp4", 2.0)
+    make_clip("clips/1.wav", 2.0, picture=False)
+    config = ScanConfig(WeightsSpec(tiny_weights, "cuda", ("precision=float32",)), workers)
+    summary = scan_corpus(
+        str(clip.parent), tmp_path / "out", config, lambda beginning: None, lambda progress: None
+    )
+    rows = {Path(r["path"]).name: r for r in pq.read_table(summary["results"]).to_pylist()}
+    here = WeightsSpec(tiny_weights, "cpu", ("precision=float32",)).load()
+    for path in sorted(clip.parent.iterdir()):
+        expected = here.detect(path)
+        assert rows[path.name]["verdict"] == expected.verdict
+        assert rows[path.name]["score"] == pytest.approx(expected.score, abs=0.02)

@@ -151,3 +151,18 @@ def test_what_is_joined_to_a_calibrated_opinion_is_weighed_beside_it(run: Run) -
     assert not detector.clip_weights[:, 1].any()
     assert torch.equal(detector.step_weights[:, 0], detector.clip_weights[:, 0])
     assert detector.calibration[1].tolist() == [1.0, 0.0]
+
+
+@pytest.mark.gpu
+def test_weights_fitted_on_a_gpu_are_those_of_the_processor(tmp_path: Path) -> None:
+    fitted = []
+    for device in ("cpu", "cuda"):
+        torch.manual_seed(0)
+        own = Detector(DetectorConfig(experts=TINY)).eval().to(device)
+        run = Run(tmp_path / device, 0, device, "float32")
+        generator = torch.Generator().manual_seed(1)
+        clips = [silent_face(i % 2 == 0, generator) for i in range(60)]
+        fit_weights(own, judged_clips(own, clips, run), run)
+        fitted.append([w.cpu() for w in (own.clip_weights, own.step_weights, own.biases)])
+    for here, there in zip(*fitted, strict=True):
+        torch.testing.assert_close(there, here, atol=0.02, rtol=0.02)

@@ -195,6 +195,28 @@ def test_all_stages_end_in_weights_that_judge(corpus: Path) -> None:
     assert not any("loss" in json.loads(line) for line in again)
 
 
+@pytest.mark.gpu
+def test_all_stages_on_a_gpu_end_in_weights_that_judge_anywhere(
+    corpus: Path, tmp_path: Path
+) -> None:
+    path = recipe(corpus, "gpu")
+    own = f"device: cuda\nspeech_encoder: {drawn.wav2vec2(tmp_path / 'speech')}\n"
+    text = path.read_text().replace(
+        "detector: {", "detector: {opinions: [appearance, flow, depth, mel, lag, sharpness, "
+        "steadiness, speech, speech_features, fusion of visual, fusion of audio, fusion of sync], "
+        "speech_layers: [1], "
+    )  # fmt: skip
+    path.write_text(text + own)
+    weights = train(path)
+    assert weights == corpus / "gpu" / "tiny.safetensors"
+    asked = [f"streams.speech_encoder={tmp_path / 'speech'}", "precision=float32"]
+    here, there = (
+        load(weights, device, asked).detect(corpus / "0.mp4") for device in ("cpu", "cuda")
+    )
+    for name in ("visual_score", "audio_score", "sync_score"):
+        assert getattr(there, name) == pytest.approx(getattr(here, name), abs=0.02)
+
+
 def portrait_recipe(corpus: Path, encoder: Path, out: str, features: str) -> Path:
     """Write how to fit the opinion on portraits by an encoder of one's own, and nothing else."""
     path = recipe(corpus, out)

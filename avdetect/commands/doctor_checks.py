@@ -8,6 +8,7 @@ import sys
 import tempfile
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 
 class UnexpectedError(Exception):
@@ -170,12 +171,25 @@ def check_weights() -> str:
 
 
 def check_plugins() -> str:
-    """Load the opinions that other packages add."""
+    """Load what other packages add."""
+    from extractors.added_streams import plugged_streams
+    from extractors.plugins import Plugins
     from pipelines.detection.opinions import plugged_opinions
+    from pipelines.zoo.parts import plugged_parts
+    from temporal.added_experts import plugged_experts
 
-    plugged = plugged_opinions()
-    expect(not plugged.broken, "; ".join(plugged.broken))
-    return ", ".join(f"{n} of {package}" for n, package in plugged.origins.items()) or "none"
+    groups: dict[str, Plugins[Any]] = {
+        "stream": plugged_streams(), "expert": plugged_experts(), "opinion": plugged_opinions(),
+        "part": plugged_parts(),
+    }  # fmt: skip
+    broken = [sentence for plugged in groups.values() for sentence in plugged.broken]
+    expect(not broken, "; ".join(broken))
+    found = [
+        f"{kind} {name} of {package}"
+        for kind, plugged in groups.items()
+        for name, package in plugged.origins.items()
+    ]
+    return ", ".join(found) or "none"
 
 
 def check_pyworld() -> str:

@@ -26,7 +26,9 @@ def add_arguments(verb: ArgumentParser) -> None:
     listed = own.add_parser("list", help="name the parts, and what each reads and judges")
     _add_parts(listed)
     trained = own.add_parser("train", help="train one part or head")
-    trained.add_argument("part", type=Path, metavar="PART.yaml", help="its file")
+    trained.add_argument(
+        "part", type=Path, metavar="PART.yaml", help="its file, or a plug-in's name"
+    )
     _add_data(trained)
     add_set(trained, "stage.updates=100")
     measured = own.add_parser("evaluate", help="measure the parts on the dev clips of a recipe")
@@ -127,15 +129,17 @@ def _board(options: Namespace) -> str:
 
 
 def trainer_of(path: Path) -> Callable[[Path, Path, Path, list[str]], Path]:
-    """Return the training function for the part, head or map of a YAML file.
+    """Return the training function for the part, head or map of a YAML file or of a plug-in.
 
     Raises:
         ConfigError: the file cannot be read.
     """
     from pipelines.zoo.heads import is_head, train_head
     from pipelines.zoo.maps import is_map, train_map
-    from pipelines.zoo.parts import train_part
+    from pipelines.zoo.parts import named_part, train_part
 
+    if named_part(path):
+        return train_part
     if is_map(path):
         return train_map
     return train_head if is_head(path) else train_part

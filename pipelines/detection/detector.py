@@ -20,7 +20,8 @@ from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.opinions import ABSENT, Opinion, opinions_of
 from pipelines.detection.pooling import any_logit, clip_means, clip_peaks
 from pipelines.storage.weights import WeightsError, load_into, load_weights, save_weights
-from temporal.experts import CONTEXT, EXPERTS, build_experts, normalise
+from temporal.added_experts import add_experts, streams_of_experts
+from temporal.experts import CONTEXT, build_experts, normalise
 from temporal.localization import LocalizationHead, StepOutputs
 from temporal.localizer import SoundLocalizer
 from temporal.opinions.whisper_stem import WhisperListener
@@ -67,10 +68,13 @@ class Detector(nn.Module):
         super().__init__()
         self.config, self.opinions = config, opinions_of(config)
         dim, fusion = config.experts.dim, config.fusion
+        # every expert's name and the streams that it reads
+        self.reads = streams_of_experts(o.reads for o in self.opinions if o.source == "tokens")
         self.experts = build_experts(config.experts)
+        add_experts(self.experts, self.reads, config.experts)
         self.lag = LagProfile(dim, fusion.reach, fusion.lag_span, CONTEXT["lips"])
         self.lag_token = nn.Linear(2 * fusion.reach + 1, dim)
-        self.fusion = CrossModalTransformer((*EXPERTS, "lag"), dim, fusion)
+        self.fusion = CrossModalTransformer((*self.reads, "lag"), dim, fusion)
         self.probes, self.localizers, self.plugged = (nn.ModuleDict() for _ in range(3))
         for opinion in self.opinions:
             if opinion.network is not None:
@@ -107,7 +111,7 @@ class Detector(nn.Module):
 
     def expert_tokens(self, name: str, streams: Mapping[str, Tensor]) -> Tensor:
         """Return the tokens (N, L, D) of one expert, all of whose streams (N, L, ...) are given."""
-        tokens: Tensor = self.experts[name](*(normalise(s, streams[s]) for s in EXPERTS[name]))
+        tokens: Tensor = self.experts[name](*(normalise(s, streams[s]) for s in self.reads[name]))
         return tokens
 
     def tokens(self, streams: Mapping[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
@@ -118,7 +122,7 @@ class Detector(nn.Module):
         """
         tokens = {
             name: self.expert_tokens(name, streams)
-            for name, inputs in EXPERTS.items()
+            for name, inputs in self.reads.items()
             if set(inputs) <= streams.keys()
         }
         if "lips" in tokens and "voice" in tokens:

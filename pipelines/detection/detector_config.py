@@ -45,6 +45,14 @@ class DetectorConfig:
     portrait_encoder: str = ""  # SHA-256 of the encoder that it was fitted on; "": any
     portrait_image: int = 0  # pixels a side that the encoder sees; 0: its own
     portrait_every: int = 25
+    # The speech features (`extractors.speech_features`): the encoder's layers, counted from 1, and
+    # their width.
+    speech_layers: tuple[int, ...] = (6, 9)
+    speech_width: int = 768
+    speech_encoder: str = ""  # SHA-256 of the encoder that the opinion on them was fitted on
+    # SHA-256 of the networks whose flow and depth the experts learned; "": any
+    flow_network: str = ""
+    depth_network: str = ""
     # Steps: in real recordings sound and lips are up to 80 ms apart; 200 ms is a forgery.
     lag_near: int = 2  # lags up to this one are in sync
     lag_far: int = 5  # lags from this one on occur in no recording

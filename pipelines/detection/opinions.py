@@ -12,7 +12,7 @@ To add one:
    that is fitted in closed form is a `ClosedFormOpinion`; one that holds layers of a published
    network loads them in `borrow`.
 2. Add its row below, or, in a package of your own, name the row as an entry point of the group
-   `avdetect.opinions` (docs/plugins.md).
+   `avdetect.opinions` (docs/plugins.md), where streams and experts can be added too.
 
 A recipe then lists it by its name in `detector.opinions`, and trains it in the stage of its name.
 Weights that were trained without it stay valid: their config does not name it.
@@ -27,16 +27,19 @@ from typing import Literal
 
 from torch import nn
 
+from extractors.added_streams import ADDED, of_sound, plugged_streams
+from extractors.plugins import Plugins, load_plugins
 from extractors.streams import STREAMS
 from fusion.transformer import LagProbe
 from pipelines.detection.detector_config import DetectorConfig
-from pipelines.plugins import Plugins, load_plugins
+from temporal.added_experts import plugged_experts, streams_of_experts
 from temporal.experts import EXPERTS
 from temporal.localizer import PictureLocalizer, SoundLocalizer
 from temporal.opinions.portrait import PortraitOpinion
 from temporal.opinions.probe import StepProbe
 from temporal.opinions.sharpness import SharpnessOpinion
 from temporal.opinions.speech import SpeechOpinion
+from temporal.opinions.speech_features import SpeechFeaturesOpinion
 from temporal.opinions.steadiness import SteadinessOpinion
 from temporal.opinions.utterance import UtteranceOpinion
 from temporal.opinions.whisper import WhisperOpinion
@@ -61,7 +64,7 @@ class Opinion:
     level: Level
     source: Source  # its input: streams as extracted, tokens of experts, or fusion's output
     reads: tuple[str, ...] = ()  # names of streams (and `size`) or of tokens (and `lag`)
-    alone: bool = False  # applies only where no other streams are present
+    alone: bool = False  # applies only where no streams of the picture are present
     # A localizer also proposes its modality's segments, and is joined with the sum of the others by
     # noisy-or: it knows what stands out in a clip, they what the clip as a whole is like.
     localizes: bool = False
@@ -75,7 +78,8 @@ class Opinion:
 
     def applies(self, names: Collection[str]) -> bool:
         """Return whether it can be formed from streams or tokens of these names."""
-        return set(self.reads) == set(names) if self.alone else set(self.reads) <= set(names)
+        read = set(self.reads) <= set(names)
+        return read and (not self.alone or all(map(of_sound, names)))
 
 
 def _probe(expert: str, modality: str) -> Opinion:
@@ -122,6 +126,11 @@ OPINIONS: dict[str, Opinion] = {
         Opinion("utterance", "audio", "clip", "streams", ("mel",), alone=True, calibrated=True,
                 joined=("mel",), fit="in closed form",
                 network=lambda config: UtteranceOpinion(config.opinion_reach)),
+        # whether a speech encoder's features are
+        Opinion("speech_features", "audio", "clip", "streams", ("speech_features",), alone=True,
+                calibrated=True, joined=("mel",), fit="in closed form",
+                network=lambda c: SpeechFeaturesOpinion(len(c.speech_layers), c.speech_width,
+                                                        c.opinion_reach)),
         # which stretches of the sound differ from the rest of the clip
         Opinion("localizer of sound", "audio", "step", "streams", ("mel",), alone=True,
                 localizes=True, hears="utterance",
@@ -156,9 +165,14 @@ def _usable(name: str, row: object) -> Opinion:
         raise ValueError("it is no Opinion with a network")
     if row.name != name or name in OPINIONS or "." in name:
         raise ValueError(f"its row must be named {name!r}, without a point and unlike avdetect's")
-    known = {"streams": {*STREAMS, "size"}, "tokens": {*EXPERTS, "lag"}}.get(row.source, set())
+    known = {
+        "streams": {*STREAMS, "size", *ADDED, *plugged_streams().found},
+        "tokens": {*EXPERTS, "lag", *plugged_experts().found},
+    }.get(row.source, set())
     if row.modality not in MODALITIES or not row.reads or not set(row.reads) <= known:
         raise ValueError(f"it cannot read {list(row.reads)} of {row.source} on {row.modality}")
+    if row.fit == "with its expert" and (row.source, row.reads) != ("tokens", (name,)):
+        raise ValueError(f"to be trained with its expert it must read the tokens of {name!r} alone")
     return replace(row, at=f"plugged.{name}")
 
 
@@ -184,7 +198,8 @@ def opinions_of(config: DetectorConfig) -> tuple[Opinion, ...]:
     if unknown:
         plugged = plugged_opinions()
         installed = [f"{n} of {origin}" for n, origin in plugged.origins.items()] or "none"
-        left_out = "".join(f"; {sentence}" for sentence in plugged.broken)
+        broken = (*plugged_streams().broken, *plugged_experts().broken, *plugged.broken)
+        left_out = "".join(f"; {sentence}" for sentence in broken)
         raise ValueError(
             f"opinions must be of {list(OPINIONS)} or of an installed plug-in ({GROUP}: "
             f"{installed}), got {unknown}{left_out}"
@@ -201,5 +216,26 @@ def streams_behind(token: str) -> frozenset[str]:
     rows = OPINIONS if token in {*OPINIONS, *EXPERTS, "lag"} else known_opinions()
     if token in rows and rows[token].source == "streams":
         return frozenset(rows[token].reads) - {"size"}
-    experts = ("lips", "voice") if token == "lag" else (token,)
-    return frozenset(stream for expert in experts for stream in EXPERTS[expert])
+    experts, reads = (
+        ("lips", "voice") if token == "lag" else (token,),
+        streams_of_experts([[token]]),
+    )
+    return frozenset(stream for expert in experts for stream in reads[expert])
+
+
+def streams_read(opinion: Opinion) -> frozenset[str]:
+    """Return the streams that an opinion reads, directly or through the tokens it reads."""
+    if opinion.source == "streams":
+        return frozenset(opinion.reads)
+    return frozenset().union(*map(streams_behind, opinion.reads))
+
+
+def hears(token: str) -> bool:
+    """Return whether a token of `Detector.tokens` depends on the sound alone."""
+    return all(map(of_sound, streams_behind(token)))
+
+
+def added_streams_of(config: DetectorConfig) -> tuple[str, ...]:
+    """Return the streams besides `STREAMS` that the opinions of a config read."""
+    read = frozenset().union(*map(streams_read, opinions_of(config)))
+    return tuple(sorted(read - {*STREAMS, "size"}))

@@ -23,9 +23,10 @@ from pipelines.detection.decide import decide, with_segments
 from pipelines.detection.detector import Detector, load_detector
 from pipelines.detection.file_walks import Change, FileWalks
 from pipelines.detection.judge_config import JudgeConfig
+from pipelines.detection.own_networks import with_own
 from pipelines.detection.result import ModelInfo
 from pipelines.detection.shards import LongVideoError, Piece, join_pieces, plan_shards
-from pipelines.detection.starter import STARTER, with_portrait
+from pipelines.detection.starter import STARTER
 from pipelines.detection.timelines import Observer, Timeline, judge_blocks
 from pipelines.detection.verdict import Verdict
 from pipelines.detection.witness import Witness
@@ -240,8 +241,7 @@ def load(
     config = DetectConfig(localization=detector.config.localization)
     config = with_overrides(config, overrides)
     streams = replace(config.streams, device=device, precision=config.precision)
-    if not config.fast:
-        streams = with_portrait(streams, detector.config)
+    streams = with_own(streams, detector.config, portraits=not config.fast)
     config = replace(config, streams=streams)
     model: ModelInfo = {
         "name": detector.config.name,

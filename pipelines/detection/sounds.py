@@ -21,7 +21,7 @@ def of_own_length(timelines: list[Timeline], info: MediaInfo) -> list[Timeline]:
     """Return the timelines cut to their tracks' length, without the padding of a shorter track."""
     cut = []
     for timeline in timelines:
-        if timeline.streams == {"mel"}:
+        if timeline.heard:
             span = info.audio_spans[timeline.sound] if info.audio_spans else None
         else:
             span = info.video_span
@@ -41,7 +41,7 @@ def judged_sounds(
     """Return the timelines of the sound tracks that are long enough and hold enough speech."""
     judged, left_out = [], []
     for timeline in timelines:
-        if timeline.streams != {"mel"} or timeline.loudness is None:
+        if not timeline.heard or timeline.loudness is None:
             continue
         name = "the sound"
         if len(info.audio_tracks) > 1:
@@ -90,7 +90,7 @@ def sound_logits(
 def first_speech(timelines: list[Timeline], visible: VisibilityConfig) -> Tensor | None:
     """Return a mask (T,) of speech in the file's first sound track; None: there is no sound."""
     for timeline in timelines:
-        if timeline.streams == {"mel"} and timeline.loudness is not None and timeline.sound == 0:
+        if timeline.heard and timeline.loudness is not None and timeline.sound == 0:
             speech = torch.zeros(max(t.stop for t in timelines), dtype=torch.bool)
             spoken = spoken_steps(timeline, visible) & heard_steps(timeline, visible)
             speech[timeline.start : timeline.stop] = spoken

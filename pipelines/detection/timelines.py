@@ -67,6 +67,11 @@ class Timeline:
     seen: Tensor | None = None
 
     @property
+    def heard(self) -> bool:
+        """Whether it is of the sound by itself."""
+        return self.track is None and not self.scene
+
+    @property
     def stop(self) -> int:
         """Step after the last one."""
         return self.start + len(self.opinions)

@@ -30,8 +30,8 @@ def aupimo_metrics(
             timeline = results.get(str(sample.path), {}).get("timeline")
             if timeline is None or not len(timeline):
                 continue
-            scores = _scores(timeline, column)
-            mask = _mask(sample, len(timeline), column)
+            scores = curve_scores(timeline, column)
+            mask = forged_steps(sample, len(timeline), column)
             if mask is None or np.isnan(scores).any():
                 continue
             if not mask.any():
@@ -42,7 +42,7 @@ def aupimo_metrics(
     return metrics
 
 
-def _scores(timeline: Doubles, column: int) -> Doubles:
+def curve_scores(timeline: Doubles, column: int) -> Doubles:
     """Return the scores (T,) of a column; column 0 is the maximum over judged modalities."""
     if column:
         return np.asarray(timeline[:, column - 1], dtype=float)
@@ -50,7 +50,7 @@ def _scores(timeline: Doubles, column: int) -> Doubles:
     return np.asarray(np.fmax.reduce(judged, axis=1, initial=0.0), dtype=float)
 
 
-def _mask(sample: Sample, steps: int, column: int) -> Doubles | None:
+def forged_steps(sample: Sample, steps: int, column: int) -> Doubles | None:
     """Return which steps (T,) are forged; None if unknown, or if no whole step is forged."""
     labels = sample.targets(0, steps).numpy()
     if column:

@@ -9,6 +9,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
+from extractors.added_streams import made_of
 from extractors.media import MediaInfo
 from extractors.streams import Streams
 from pipelines.detection.decide import decide
@@ -55,7 +56,7 @@ class Removals:
     ) -> None:
         """Judge a block again without each kind of evidence that it has."""
         for name, hidden in EVIDENCE.items():
-            left = said.streams - hidden
+            left = said.streams - made_of(hidden, said.streams)
             if left == said.streams:
                 self._pieces[name].append(said)
             elif left:
@@ -66,7 +67,9 @@ class Removals:
     def other_sound(self, timelines: list[Timeline]) -> None:
         """Add a further sound track, which is hidden when sound is."""
         for name in EVIDENCE:
-            self._pieces[name] += [t for t in timelines if t.streams - EVIDENCE[name]]
+            self._pieces[name] += [
+                t for t in timelines if t.streams - made_of(EVIDENCE[name], t.streams)
+            ]
 
     def _opinions(self, tokens: dict[str, Tensor], mask: Tensor) -> Tensor:
         """Return opinions (N, L, J) on tokens (N, L, D), a few windows at a time."""

@@ -60,7 +60,7 @@ class Moments:
 
     def block(self, block: Streams, said: Timeline, detector: Detector) -> None:
         """Add the most suspicious moments of a block, if the verdict takes it into account."""
-        if said.streams == {"mel"}:
+        if said.heard:
             modality = "audio"
         elif said.track is not None and (said.face_size or 0) >= self._min_face:
             modality = "visual"

@@ -24,7 +24,6 @@ from extractors.tensor_file import TensorWriter
 from pipelines.detection.detector import Detector
 from pipelines.detection.timelines import Timeline, judge_blocks
 from pipelines.storage.files import write_by
-from temporal.experts import EXPERTS
 from temporal.windows import WindowConfig, Windows, stitch_windows
 
 
@@ -56,7 +55,7 @@ def _named(kind: str, names: tuple[str, ...], known: list[str]) -> tuple[str, ..
 
 def token_names(detector: Detector) -> list[str]:
     """Return the names of the tokens of `Detector.tokens`: experts, `lag`, opinions on streams."""
-    return [*EXPERTS, "lag", *(o.name for o in detector.opinions if o.source == "streams")]
+    return [*detector.reads, "lag", *(o.name for o in detector.opinions if o.source == "streams")]
 
 
 @dataclass

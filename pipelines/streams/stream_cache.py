@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from extractors.added_streams import added_key
 from extractors.encoder_store import encoder_sha256
 from extractors.faces import FaceConfig
 from extractors.media import MediaConfig, file_sha256
@@ -110,6 +111,7 @@ def _key(streams: StreamConfig, faces: FaceConfig, media: MediaConfig) -> str:
         for name, value, usual in (
             ("device", streams.device, default.device),
             ("image", streams.portrait_image, default.portrait_image),
+            ("added", added_key(streams), ""),
             ("block", (streams.block, streams.context), (default.block, default.context)),
             ("media", other, MediaConfig()),
         )

@@ -78,8 +78,9 @@ def fit_weights(detector: Detector, clips: Sequence[JudgedClip], run: Run) -> No
             torch.cat([truth for _, truth in labelled]),
             (1 / steps).repeat_interleave(steps),  # every clip has the same weight, long or short
         )
-        detector.clip_weights[indices], detector.biases[0, column] = clip
-        detector.step_weights[indices], detector.biases[1, column] = step
+        device = detector.biases.device
+        detector.clip_weights[indices], detector.biases[0, column] = clip[0].to(device), clip[1]
+        detector.step_weights[indices], detector.biases[1, column] = step[0].to(device), step[1]
         for kind, (weights, _) in (("clips", clip), ("steps", step)):
             named = zip(own, weights.tolist(), strict=True)
             run.log(weights=modality, of=kind, fake=int(labels.sum()), real=int((1 - labels).sum()),
@@ -137,10 +138,11 @@ def _weigh_whole(detector: Detector, clips: Sequence[JudgedClip], modality: str,
     indices = _rows(detector, modality, "clip")
     for index in indices.values():
         detector.clip_weights[index] = detector.step_weights[index] = 0.0
-    seen = [c.opinions[None] for c in clips if bool(c.judged[column])]
+    device = detector.biases.device
+    seen = [c.opinions[None].to(device) for c in clips if bool(c.judged[column])]
     if not (seen and indices):
         return
-    masks = [torch.ones(x.shape[:2], dtype=torch.bool) for x in seen]
+    masks = [torch.ones(x.shape[:2], dtype=torch.bool, device=device) for x in seen]
     pairs = list(zip(seen, masks, strict=True))
     others = torch.cat([detector.clip_logits(*pair)[:, column] for pair in pairs]).std()
     means = torch.cat([clip_means(*pair) for pair in pairs])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from extractors.added_streams import of_sound
 from extractors.media import SAMPLES_PER_STEP, open_media
 from extractors.spectrogram import log_mel
 from extractors.stream_extractor import StreamExtractor
@@ -19,11 +19,6 @@ from pipelines.data.samples import Sample
 from pipelines.streams.stream_cache import Extract
 from pipelines.train.augment import augment_streams, augment_waveform, recode
 from temporal.segment import MODALITIES
-
-if TYPE_CHECKING:
-    pass
-
-PICTURES = ("appearance", "portrait", "landmarks", "mouth", "flow", "depth", "size")
 
 
 @dataclass(eq=False)
@@ -34,6 +29,8 @@ class TrainClip:
     face: Streams | None  # the longest face track
     waveform: Tensor | None  # (T * 640,) int16 of the whole file
     recoded: Tensor | None = field(default=None, repr=False)  # the same after a lossy codec
+    # added streams (T, ...) of the sound over the clip's steps, by name; never augmented
+    heard: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     @property
     def start(self) -> int:
@@ -50,8 +47,9 @@ class TrainClip:
     @property
     def names(self) -> set[str]:
         """The names of the streams that the clip has."""
-        pictures = set() if self.face is None else set(self.face.given()) & set(PICTURES)
-        return pictures | ({"mel"} if self.waveform is not None else set())
+        seen = {} if self.face is None else self.face.given()
+        pictures = {name for name in seen if not of_sound(name)}
+        return pictures | self.heard.keys() | ({"mel"} if self.waveform is not None else set())
 
     def targets(self) -> Tensor:
         """Return step labels (T, 3): 1 forged, 0 genuine, -1 unknown."""
@@ -92,7 +90,7 @@ class TrainClip:
     def pictures(self, first: int, last: int, names: Sequence[str]) -> dict[str, Tensor]:
         """Return those of the named picture streams (last - first, ...) that the clip has."""
         present = {} if self.face is None else self.face.given()
-        return {n: present[n][first:last] for n in PICTURES if n in names and n in present}
+        return {n: present[n][first:last] for n in present if n in names and not of_sound(n)}
 
     def chunk(
         self,
@@ -107,11 +105,12 @@ class TrainClip:
         pictures replaces the clip's own picture streams.
         """
         streams = self.pictures(first, last, names) if pictures is None else pictures
+        heard = {n: stream[first:last] for n, stream in self.heard.items() if n in names}
         if rng is not None and streams:
             streams = augment_streams(streams, rng)
         if "mel" in names and self.waveform is not None:
             streams["mel"] = self.mel(first, last, rng)
-        return streams
+        return streams | heard
 
 
 def train_clip(sample: Sample, extract: Extract, min_face: float) -> TrainClip | None:
@@ -120,7 +119,15 @@ def train_clip(sample: Sample, extract: Extract, min_face: float) -> TrainClip |
     face = max(faces, key=lambda block: block.steps, default=None)
     if face is None and extract.waveform is None:
         return None
-    return TrainClip(sample, face, extract.waveform)
+    clip = TrainClip(sample, face, extract.waveform)
+    sounds = [b for b in extract.blocks if b.track is None and not b.scene]
+    for block in sounds:
+        first = clip.start - block.start
+        if first >= 0 and first + clip.steps <= block.steps:
+            of_steps = slice(first, first + clip.steps)
+            clip.heard = {name: stream[of_steps] for name, stream in block.added.items()}
+            break
+    return clip
 
 
 def main_face_of_opening(

@@ -16,7 +16,7 @@ from pipelines.train.clips import LONGEST, TrainClip
 from pipelines.train.fit import Run, fit
 from pipelines.train.losses import step_loss
 from pipelines.train.stage import StageConfig
-from temporal.experts import EXPERTS, normalise
+from temporal.experts import normalise
 from temporal.segment import MODALITIES
 
 
@@ -41,12 +41,12 @@ class ExpertProbe(nn.Module):
 
     def __init__(self, name: str, detector: Detector) -> None:
         super().__init__()
-        self.name, self.expert = name, detector.experts[name]
+        self.reads, self.expert = detector.reads[name], detector.experts[name]
         self.linear = detector.network(name)
 
     def forward(self, streams: dict[str, Tensor]) -> Tensor:
         """Return step logits (B, L)."""
-        inputs = [normalise(stream, streams[stream]) for stream in EXPERTS[self.name]]
+        inputs = [normalise(stream, streams[stream]) for stream in self.reads]
         logits: Tensor = self.linear(self.expert(*inputs))
         return logits
 
@@ -72,7 +72,7 @@ def train_expert(
 ) -> None:  # fmt: skip
     """Train an expert of the detector to tell forged from genuine steps."""
     probe = ExpertProbe(name, detector)
-    train_steps(name, probe, EXPERTS[name], modality, (clips["train"], clips["val"]), config, run)
+    train_steps(name, probe, probe.reads, modality, (clips["train"], clips["val"]), config, run)
 
 
 def train_steps(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from extractors.media import STEP_RATE
 from pipelines.detection.detector import Detector
+from pipelines.detection.opinions import hears
 from pipelines.train.batches import balanced_weights
 from pipelines.train.clips import TrainClip
 from pipelines.train.fit import Run, fit
@@ -23,7 +24,6 @@ from pipelines.train.token_clips import (
     TokenClip,
     clip_logits,
     clip_targets,
-    hears,
     modality_aucs,
     token_clips,
     with_lag,

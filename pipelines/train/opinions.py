@@ -12,7 +12,7 @@ from torch import Tensor
 from pipelines.config import ConfigError
 from pipelines.data.manifest import WHOLE
 from pipelines.detection.detector import Detector
-from pipelines.detection.opinions import Opinion, streams_behind
+from pipelines.detection.opinions import Opinion, streams_read
 from pipelines.metrics.classification import auc
 from pipelines.train.batches import balanced_weights
 from pipelines.train.calibrate import fit_platt
@@ -175,18 +175,11 @@ def whole_clips(clips: Sequence[TrainClip], opinion: Opinion) -> list[TrainClip]
     return [
         c
         for c in clips
-        if set(_streams(opinion)) <= c.names
+        if streams_read(opinion) <= c.names
         and getattr(c.sample, opinion.modality) in ((), WHOLE)
         and not c.sample.method.startswith("forged")
         and c.steps >= SHORTEST
     ]
-
-
-def _streams(opinion: Opinion) -> tuple[str, ...]:
-    """Return the streams that an opinion reads, directly or through the tokens it reads."""
-    if opinion.source == "streams":
-        return opinion.reads
-    return tuple(sorted(frozenset().union(*map(streams_behind, opinion.reads))))
 
 
 def _inputs(opinion: Opinion, detector: Detector, clip: TrainClip, run: Run) -> tuple[Tensor, ...]:
@@ -194,7 +187,7 @@ def _inputs(opinion: Opinion, detector: Detector, clip: TrainClip, run: Run) -> 
     steps = min(clip.steps, LONGEST_CLIP[opinion.modality])
     streams = {
         name: stream[None].to(run.device)
-        for name, stream in clip.chunk(0, steps, _streams(opinion), None).items()
+        for name, stream in clip.chunk(0, steps, sorted(streams_read(opinion)), None).items()
     }
     inputs = streams
     if opinion.source == "tokens":

@@ -14,7 +14,7 @@ from pipelines.data.samples import Sample, read_manifest, read_splits
 from pipelines.data.truth import read_forged
 from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.opinions import known_opinions
-from pipelines.detection.starter import with_portrait
+from pipelines.detection.own_networks import with_own
 from pipelines.streams.stream_cache import StreamCache
 from pipelines.train.clips import TrainClip, train_clip
 from pipelines.train.fit import Run
@@ -50,6 +50,10 @@ class TrainConfig:
     published: dict[str, str] = field(default_factory=dict)
     # File or folder of the picture encoder that portraits are made by; None: the package's.
     encoder: str | None = None
+    # The same of the speech encoder that speech features are made by; None: there are none.
+    speech_encoder: str | None = None
+    flow_weights: str | None = None  # safetensors of torchvision's RAFT; None: OpenCV's DIS
+    depth_weights: str | None = None  # see `StreamConfig`; None: depth of the face mesh
     stages: tuple[str, ...] = field(
         default_factory=lambda: (
             *(name for name, opinion in known_opinions().items() if opinion.fit is not None),
@@ -72,8 +76,15 @@ class TrainConfig:
     @property
     def streams(self) -> StreamConfig:
         """The configuration by which the clips' streams are extracted."""
-        streams = StreamConfig(device=self.device, encoder=self.encoder)
-        return with_portrait(streams, self.detector)
+        return with_own(self.networks, self.detector)
+
+    @property
+    def networks(self) -> StreamConfig:
+        """The networks of one's own that it names."""
+        return StreamConfig(
+            self.flow_weights, self.depth_weights, encoder=self.encoder, device=self.device,
+            speech_encoder=self.speech_encoder,
+        )  # fmt: skip
 
     def stage(self, name: str) -> StageConfig:
         """Return the settings of the stage of an expert or opinion."""

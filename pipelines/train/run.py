@@ -26,7 +26,7 @@ import torch
 
 from pipelines.config import load_config
 from pipelines.detection.detector import Detector, save_detector
-from pipelines.detection.starter import on_encoder
+from pipelines.detection.own_networks import on_own
 from pipelines.storage.weights import WeightsError, load_weights
 from pipelines.train.calibrate import calibrate
 from pipelines.train.fill_cache import fill_cache
@@ -61,7 +61,7 @@ def train(
     Raises:
         ConfigError: the file or an override names an unknown setting.
         FileNotFoundError: a manifest does not exist.
-        InputError: the recipe's picture encoder cannot be used.
+        InputError: a network that the recipe names cannot be used.
         PlanError, PoolError: the cluster is missing or too small, or workers fail.
     """
     return train_by(load_config(TrainConfig, path, overrides), workers, address)
@@ -69,7 +69,7 @@ def train(
 
 def train_by(config: TrainConfig, workers: int = 1, address: str | None = None) -> Path:
     """Train by a recipe and return the path of the weights; see `train`."""
-    config = replace(config, detector=on_encoder(config.detector, config.encoder))
+    config = replace(config, detector=on_own(config.detector, config.networks))
     data, out = config.data, Path(config.out)
     paths = [sample.path for sample in read_samples(data)]
     failed = fill_cache(Path(data.cache), paths, data.workers, _report, address, config.streams)

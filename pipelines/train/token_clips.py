@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from extractors.added_streams import of_sound
 from extractors.media import STEP_RATE
 from extractors.spectrogram import loudness, speech_steps
 from pipelines.detection.detector import Detector
-from pipelines.detection.opinions import streams_behind
+from pipelines.detection.opinions import hears
 from pipelines.metrics.classification import auc
-from pipelines.train.clips import PICTURES, TrainClip
+from pipelines.train.clips import TrainClip
 from pipelines.train.fit import Run
 from pipelines.train.losses import UNKNOWN
 from temporal.segment import MODALITIES
@@ -60,13 +61,14 @@ def token_clips(
         stop = min(clip.steps, LONGEST)
         for version in range(versions + 1):
             rng = np.random.default_rng((run.seed, index, version)) if version else None
-            streams = clip.chunk(0, stop, (*PICTURES, "mel"), rng)
+            streams = clip.chunk(0, stop, sorted(clip.names), rng)
             batch = {name: stream[None].to(run.device) for name, stream in streams.items()}
             mask = torch.ones(1, stop, dtype=torch.bool, device=run.device)
             with run.autocast():
                 tokens = detector.tokens(batch, mask)
                 if "mel" in batch:  # by itself, as sound is judged
-                    tokens |= detector.tokens({"mel": batch["mel"]}, mask)
+                    heard = {name: stream for name, stream in batch.items() if of_sound(name)}
+                    tokens |= detector.tokens(heard, mask)
             targets = clip.targets()[:stop].clone()
             speech = torch.zeros(stop, dtype=torch.bool)
             if "mel" in streams:
@@ -75,11 +77,6 @@ def token_clips(
             kept = {name: t[0].half().cpu() for name, t in tokens.items() if name != "lag"}
             done.append(TokenClip(kept, targets, speech, clip))
     return done
-
-
-def hears(token: str) -> bool:
-    """Return whether a token depends on the sound alone."""
-    return streams_behind(token) == {"mel"}
 
 
 def with_sound_shifted(

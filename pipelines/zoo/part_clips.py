@@ -19,7 +19,7 @@ from pipelines.data.samples import Sample
 from pipelines.detection.detector import Detector
 from pipelines.storage.files import write_by
 from pipelines.streams.stream_cache import StreamCache
-from pipelines.train.clips import LONGEST, PICTURES, TrainClip, train_clip
+from pipelines.train.clips import LONGEST, TrainClip, train_clip
 from pipelines.zoo.native_clips import NATIVE, native_clip
 from temporal.experts import EXPERTS
 
@@ -96,7 +96,7 @@ def expert_outputs(
     `EXPERTS`; `lag` (T, 2 * reach + 1): similarity of lips and voice at each lag.
     """
     steps = min(clip.steps, longest)
-    streams = clip.chunk(0, steps, (*PICTURES, "mel"), None)
+    streams = clip.chunk(0, steps, sorted(clip.names), None)
     mask = torch.ones(1, steps, dtype=torch.bool)
     batch = {name: stream[None] for name, stream in streams.items()}
     with torch.autocast("cpu", precision, enabled=precision != torch.float32):

@@ -18,8 +18,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from extractors.plugins import Plugins, load_plugins
 from extractors.streams import STREAMS
-from pipelines.config import ConfigError, find_config, load_config
+from pipelines.config import ConfigError, find_config, load_config, with_overrides
 from pipelines.data.samples import Sample
 from pipelines.detection.detector import load_detector
 from pipelines.detection.starter import STARTER, experts_sha256
@@ -36,6 +37,7 @@ from temporal.experts import fold_norms
 
 FORMAT = "avdetect part 1"
 PARTS = Path("configs/zoo")  # where the parts of the project are described
+GROUP = "avdetect.parts"  # of the entry points of other packages, each a PartConfig
 SHIPPED = STARTER.parent / "zoo"  # the shipped weights, of small parts
 
 
@@ -62,8 +64,29 @@ class PartConfig:
             raise ValueError(f"streams: {NATIVE} has a clock of its own and goes with no other")
 
 
+@cache
+def plugged_parts() -> Plugins[PartConfig]:
+    """Return the parts that other packages add, by name; their code is loaded at this call."""
+    return load_plugins(GROUP, _usable)
+
+
+def _usable(name: str, row: object) -> PartConfig:
+    """Return a plug-in's part.
+
+    Raises:
+        ValueError: it is no part, or avdetect has one of its name.
+    """
+    if not isinstance(row, PartConfig):
+        raise ValueError("it is no PartConfig")
+    if find_config(PARTS / f"{name}.yaml").exists():
+        raise ValueError(f"avdetect has a part {name!r}")
+    return row
+
+
 def read_parts(folder: Path = PARTS) -> dict[str, PartConfig]:
     """Return the parts that the YAML files of a folder describe, by name.
+
+    Beside those of the project stand those of plug-ins.
 
     Raises:
         ConfigError: there are none, or one cannot be used.
@@ -71,7 +94,8 @@ def read_parts(folder: Path = PARTS) -> dict[str, PartConfig]:
     files = sorted(find_config(folder).glob("*.yaml"))
     if not files:
         raise ConfigError(f"{folder}: no YAML files of parts")
-    return {file.stem: load_config(PartConfig, file) for file in files}
+    plugged = plugged_parts().found if folder == PARTS else {}
+    return {file.stem: load_config(PartConfig, file) for file in files} | plugged
 
 
 def build_part(path: Path, config: PartConfig) -> nn.Module:
@@ -97,7 +121,7 @@ def train_part(path: Path, data: Path, out: Path, overrides: Sequence[str] = ())
     """Train a part by its YAML file, and return the path of its weights.
 
     Args:
-        path: the part's YAML file.
+        path: the part's YAML file, or the name of a plug-in's part.
         data: a training recipe (YAML), which names the clips.
         out: folder of runs; an interrupted run resumes.
         overrides: settings of the part that differ, `key=value`.
@@ -106,7 +130,10 @@ def train_part(path: Path, data: Path, out: Path, overrides: Sequence[str] = ())
         ConfigError: a file cannot be used, the part has nothing to learn, or no clips fit it.
         FileNotFoundError: a manifest does not exist.
     """
-    config = load_config(PartConfig, path, overrides)
+    if named_part(path):
+        config = with_overrides(plugged_parts().found[path.name], overrides)
+    else:
+        config = load_config(PartConfig, path, overrides)
     if config.stage is None:
         raise ConfigError(f"{path}: this part has nothing to learn: no `stage`")
     recipe = load_config(TrainConfig, data)
@@ -129,6 +156,11 @@ def train_part(path: Path, data: Path, out: Path, overrides: Sequence[str] = ())
     weights = out / f"{path.stem}.safetensors"
     save_part(weights, part.eval(), {config.taught_on: len(train), "val": len(val)})
     return weights
+
+
+def named_part(path: Path) -> bool:
+    """Return whether a path is the name of a plug-in's part; they are loaded for names alone."""
+    return not path.suffix and path.name == str(path) and path.name in plugged_parts().found
 
 
 def load_part_clips(
