@@ -16,9 +16,9 @@ from pytorchvideo.models.resnet import ResBlock
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, pad
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.models import mobilenet_v2
 
 from extractors.spectrogram import BANDS, COLUMNS
+from temporal.mobilenet import mobilenet_stem
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,12 @@ class AppearanceExpert(nn.Module):
     tell a seam from a shadow.
     """
 
-    LAYERS, CHANNELS = 14, 96
+    CHANNELS = 96
     AT_ONCE = 32  # pictures
 
     def __init__(self, width: int, dim: int, dropout: float, flicker: bool) -> None:
         super().__init__()
-        self.stem = mobilenet_v2(weights=None).features[: self.LAYERS]
+        self.stem = mobilenet_stem()
         self.changes = residual_block(self.CHANNELS, width)
         self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, dim))
         self.flicker = FlickerBranch(dim) if flicker else None
@@ -255,11 +255,11 @@ def normalise(name: str, stream: Tensor) -> Tensor:
     The sound's level and the mouth's mean shape are subtracted: neither is evidence of forgery,
     and both identify the source of a clip.
     """
+    if name in ("appearance", "mouth"):
+        return torch.div(stream, 64.0).sub_(2.0)  # bytes become floats once
     x = stream.float()
     if name == "mel":
         return (x - x.mean(dim=(1, 2, 3), keepdim=True)) / 3.0
-    if name in ("appearance", "mouth"):
-        return (x / 64.0).sub_(2.0)
     if name == "landmarks":
         return (x - x.mean(dim=(1, 2), keepdim=True)) * 10.0
     if name == "depth":
