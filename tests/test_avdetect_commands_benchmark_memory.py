@@ -19,7 +19,7 @@ def test_memory_that_was_held_once_counts() -> None:
     assert peak_memory() > before + 60
     after = peak_memory()
     del held
-    assert peak_memory() >= after
+    assert peak_memory() > after - 1  # the kernel counts in batches of pages
 
 
 def test_a_process_is_not_charged_for_its_parent() -> None:

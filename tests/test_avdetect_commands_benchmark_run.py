@@ -13,11 +13,11 @@ import pytest
 from rich.console import Console
 
 from avdetect.commands import benchmark, benchmark_run
-from avdetect.commands.benchmark_run import Measured, costs_tables, measure_all
+from avdetect.commands.benchmark_run import BenchmarkCosts, costs_tables, measure_all
 from avdetect.commands.benchmark_stages import PLAIN, Cost
 
 COSTS = {PLAIN: Cost(2.0, 3.0), "total": Cost(6.0, 9.0), "a peer": Cost(8.0, 8.5)}
-MEASURED = Measured(20, 3, {"wall": COSTS, "talk": COSTS}, {"wall": 900.0, "talk": 1000.4})
+MEASURED = BenchmarkCosts(20, 3, {"wall": COSTS, "talk": COSTS}, {"wall": 900.0, "talk": 1000.4})
 
 
 def test_every_clip_is_judged_and_given_to_every_peer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,8 @@ def test_a_copy_that_cannot_be_written_is_told(monkeypatch: pytest.MonkeyPatch) 
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=Broken()))
-    with growing_file("-", 10.0) as (_, finished):
-        with pytest.raises(ScratchError, match="No space left"):
-            wait_until(finished)
+    with (
+        growing_file("-", 10.0) as (_, finished),
+        pytest.raises(ScratchError, match="No space left"),
+    ):
+        wait_until(finished)

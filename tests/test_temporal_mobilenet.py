@@ -25,7 +25,7 @@ def test_untrained_weights_have_the_spread_that_keeps_gradients() -> None:
     for name, weight in mobilenet_stem().named_parameters():
         if weight.dim() == 4 and weight.numel() > 10_000:
             fan_out = weight.shape[0] * weight[0, 0].numel()
-            assert abs(float(weight.std()) / (2 / fan_out) ** 0.5 - 1) < 0.05, name
+            assert abs(float(weight.detach().std()) / (2 / fan_out) ** 0.5 - 1) < 0.05, name
 
 
 def test_a_session_needs_no_torchvision() -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from extractors.clip import Array, Frames
 from extractors.decoding.picture import plain_frames
+from extractors.decoding.sound import plain_waveform
 from extractors.faces import FaceFinder
 from extractors.media import SAMPLE_RATE
 
@@ -33,7 +34,7 @@ def lip_sync_steps(clip: Path) -> tuple[int, int]:
     from torchaudio.transforms import MFCC
 
     shape = {"n_fft": 400, "hop_length": 160, "n_mels": 26}
-    cepstrum = MFCC(SAMPLE_RATE, n_mfcc=13, melkwargs=shape)(torch.from_numpy(_sound(clip)))
+    cepstrum = MFCC(SAMPLE_RATE, n_mfcc=13, melkwargs=shape)(torch.from_numpy(plain_waveform(clip)))
     return sum(1 for _ in _faces(clip)), cepstrum.shape[-1]
 
 
@@ -76,17 +77,3 @@ def _crop(frame: Frames, boxes: Array) -> Frames:
         frame = frame[top : max(bottom, top + 1), left : max(right, left + 1)]
     crop: Frames = cv2.resize(frame, (SIDE, SIDE)).astype(np.uint8, copy=False)
     return crop
-
-
-def _sound(clip: Path) -> Array:
-    """Return the waveform (S,) at 16 kHz of a trusted file."""
-    import av
-
-    resampler = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLE_RATE)
-    with av.open(str(clip)) as container:
-        pieces = [
-            out.to_ndarray()[0]
-            for frame in container.decode(audio=0)
-            for out in resampler.resample(frame)
-        ]
-    return np.concatenate(pieces).astype(np.float32, copy=False)

@@ -18,7 +18,7 @@ from pipelines.detection.session import WeightsSpec
 
 
 @dataclass(frozen=True)
-class Measured:
+class BenchmarkCosts:
     """What judging drawn clips costs on this machine."""
 
     seconds: int  # of each clip
@@ -27,7 +27,7 @@ class Measured:
     peaks: dict[str, float]  # MB of a process that judges that clip alone
 
 
-def measure_all(model: WeightsSpec, seconds: int, runs: int) -> Measured:
+def measure_all(model: WeightsSpec, seconds: int, runs: int) -> BenchmarkCosts:
     """Return the costs of judging each of `CLIPS`, and of its peers' steps on the same file."""
     with tempfile.TemporaryDirectory() as folder:
         files = {name: Path(folder) / f"{name}.mp4" for name in CLIPS}
@@ -40,10 +40,10 @@ def measure_all(model: WeightsSpec, seconds: int, runs: int) -> Measured:
         for name, file in files.items():
             for peer, steps in PEERS.items():
                 stages[name][peer] = cost_of(partial(steps, file))
-    return Measured(seconds, runs, stages, peaks)
+    return BenchmarkCosts(seconds, runs, stages, peaks)
 
 
-def costs_tables(measured: Measured) -> Group:
+def costs_tables(measured: BenchmarkCosts) -> Group:
     """Return the costs for a terminal."""
     parts = []
     for name, costs in measured.stages.items():

@@ -13,11 +13,11 @@ from typing import BinaryIO
 
 from pipelines.storage.local_copy import PIECE, STANDARD_INPUT, ScratchError, scratch_folder
 
-Finished = Callable[[], bool]
+IsComplete = Callable[[], bool]
 
 
 @contextmanager
-def growing_file(source: str, patience: float) -> Iterator[tuple[Path, Finished]]:
+def growing_file(source: str, patience: float) -> Iterator[tuple[Path, IsComplete]]:
     """Yield a file that may still grow, and a function that tells whether it is complete.
 
     Args:
