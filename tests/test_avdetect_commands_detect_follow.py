@@ -38,7 +38,7 @@ def test_every_verdict_is_a_line_of_json_and_a_broken_file_stops_no_other(
         ("a.mkv", 0.4), ("a.mkv", 0.9), ("a.mkv", None),
         ("b.mkv", 0.4), ("b.mkv", 0.9), ("b.mkv", None),
     ]  # fmt: skip
-    assert rows[2]["error"] == "a.mkv is empty (0 bytes)"
+    assert rows[2]["error"]["message"] == "a.mkv is empty (0 bytes)"
     assert "b.mkv is empty (0 bytes)" in printed.err
 
 
