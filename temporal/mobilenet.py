@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 # expansion, channels, blocks, stride of the first one
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1))
+LAYERS = 1 + sum(blocks for _, _, blocks, _ in STAGES)
 
 
 class Conv2dNormActivation(nn.Sequential):

@@ -75,10 +75,12 @@ def test_an_index_that_comes_last_leaves_the_final_verdict_alone(
     film, growing = tmp_path / "film.m4a", tmp_path / "growing.m4a"
     write_clip(film, None, example_waveform(SECONDS))
     whole = film.read_bytes()
-    grow = grown(whole, growing, 2)  # by half, and then it is complete
-    (last,) = follow(
-        session, growing, lambda: grow() or growing.read_bytes() == whole, lambda: None
-    )
+    grow = grown(whole, growing, 2)
+
+    def finished() -> bool:
+        return grow() or growing.read_bytes() == whole  # after one more half
+
+    (last,) = follow(session, growing, finished, lambda: None)
     assert last.score == session.detect(film).score
     assert not any(w.startswith("provisional") for w in last.warnings)
 

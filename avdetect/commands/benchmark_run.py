@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from avdetect.commands.benchmark_clips import CLIPS
@@ -45,7 +45,7 @@ def measure_all(model: WeightsSpec, seconds: int, runs: int) -> BenchmarkCosts:
 
 def costs_tables(measured: BenchmarkCosts) -> Group:
     """Return the costs for a terminal."""
-    parts = []
+    parts: list[RenderableType] = []
     for name, costs in measured.stages.items():
         parts += [
             costs_table(name, costs, measured.seconds),

@@ -49,7 +49,7 @@ class MetricsFile:
 def metrics_text(progress: Progress, running: bool) -> str:
     """Return the metrics of one run in Prometheus's text format."""
     judged = progress.done - progress.failed
-    samples = {
+    samples: dict[str, tuple[str, dict[str, float]]] = {
         "avdetect_scan_running": ("Whether the scan is under way.", {"": int(running)}),
         "avdetect_scan_videos_total": (
             "Videos of this run that have their row.",

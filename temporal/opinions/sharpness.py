@@ -72,7 +72,7 @@ def rings(pictures: Tensor, reach: int) -> Tensor:
         reach: steps to either side.
     """
     parts = torch.split(pictures.flatten(0, 1), AT_ONCE)
-    power = torch.cat([ring_power(part) for part in parts]).unflatten(0, pictures.shape[:2])
+    power = torch.cat([ring_power(part) for part in parts]).view(*pictures.shape[:2], RINGS)
     mean, square = (around(x, reach) for x in (power, power.square()))
     return torch.cat([mean, (square - mean.square()).clamp(min=0).sqrt()], dim=-1)
 
