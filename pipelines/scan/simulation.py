@@ -1,7 +1,8 @@
 """A scan on paper: the loop of a scan with stand-ins for its workers, on a clock of its own.
 
-What is real is the loop and its agenda, with the processor time that they take of the driver; what
-is played are the workers, each of which takes as long as some video did in an earlier scan:
+What is real is the driver, with the processor time that it takes: the list of videos, the agenda,
+and the rows on disk, though short ones. What is played are the workers, each of which takes as long
+as some video did in an earlier scan. What Ray takes between them is left out.
 
     python -m pipelines.scan.simulation VERDICTS/SET --workers 1000 --videos 100000
 """
@@ -17,15 +18,16 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from extractors.clip import Doubles
 from pipelines.results.reading import read_results
+from pipelines.results.result_set import ResultSet
 from pipelines.scan.agenda import Outcome
-from pipelines.scan.loop import judged_rows
-from pipelines.scan.tasks import PieceStore, Task
-from pipelines.storage.sources import Video
+from pipelines.scan.loop import run
+from pipelines.scan.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,15 @@ def simulate(
     taken: Doubles, workers: int, videos: int, losses: float = 0.0, seed: int = 0
 ) -> Simulated:
     """Return what a scan of so many videos comes to; see `SimulatedPool`."""
-    pool = SimulatedPool(taken, workers, losses, seed)
-    with tempfile.TemporaryDirectory() as folder:
-        names = (Video(f"s3://bucket/{number}.mp4") for number in range(videos))
-        done = sum(1 for _ in judged_rows(None, names, pool, PieceStore(Path(folder))))
+    with tempfile.TemporaryDirectory() as name:
+        source = Path(name) / "videos.txt"
+        source.write_text("".join(f"{number}.mp4\n" for number in range(videos)))
+        identity: dict[str, Any] = {"model": {"name": "simulated"}}
+        with ResultSet(Path(name) / "results", identity) as results:
+            pool = SimulatedPool(taken, workers, losses, seed)
+            run(str(source), results, pool, videos, lambda progress: None)
+            results.finish()
+            done = len(results)
     busy, driver = pool.worked / (workers * pool.now), pool.driven / pool.now
     return Simulated(workers, done, pool.lost, pool.now, busy, driver)
 
