@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from extractors.allocator import release_free_memory
 from extractors.shapes import check_arrays
 from extractors.spectrogram import loudness
 from extractors.streams import MEASURES, Streams
@@ -106,6 +107,7 @@ def judge_blocks(
     The experts run in the given precision, everything after them in float32. Windows of equal
     length and streams, of any block, are batched, `batch` at a time.
     """
+    release_free_memory()  # of extraction, before the networks need theirs
     given = [block.given() for block in blocks]
     plans = [plan_windows(block.steps, config, block.lead, block.trail) for block in blocks]
     alike: defaultdict[tuple[int, tuple[str, ...]], list[tuple[int, int]]] = defaultdict(list)
