@@ -93,7 +93,7 @@ class Clip:
 class MediaConfig:
     """How files are read."""
 
-    chunk_bytes: int = 128 * 2**20  # decoded pixels a chunk may hold
+    chunk_bytes: int = 48 * 2**20  # decoded pixels a chunk may hold; up to three are there at once
     max_chunk_steps: int = 128
     max_side: int = 2560  # pixels; larger frames are scaled down while decoding
     timeout: float = 60.0  # seconds without progress after which the decoder is stopped

@@ -144,10 +144,11 @@ class VisionTransformer(nn.Module):
             self.register_parameter(name, nn.Parameter(torch.zeros(shape)) if shape else None)
         self.pre = nn.LayerNorm(width, config.eps) if config.pre_norm else nn.Identity()
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        for name, values in (("mean", config.mean), ("deviation", config.deviation)):
-            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
-        turn = rotation(config) if config.rotary else None
-        self.register_buffer("turn", turn, persistent=False)
+        with torch.device("cpu"):  # no file has these: they are made even of a model without memory
+            for name, values in (("mean", config.mean), ("deviation", config.deviation)):
+                self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+            turn = rotation(config) if config.rotary else None
+            self.register_buffer("turn", turn, persistent=False)
 
     def forward(self, pictures: Tensor, after: Sequence[int]) -> list[Tensor]:
         """Return the tokens (N, C + P, D) float32 after each of the blocks.

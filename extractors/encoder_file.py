@@ -46,9 +46,10 @@ def load_encoder(
             form, tensors = recognised(store)
             (config, state), smooth = converted(form, tensors, layers), form.antialias
         config, state = sized(config, state, image, smooth)
-        model = VisionTransformer(config)
+        with torch.device("meta"):  # it takes over the file's weights and makes none
+            model = VisionTransformer(config)
         _check_shapes(path, model, state)
-        model.load_state_dict({name: state[name] for name in model.state_dict()})
+        model.load_state_dict({n: state[n].float() for n in model.state_dict()}, assign=True)
     except (RuntimeError, TypeError, KeyError, ValueError) as error:
         if isinstance(error, InputError):
             raise

@@ -66,7 +66,7 @@ class FaceTracker:
     def __init__(self, config: FaceConfig | None = None) -> None:
         self.config = config or FaceConfig()
         self._mesh = _face_mesh(self.config)
-        self._finder: Any = None  # made at the first frame that is full of faces
+        self._finder: FaceFinder | None = None  # made at the first frame that is full of faces
         self._corners: list[Any] = []  # meshes of a frame's corners, likewise
         self.sightings: list[Sighting] = []
         # Step -> faces in the frame, counted now and then while there are several.
@@ -131,8 +131,8 @@ class FaceTracker:
         if step % self.config.count_every == 0 and (
             len(faces) >= min(most, CROWD) or most > MESHED
         ):
-            self._finder = self._finder or _face_finder(self.config)
-            self.counted[step] = count_faces(frame, self._find)
+            self._finder = self._finder or FaceFinder(self.config)
+            self.counted[step] = count_faces(frame, self._finder)
         seen = next(reversed(self.counted.values()), 0)
         if len(faces) < min(seen, most) and most > MESHED:
             self._corners = self._corners or [_face_mesh(self.config) for _ in range(4)]
@@ -141,15 +141,30 @@ class FaceTracker:
                 faces += [f for f in moved if all(_within(f, other) < SAME for other in faces)]
         return faces[:most]
 
-    def _find(self, picture: Frames) -> Array:
+
+class FaceFinder:
+    """MediaPipe's face detector, which finds any number of faces in single frames."""
+
+    def __init__(self, config: FaceConfig | None = None) -> None:
+        _silence()
+        from mediapipe.python.solutions.face_detection import FaceDetection
+
+        confidence = (config or FaceConfig()).min_confidence
+        self._detection = FaceDetection(model_selection=1, min_detection_confidence=confidence)
+
+    def __call__(self, picture: Frames) -> Array:
         """Return the boxes (K, 4) of the faces in a picture: left, top, right, bottom, pixels."""
         height, width = picture.shape[:2]
-        found = self._finder.process(picture).detections or []
+        found = self._detection.process(picture).detections or []
         boxes = [d.location_data.relative_bounding_box for d in found]
         corners = [(b.xmin, b.ymin, b.xmin + b.width, b.ymin + b.height) for b in boxes]
         return np.array(corners, np.float32).reshape(-1, 4) * np.array(
             [width, height] * 2, np.float32
         )
+
+    def close(self) -> None:
+        """Free MediaPipe's memory, which is not freed with the object."""
+        self._detection.close()
 
 
 def track_faces(frames: Frames, config: FaceConfig | None = None) -> list[FaceTrack]:
@@ -180,9 +195,13 @@ def mesh_triangles() -> npt.NDArray[np.int64]:
     return np.array(sorted(cliques), np.int64)
 
 
-def _face_mesh(config: FaceConfig):  # type: ignore[no-untyped-def]
-    # MediaPipe's C++ side logs to standard error, which belongs to the caller.
+def _silence() -> None:
+    """Keep MediaPipe's C++ side from logging to standard error, which belongs to the caller."""
     os.environ.setdefault("GLOG_minloglevel", "3")
+
+
+def _face_mesh(config: FaceConfig):  # type: ignore[no-untyped-def]
+    _silence()
     from mediapipe.python.solutions.face_mesh import FaceMesh
 
     return FaceMesh(
@@ -192,13 +211,6 @@ def _face_mesh(config: FaceConfig):  # type: ignore[no-untyped-def]
         min_detection_confidence=config.min_confidence,
         min_tracking_confidence=config.min_confidence,
     )
-
-
-def _face_finder(config: FaceConfig):  # type: ignore[no-untyped-def]
-    """Return MediaPipe's face detector, which finds any number of faces in single frames."""
-    from mediapipe.python.solutions.face_detection import FaceDetection
-
-    return FaceDetection(model_selection=1, min_detection_confidence=config.min_confidence)
 
 
 def _meshed(mesh: Any, picture: Frames) -> list[Array]:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import cv2
@@ -66,12 +66,13 @@ class StreamExtractor:
         with ThreadPoolExecutor(1) as pool:
             file: _File | None = None
             for clip in chunks:
-                file = file or _File(self, self._fresh_tracker(), pool, span, clip.start, on_face)
+                file = file or _File(self, pool, span, clip.start, on_face)
                 yield from file.push(clip)
             if file is not None:
                 yield from file.finish()
 
-    def _fresh_tracker(self) -> FaceTracker:
+    def fresh_tracker(self) -> FaceTracker:
+        """Return the tracker, without the faces of the file before."""
         if self._tracker is None:
             self._tracker = FaceTracker(self.faces)
         self._tracker.reset()
@@ -110,13 +111,12 @@ class _File:
     def __init__(
         self,
         extractor: StreamExtractor,
-        tracker: FaceTracker,
         pool: ThreadPoolExecutor,
         span: range,
         start: int,
         on_face: OnFace | None,
     ) -> None:
-        self.extractor, self.tracker, self.pool, self.span = extractor, tracker, pool, span
+        self.extractor, self.pool, self.span = extractor, pool, span
         self.on_face = on_face
         self.pending: list[Future[dict[str, Tensor]]] = []  # crops that are still being cut
         self.config, self.faces = extractor.config, extractor.faces
@@ -127,6 +127,10 @@ class _File:
         self.tracks: dict[int, StreamSource] = {}
         self.sound: StreamSource | None = None
         self.scene: StreamSource | None = None
+
+    @cached_property
+    def tracker(self) -> FaceTracker:
+        return self.extractor.fresh_tracker()
 
     def push(self, clip: Clip) -> Iterator[Streams]:
         arrived = clip.start + clip.steps
@@ -143,9 +147,10 @@ class _File:
             piece.result()
         self.pending.clear()
         self.waiting.extend(clip.frames)
-        # whole strides only: a frame is copied out of its chunk when it has to wait
         yield from self._advance(arrived - self.faces.lookahead, arrived)
-        self.waiting = [frame.copy() for frame in self.waiting]
+        # copied out of their chunk, whose memory the next one needs
+        new = max(0, len(self.waiting) - clip.steps)
+        self.waiting[new:] = [frame.copy() for frame in self.waiting[new:]]
 
     def finish(self) -> Iterator[Streams]:
         """Yield the blocks that remain after the last chunk."""

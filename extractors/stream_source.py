@@ -58,10 +58,12 @@ class StreamSource:
 
         The next block begins with the last `2 * shared` steps of this one.
         """
-        pieces = [piece.result() for piece in self.pieces]
-        joined = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+        joined = self._joined()
         trail = max(shared, self.start + count - self.span.stop)
-        places = self.places[:count]
+        places, kept = self.places[:count], count - 2 * shared
+        rest = Future[dict[str, Tensor]]()
+        rest.set_result({name: stream[kept:].clone() for name, stream in joined.items()})
+        self.pieces = [rest]
         if self.lead + trail < count:
             block = {name: stream[:count] for name, stream in joined.items()}
             added = self.added(block, self.start)
@@ -74,9 +76,10 @@ class StreamSource:
                 float(np.median(self.yaws)) if self.yaws else None,
                 **block, added=added,
             )  # fmt: skip
-        kept = count - 2 * shared
-        rest = Future[dict[str, Tensor]]()
-        rest.set_result({name: stream[kept:].clone() for name, stream in joined.items()})
-        self.pieces = [rest]
         self.start, self.steps, self.lead = self.start + kept, self.steps - kept, shared
         self.places, self.yaws = self.places[kept:], self.yaws[-1:]
+
+    def _joined(self) -> dict[str, Tensor]:
+        """Return the pieces end to end, stream by stream: never all of them are there twice."""
+        pieces = [piece.result() for piece in self.pieces]
+        return {name: torch.cat([piece.pop(name) for piece in pieces]) for name in [*pieces[0]]}

@@ -1,8 +1,8 @@
 """The experts: one network per stream, fully convolutional in time, with one token per step.
 
 The appearance expert looks at every picture with a MobileNetV2 and at its changes with a (2+1)D
-block; the other picture experts are slim (2+1)D residual networks. All blocks are pytorchvideo's:
-on a CPU they cost a third of a depthwise X3D of the same accuracy class.
+block; the other picture experts are slim (2+1)D residual networks. Their convolutions are
+pytorchvideo's: on a CPU they cost a third of a depthwise X3D of the same accuracy class.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from itertools import pairwise
 
 import torch
 from pytorchvideo.layers.convolutions import Conv2plus1d
-from pytorchvideo.models.resnet import ResBlock
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, pad
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.models import mobilenet_v2
 
 from extractors.spectrogram import BANDS, COLUMNS
+from temporal.mobilenet import mobilenet_stem
+from temporal.residual import ResidualBlock
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,12 @@ class AppearanceExpert(nn.Module):
     tell a seam from a shadow.
     """
 
-    LAYERS, CHANNELS = 14, 96
+    CHANNELS = 96
     AT_ONCE = 32  # pictures
 
     def __init__(self, width: int, dim: int, dropout: float, flicker: bool) -> None:
         super().__init__()
-        self.stem = mobilenet_v2(weights=None).features[: self.LAYERS]
+        self.stem = mobilenet_stem()
         self.changes = residual_block(self.CHANNELS, width)
         self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, dim))
         self.flicker = FlickerBranch(dim) if flicker else None
@@ -211,17 +211,15 @@ def fold_norms(module: nn.Module) -> None:
                 chain[index], chain[index + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
 
 
-def residual_block(channels: int, width: int) -> ResBlock:
+def residual_block(channels: int, width: int) -> ResidualBlock:
     """Return a (2+1)D residual block that halves height and width and keeps time."""
-    return ResBlock(
+    return ResidualBlock(
         branch1_conv=nn.Conv3d(channels, width, 1, (1, 2, 2), bias=False),
         branch1_norm=nn.BatchNorm3d(width),
         branch2=nn.Sequential(
             _conv(channels, width, 2), nn.BatchNorm3d(width), nn.ReLU(),
             _conv(width, width, 1), nn.BatchNorm3d(width),
         ),
-        activation=nn.ReLU(),
-        branch_fusion=torch.add,
     )  # fmt: skip
 
 
@@ -235,17 +233,15 @@ def _conv(channels: int, width: int, stride: int) -> Conv2plus1d:
     )
 
 
-def sound_block(channels: int, width: int) -> ResBlock:
+def sound_block(channels: int, width: int) -> ResidualBlock:
     """Return a residual block that halves the bands (H) and keeps the columns (W)."""
-    return ResBlock(
+    return ResidualBlock(
         branch1_conv=nn.Conv2d(channels, width, 1, (2, 1), bias=False),
         branch1_norm=nn.BatchNorm2d(width),
         branch2=nn.Sequential(
             nn.Conv2d(channels, width, 3, (2, 1), 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
             nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width),
         ),
-        activation=nn.ReLU(),
-        branch_fusion=torch.add,
     )  # fmt: skip
 
 
@@ -255,11 +251,11 @@ def normalise(name: str, stream: Tensor) -> Tensor:
     The sound's level and the mouth's mean shape are subtracted: neither is evidence of forgery,
     and both identify the source of a clip.
     """
+    if name in ("appearance", "mouth"):
+        return torch.div(stream, 64.0).sub_(2.0)  # bytes become floats once
     x = stream.float()
     if name == "mel":
         return (x - x.mean(dim=(1, 2, 3), keepdim=True)) / 3.0
-    if name in ("appearance", "mouth"):
-        return (x / 64.0).sub_(2.0)
     if name == "landmarks":
         return (x - x.mean(dim=(1, 2), keepdim=True)) * 10.0
     if name == "depth":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from extractors.lips import lip_landmarks, lip_opening
 from extractors.media import SAMPLES_PER_STEP
 from extractors.spectrogram import loudness
 from extractors.stream_extractor import StreamExtractor
+from extractors.stream_source import StreamSource
 from extractors.streams import StreamConfig
 
 
@@ -51,6 +54,31 @@ def test_streams_do_not_depend_on_the_chunks(example: tuple[np.ndarray, np.ndarr
         assert (one.start, one.track, one.steps) == (other.start, other.track, other.steps)
         for name, stream in one.present().items():
             torch.testing.assert_close(stream, other.present()[name], rtol=0, atol=1e-5)
+
+
+def test_a_sound_alone_needs_no_face_mesh() -> None:
+    waveform = np.zeros(20 * SAMPLES_PER_STEP, np.float32)
+    extractor = StreamExtractor()
+    (sound,) = extractor(chunks(None, waveform, 10))
+    assert sound.steps == 20
+    assert extractor._tracker is None
+
+
+def test_a_block_leaves_nothing_of_its_pieces_behind() -> None:
+    source = StreamSource(None, 0, None, None, None, range(1000))  # type: ignore[arg-type]
+    pieces = [{"mel": torch.full((10, 80, 4), float(i))} for i in range(4)]
+    for piece in pieces:
+        made: Future[dict[str, torch.Tensor]] = Future()
+        made.set_result(piece)
+        source.add(10, made)
+    (block,) = source.blocks(StreamConfig(block=25, context=5))
+    assert block.mel is not None
+    assert block.mel[:, 0, 0].tolist() == [0.0] * 10 + [1.0] * 10 + [2.0] * 10
+    assert pieces == [{}] * 4  # taken over
+    (rest,) = source.last_block()
+    assert rest.mel is not None
+    assert rest.mel[:, 0, 0].tolist() == [2.0] * 10 + [3.0] * 10
+    assert (rest.start, rest.lead) == (20, 5)
 
 
 def test_blocks_of_a_long_file_join_to_the_whole() -> None:

@@ -28,8 +28,9 @@ HOMES = {
 # These load nothing of others until they are used.
 LIGHT = ("avdetect/__init__.py", "avdetect/__main__.py", "avdetect/cli.py", "avdetect/commands/")
 # What a verb imports when it runs.
+BENCHMARK = tuple(f"benchmark_{n}" for n in ("clips", "peers", "run", "scan", "stages"))
 HELPERS = tuple(
-    f"avdetect/commands/{name}.py" for name in ("benchmark_scan", "benchmark_stages", "scan_mutual")
+    f"avdetect/commands/{name}.py" for name in (*BENCHMARK, "detect_follow", "scan_mutual")
 )
 
 

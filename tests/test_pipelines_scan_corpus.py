@@ -143,6 +143,27 @@ def disturb(driver: subprocess.Popen[bytes], out: Path, mark: str, luck: random.
     return finished(out)
 
 
+def test_a_scan_of_broken_files_stops_at_its_budget_and_its_metrics_say_so(
+    tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from avdetect.cli import main
+
+    (tmp_path / "corpus").mkdir()
+    for number in range(5):
+        (tmp_path / "corpus" / f"{number}.mp4").touch()
+    command = ["scan", str(tmp_path / "corpus"), "--out", str(tmp_path / "out"), "--workers", "1"]
+    command += ["--weights", str(weights), "--metrics", str(tmp_path / "scan.prom")]
+    assert main([*command, "--max-errors", "2"]) == 2
+    assert "3 of 3 videos failed, and 2 may" in capsys.readouterr().err
+    metrics = (tmp_path / "scan.prom").read_text().splitlines()
+    assert 'avdetect_scan_videos_total{status="error"} 3' in metrics
+    assert "avdetect_scan_videos_left 2" in metrics
+    assert "avdetect_scan_running 0" in metrics
+    assert main(command) == 1  # goes on behind the three
+    metrics = (tmp_path / "scan.prom").read_text().splitlines()
+    assert 'avdetect_scan_videos_total{status="error"} 2' in metrics
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_disturbed_scan_says_what_an_undisturbed_one_says(corpus, weights, tmp_path):

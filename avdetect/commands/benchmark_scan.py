@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import resource
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +18,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from avdetect.commands.benchmark_memory import SPAWN, peak_memory
 from avdetect.example import example_clip
 from pipelines.detection.session import WeightsSpec
 from pipelines.scan.cluster import cluster
@@ -35,7 +33,6 @@ from pipelines.scan.worker import Job, Worker
 from pipelines.storage.sources import Video
 
 PATIENCE = 600.0  # seconds for a process to load, or to judge one clip
-SPAWN = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True)
@@ -160,11 +157,9 @@ def _time_start(source: Path, config: ScanConfig) -> tuple[float, list[float]]:
 
 def _scan(source: str, out: Path, config: ScanConfig, reports: Queue[Any]) -> None:
     """Scan as the command does, and report time and peak memory after each clip."""
-    unit = 1 if sys.platform == "darwin" else 1024
 
     def on_progress(_: object) -> None:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-        reports.put((time.perf_counter(), peak))
+        reports.put((time.perf_counter(), peak_memory()))
 
     scan_corpus(source, out, config, lambda _: None, on_progress)
 

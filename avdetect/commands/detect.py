@@ -19,11 +19,13 @@ from avdetect.commands.options import (
     origin_of,
     outputs_of,
 )
+from extractors.errors import InputError
 
 if TYPE_CHECKING:
     from pipelines.detection.result import Result
     from pipelines.progress import OnStep
 
+OUTPUTS = ("report", "burn_in", "vtt", "csv", "labels")  # options that name what else to write
 HELP = "judge videos: real or fake, and which seconds"
 DESCRIPTION = (
     "Judges each video by its picture, its sound, and whether lips and sound fit. "
@@ -61,6 +63,12 @@ def add_arguments(verb: ArgumentParser) -> None:
         action="store_true",
         help="leave the picture encoder out: faster, and without a score of the picture",
     )
+    verb.add_argument(
+        "--follow",
+        action="store_true",
+        help="a file may still be growing: print what is known so far, and the final result when "
+        "it has not grown for 10 s (- when standard input has ended)",
+    )
     add_cache(verb)
     add_export_options(verb)
     add_model_options(verb)
@@ -83,6 +91,8 @@ def run(options: Namespace) -> int:
         options.set.append(f"media.video_track={options.video_track}")
     if options.fast:
         options.set.append("fast=true")
+    if options.follow:
+        return _follow(options)
     judge = _judge(options)
     failed = False
     with json_lines(options.json) as write, quiet_libraries():
@@ -105,13 +115,21 @@ def run(options: Namespace) -> int:
     return FAILED if failed else OK
 
 
+def _follow(options: Namespace) -> int:
+    if options.cache or any(getattr(options, name) for name in OUTPUTS):
+        raise InputError("--follow prints results alone: take it without a cache, report or export")
+    from avdetect.commands.detect_follow import follow_files
+
+    return follow_files(options)
+
+
 def _judge(options: Namespace) -> Callable[[str, str, OnStep], tuple[Result, list[Path]]]:
     """Return the function that judges a file, and writes the requested reports and exports.
 
     It takes a file, which may be a copy, and the name that the result gives it; it also returns
     the paths of what it wrote.
     """
-    if not any((options.report, options.burn_in, options.vtt, options.csv, options.labels)):
+    if not any(getattr(options, name) for name in OUTPUTS):
         session = load_session(options, options.cache)
 
         def detect(file: str, name: str, on_step: OnStep) -> tuple[Result, list[Path]]:

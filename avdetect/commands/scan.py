@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from avdetect.commands.options import (
     FAILED,
@@ -19,6 +20,10 @@ from avdetect.commands.options import (
     number,
     seconds,
 )
+
+if TYPE_CHECKING:
+    from pipelines.scan.budget import ErrorBudget
+    from pipelines.scan.loop import OnProgress, Progress
 
 HELP = "judge a corpus of videos on all cores or a cluster"
 DESCRIPTION = (
@@ -85,6 +90,18 @@ def add_arguments(verb: ArgumentParser) -> None:
         metavar="SECONDS",
         help="give a video up after so long without progress (default 300; none with one worker)",
     )
+    verb.add_argument(
+        "--max-errors",
+        type=_budget,
+        metavar="N|N%",
+        help="stop when more videos failed, or a larger share of those done (of 100 at first)",
+    )
+    verb.add_argument(
+        "--metrics",
+        type=Path,
+        metavar="FILE",
+        help="keep the progress in this file for Prometheus's node exporter (name.prom)",
+    )
     add_cache(verb)
     add_model_options(verb)
 
@@ -98,14 +115,16 @@ def run(options: Namespace) -> int:
     from avdetect.terminal.corpus import corpus_progress, plan_text, summary_table
     from avdetect.terminal.output import quiet_libraries
     from pipelines.detection.session import WeightsSpec
+    from pipelines.scan.budget import ErrorBudget
     from pipelines.scan.corpus import ScanConfig, make_plan, scan_corpus
+    from pipelines.scan.metrics_file import MetricsFile
 
     weights = options.weights and options.weights.absolute()  # workers may be in other folders
     cache = options.cache and options.cache.absolute()
     model = WeightsSpec(weights, options.device, tuple(options.set), options.shard, cache)
     config = ScanConfig(
         model, options.workers, options.cores, options.judges, options.timelines, options.fresh,
-        options.address, options.limit, columns_of(options),
+        options.address, options.limit, columns_of(options), options.max_errors or ErrorBudget(),
     )  # fmt: skip
     console = Console(highlight=False, soft_wrap=True)
     if options.plan:
@@ -115,10 +134,30 @@ def run(options: Namespace) -> int:
         return OK
     if options.out is None:
         raise UsageError("scan needs --out DIR, where the results are kept")
-    with quiet_libraries(), corpus_progress() as (on_begin, on_progress):
+    with ExitStack() as stack:
+        stack.enter_context(quiet_libraries())
+        on_begin, on_progress = stack.enter_context(corpus_progress())
+        if options.metrics is not None:
+            metrics = stack.enter_context(MetricsFile(options.metrics))
+            on_progress = _both(metrics.update, on_progress)
         summary = scan_corpus(options.source, options.out, config, on_begin, on_progress)
     console.print(summary_table(summary))
     return FAILED if summary["failed"] else OK
+
+
+def _budget(text: str) -> ErrorBudget:
+    """Return how many videos may fail, of a text such as `5%` or `20`."""
+    from pipelines.scan.budget import ErrorBudget
+
+    return ErrorBudget.of(text)
+
+
+def _both(first: OnProgress, second: OnProgress) -> OnProgress:
+    def on_progress(progress: Progress) -> None:
+        first(progress)
+        second(progress)
+
+    return on_progress
 
 
 def _run_mutual(options: Namespace) -> int:
@@ -127,7 +166,7 @@ def _run_mutual(options: Namespace) -> int:
 
     judging: dict[str, Any] = {
         "plan": False, "timelines": False, "cores": None, "judges": None, "device": "cpu",
-        "set": [], "cache": None,
+        "set": [], "cache": None, "max_errors": None, "metrics": None,
     }  # fmt: skip
     if idle := [f"--{name}" for name, unset in judging.items() if getattr(options, name) != unset]:
         raise UsageError(f"scan --mutual judges nothing and takes no {', '.join(idle)}")

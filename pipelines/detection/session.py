@@ -30,7 +30,7 @@ from pipelines.detection.starter import STARTER
 from pipelines.detection.timelines import Observer, Timeline, judge_blocks
 from pipelines.detection.verdict import Verdict
 from pipelines.detection.witness import Witness
-from pipelines.progress import OnStep, Stopwatch, added
+from pipelines.progress import Clock, OnStep, Stopwatch, added
 from pipelines.streams.stream_cache import StreamCache
 from temporal.experts import fold_norms
 from temporal.localization import LocalizationConfig, decode_segments
@@ -85,6 +85,7 @@ class DetectorSession:
         if cache is not None:
             self.cache = StreamCache(cache, config.streams, config.faces, config.media)
         self.precision = precision_of(config.precision, self.device)
+        self.clock: Clock | None = None  # that times the stages in place of the wall clock
         self._process = os.getpid()
 
     @property
@@ -139,7 +140,7 @@ class DetectorSession:
             MediaError: the file cannot be read.
             LongVideoError: the file is to be judged in shards.
         """
-        clock = Stopwatch()
+        clock = Stopwatch(self.clock)
         walks = self.walks(path, clock, change, witness)
         with walks.main(span, on_step) as taken:
             if span is None:
@@ -194,7 +195,7 @@ class DetectorSession:
 
     def conclude(self, path: str | PathLike[str], pieces: Iterable[Piece]) -> Verdict:
         """Return the verdict on a file from all of its pieces."""
-        config, clock = self.config, Stopwatch()
+        config, clock = self.config, Stopwatch(self.clock)
         whole = join_pieces(pieces)
         judgement = decide(whole.timelines, self.detector, config.judge, whole.info, whole.warnings)
         segments = decode_segments(*judgement.curves, config.localization)

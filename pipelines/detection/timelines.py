@@ -10,11 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from extractors.allocator import release_free_memory
 from extractors.shapes import check_arrays
 from extractors.spectrogram import loudness
 from extractors.streams import MEASURES, Streams
 from pipelines.detection.detector import Detector
-from temporal.windows import WindowConfig, WindowPlan, Windows, cut_windows, stitch_windows
+from temporal.windows import (
+    WindowConfig,
+    WindowPlan,
+    Windows,
+    cut_windows,
+    plan_windows,
+    stitch_windows,
+)
 
 
 def clip_logit(timeline: Timeline, modality: int, detector: Detector, mask: Tensor | None) -> float:
@@ -34,7 +42,7 @@ def step_probabilities(timeline: Timeline, detector: Detector) -> Tensor:
         return detector.step_logits(opinions, every)[0].sigmoid().cpu()
 
 
-BATCH = 2  # windows that the networks take at once: bounds memory
+BATCH = 1  # windows that the networks take at once: bounds memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,22 +112,25 @@ def judge_blocks(
     The experts run in the given precision, everything after them in float32. Windows of equal
     length and streams, of any block, are batched, `batch` at a time.
     """
-    cut = [cut_windows(block.given(), config, block.lead, block.trail) for block in blocks]
-    alike: defaultdict[tuple[object, ...], list[tuple[int, int]]] = defaultdict(list)
-    for i, windows in enumerate(cut):
-        for n in range(len(windows.starts)):
-            alike[windows.length, *windows.streams].append((i, n))
+    release_free_memory()  # of extraction, before the networks need theirs
+    given = [block.given() for block in blocks]
+    plans = [plan_windows(block.steps, config, block.lead, block.trail) for block in blocks]
+    alike: defaultdict[tuple[int, tuple[str, ...]], list[tuple[int, int]]] = defaultdict(list)
+    for i, plan in enumerate(plans):
+        for n in range(len(plan.starts)):
+            alike[plan.length, tuple(given[i])].append((i, n))
     device = next(detector.parameters()).device
     outputs: list[list[tuple[Tensor, ...]]] = [[] for _ in blocks]  # curves of each block's windows
     observed: list[list[dict[str, Tensor]]] = [[] for _ in blocks]  # their tokens, for `observe`
-    for places in alike.values():
+    for (length, names), places in alike.items():
         for begin in range(0, len(places), batch):
             some = places[begin : begin + batch]
+            spans = [(i, slice(*plans[i].spans[n])) for i, n in some]
             streams = {
-                name: torch.stack([cut[i].streams[name][n] for i, n in some]).to(device)
-                for name in cut[some[0][0]].streams
+                name: torch.stack([given[i][name][span] for i, span in spans]).to(device)
+                for name in names
             }
-            mask = torch.stack([cut[i].mask[n] for i, n in some]).to(device)
+            mask = torch.ones(len(some), length, dtype=torch.bool, device=device)
             with torch.autocast(device.type, precision, enabled=precision != torch.float32):
                 tokens = detector.tokens(streams, mask)
             tokens = {name: t.float() for name, t in tokens.items()}
@@ -130,13 +141,14 @@ def judge_blocks(
                 if observe is not None:
                     observed[window[0]].append({name: t[place] for name, t in tokens.items()})
     timelines = [
-        _timeline(block, windows, *map(torch.stack, zip(*own, strict=True)))
-        for block, windows, own in zip(blocks, cut, outputs, strict=True)
+        _timeline(block, plan, *map(torch.stack, zip(*own, strict=True)))
+        for block, plan, own in zip(blocks, plans, outputs, strict=True)
     ]
     if observe is not None:
-        for block, windows, own, timeline in zip(blocks, cut, observed, timelines, strict=True):
+        for i, (block, own) in enumerate(zip(blocks, observed, strict=True)):
             joined = {name: torch.stack([tokens[name] for tokens in own]) for name in own[0]}
-            observe(block, windows, joined, timeline)
+            windows = cut_windows(given[i], config, block.lead, block.trail)
+            observe(block, windows, joined, timelines[i])
     return timelines
 
 

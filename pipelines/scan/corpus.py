@@ -19,6 +19,7 @@ import pyarrow as pa
 from pipelines.config import to_dict
 from pipelines.detection.session import WeightsSpec
 from pipelines.results.result_set import ResultSet, set_name
+from pipelines.scan.budget import ErrorBudget
 from pipelines.scan.cluster import OBJECT_STORE, cluster
 from pipelines.scan.cores import alone
 from pipelines.scan.detector_job import detector_job
@@ -44,6 +45,7 @@ class ScanConfig:
     address: str | None = None  # of a Ray cluster; None: one on this machine, for this run
     limit: float = 300.0  # seconds without progress after which a Ray worker's video is abandoned
     columns: Columns = field(default_factory=dict)  # our column names -> the manifest's
+    budget: ErrorBudget = field(default_factory=ErrorBudget)  # how many videos may fail
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,14 @@ def scan_corpus(
         ScratchError: a worker has no room for copies of remote videos.
         PlanError: the cluster lacks the requested resources.
         PoolError: there is no cluster, or no worker starts.
+        BudgetError: more videos failed than may.
         ValueError, OSError: the model cannot be loaded.
     """
+
+    def on_video(progress: Progress) -> None:
+        on_progress(progress)
+        config.budget.check(progress)
+
     begins = _begins(source, out, config.columns)
     with ExitStack() as stack:
         aside = stack.enter_context(ThreadPoolExecutor(1))
@@ -87,7 +95,7 @@ def scan_corpus(
             plan = _planned(config, found)
             on_begin(Beginning(results.folder, len(results), total, plan))
             pool = stack.enter_context(closing(_pool(config, identity["model"], plan)))
-            progress = run(source, results, pool, total, on_progress, config.columns)
+            progress = run(source, results, pool, total, on_video, config.columns)
         else:
             on_begin(Beginning(results.folder, len(results), 0, None))
             progress = Progress(0, 0, 0, 0.0)

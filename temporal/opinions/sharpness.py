@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from temporal.opinions.discriminant import ClosedFormOpinion, around
 
+AT_ONCE = 64  # pictures whose spectra are taken at once: bounds memory
 RINGS = 14  # rings of spatial frequency, from 0 to beyond the Nyquist frequency
 FLOOR = 0.05  # power per pixel, in grey levels squared; less is rounding error
 LUMA = (0.299, 0.587, 0.114)  # BT.601
@@ -70,7 +71,8 @@ def rings(pictures: Tensor, reach: int) -> Tensor:
         pictures: (N, L, 3, H, W), 0 to 255.
         reach: steps to either side.
     """
-    power = torch.stack([ring_power(part) for part in pictures])  # one window at a time
+    parts = torch.split(pictures.flatten(0, 1), AT_ONCE)
+    power = torch.cat([ring_power(part) for part in parts]).view(*pictures.shape[:2], RINGS)
     mean, square = (around(x, reach) for x in (power, power.square()))
     return torch.cat([mean, (square - mean.square()).clamp(min=0).sqrt()], dim=-1)
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 from torchvision.models import mobilenet_v2
 from torchvision.transforms.functional import gaussian_blur
 
-from temporal.experts import AppearanceExpert
+from temporal.mobilenet import LAYERS
 
 Encoder = Callable[[Tensor], Tensor]  # pictures (N, 3, H, W) in [0, 1] to embeddings (N, D)
 PREFIX = "experts.appearance.stem."  # of the encoder's weights in a detector's file
@@ -43,7 +43,7 @@ class StemEncoder(nn.Module):
         super().__init__()
         with torch.random.fork_rng():
             torch.manual_seed(0)  # the untrained one is always the same
-            self.stem = mobilenet_v2(weights=None).features[: AppearanceExpert.LAYERS]
+            self.stem = mobilenet_v2(weights=None).features[:LAYERS]
         if weights is not None:
             tensors = load_file(Path(weights))
             state = {n.removeprefix(PREFIX): t for n, t in tensors.items() if n.startswith(PREFIX)}
