@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.console import Console
 from avdetect import cli
 from avdetect.commands import zoo
 from pipelines.config import ConfigError
+from pipelines.cues.drawn_forgeries import ARTEFACTS
 from pipelines.zoo import head_board
 from pipelines.zoo.heads import train_head
 from pipelines.zoo.maps import train_map
@@ -68,3 +70,21 @@ def test_the_table_of_heads_is_printed_and_written(
     assert board.read_text().startswith("### types: kinds\n")
     assert "| map | 0.50 (0.40–0.60) |" in board.read_text()
     assert "| clips | 7 |" in capsys.readouterr().out
+
+
+def test_the_experts_that_are_named_are_tried_on_drawn_clips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def rows(names: list[str], mesh: Any, clips: int, out: Path, strength: float) -> Any:
+        assert mesh.shape == (478, 3)
+        assert (clips, strength) == (4, 0.5)
+        return ((name, dict.fromkeys(ARTEFACTS, 0.5)) for name in names)
+
+    monkeypatch.setattr("pipelines.cues.isolation.isolation_rows", rows)
+    board = tmp_path / "cues.md"
+    words = ["zoo", "cues", "mel", "--clips", "4", "--strength", "0.5", "--board", str(board)]
+    assert cli.main(words) == 0
+    assert "| mel | (0.50) |" in board.read_text()
+    assert board.read_text().strip() in capsys.readouterr().out
+    assert cli.main(["zoo", "cues", "ears"]) == 2
+    assert "no expert ears; there are appearance" in capsys.readouterr().err

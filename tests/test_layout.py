@@ -119,6 +119,15 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         tuple(f"pipelines/forge/{name}" for name in (
             "clip", "dub", "files", "methods", "scene", "segments", "sources")),
     ),
+    "pipelines_probes_under_changes": (
+        "changes of the picture, and what is told of them",
+        tuple(f"pipelines/probes/{name}" for name in (
+            "great", "limits", "picture_loss", "relight", "removal", "tables")),
+    ),
+    "pipelines_probes_run": (
+        "what every probe asks, and of whom",
+        tuple(f"pipelines/probes/{name}" for name in ("backdoor", "crops", "panel")),
+    ),
     "pipelines_forge_picture_face": (
         "forgeries of one drawn face",
         tuple(f"pipelines/forge/picture/{name}" for name in (
@@ -151,6 +160,9 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "pipelines_stress_perturb": (
         "all operators keep the same promises",
         tuple(f"pipelines/stress/operators/{name}" for name in ("coding", "picture", "sound")),
+    ),
+    "pipelines_cues_drawn_clips": (
+        "clips as drawn, and forged in one respect", ("pipelines/cues/drawn_forgeries",)
     ),
     "pipelines_zoo_parts": (
         "one part, trained, measured and put on the board",
@@ -190,7 +202,7 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
 }  # fmt: skip
 # Tests of more than a module.
 OF_THE_HOUSE = {
-    "cues_drawn_clips", "cues_isolation", "cues_maps", "docs", "examples", "fuzz_media",
+    "docs", "examples", "fuzz_media",
     "import_rule", "layout", "names", "wheel",
 }  # fmt: skip
 

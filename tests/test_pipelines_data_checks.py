@@ -173,3 +173,17 @@ def test_the_command_writes_checks_and_splits(
     assert "asvspoof2019" in capsys.readouterr().out
     assert cli.main(["datasets", "validate", "nothing", str(root)]) == 2
     assert "unknown data set 'nothing'" in capsys.readouterr().err
+
+
+def test_a_domain_that_is_left_out_is_tested_alone_and_the_others_taught() -> None:
+    records = [
+        record(f"{domain}-{fake}-{split}", fake, split=split, domain=domain,
+               method="m" if fake else "real")
+        for domain in ("x", "y", "z") for fake in (False, True) for split in ("train", "test")
+    ]  # fmt: skip
+    chosen = protocol_records(records, "left-out", (), "y")
+    assert {r.domain for r in chosen if r.split == "test"} == {"y"}
+    assert sum(r.split == "test" for r in chosen) == 4
+    assert {r.domain for r in chosen if r.split == "train"} == {"x", "z"}
+    with pytest.raises(ValueError, match="left-out: no genuine or no forged records left in test"):
+        protocol_records(records, "left-out", (), "w")

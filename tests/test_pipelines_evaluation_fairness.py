@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -13,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from pipelines.data.samples import WHOLE, Sample
 from pipelines.evaluation.fairness import fairness, holm
+from pipelines.metrics.sampling_error import auc_error, wilson_interval
 
 
 def corpus(
@@ -46,6 +48,20 @@ def test_planted_bias_is_found_as_large_as_it_was_planted() -> None:
     assert found["parity_gap"] == pytest.approx(0.1)
     assert found["fpr_gap_p_holm"] == found["fpr_gap_p"] == pytest.approx(1 / 2001)
     assert found["groups"]["men"]["auc"] == pytest.approx(0.8 * 0.9 + (0.8 * 0.1 + 0.2 * 0.9) / 2)
+
+
+def test_precision_is_of_the_accused_and_types_of_skin_are_compared_by_twos() -> None:
+    samples, results = corpus({"1": 0.1, "2": 0.3, "V": 0.4, "vi": 0.4}, persons=20)
+    samples = [replace(s, groups=(("skin_type", dict(s.groups)["gender"]),)) for s in samples]
+    found = fairness(samples, results)["attributes"]["skin_type"]
+    light, dark = found["groups"]["I-II"], found["groups"]["V-VI"]
+    assert list(found["groups"]) == ["I-II", "V-VI"]
+    assert light["precision"] == pytest.approx(0.8 / (0.8 + 0.2))
+    assert dark["precision"] == pytest.approx(0.8 / (0.8 + 0.4))
+    assert found["precision_gap"] == pytest.approx(0.8 - 2 / 3)
+    assert found["precision_worst"] == "V-VI"
+    assert light["fpr_wilson"] == wilson_interval(80, 400)
+    assert light["auc_error"] == auc_error(light["auc"], 400, 400)
 
 
 def test_small_groups_are_told_but_not_compared() -> None:

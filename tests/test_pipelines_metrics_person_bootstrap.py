@@ -46,3 +46,23 @@ def test_draws_that_know_nothing_are_left_out_of_the_interval() -> None:
     values = np.concatenate([np.linspace(0, 1, 1001), np.full(500, np.nan)])
     assert interval(values) == pytest.approx((0.025, 0.975))
     assert gap_draws(np.array([[0.1, 0.4, 0.2], [0.5, 0.5, 0.5]])) == pytest.approx([0.3, 0.0])
+
+
+def test_drawing_videos_in_place_of_their_persons_covers_the_truth_too_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fifteen videos each of 40 persons, some of whom are often accused; the truth is known."""
+    monkeypatch.setattr("pipelines.metrics.person_bootstrap.DRAWS", 150)
+    generator, truth = np.random.default_rng(0), 0.3 * 0.6 + 0.7 * 0.05
+    corpora, covered = 50, np.zeros(2)
+    for _ in range(corpora):
+        rate = np.where(generator.random(40) < 0.3, 0.6, 0.05)
+        alarms = (generator.random((40, 15)) < rate[:, None]).astype(float)
+        videos = np.stack([np.ones_like(alarms), alarms], axis=-1)  # (40, 15, 2)
+        for place, counts in enumerate((videos.sum(axis=1), videos.reshape(600, 2))):
+            drawn = person_draws(counts[:, None])[:, 0]
+            low, high = interval(drawn[:, 1] / drawn[:, 0])
+            covered[place] += low <= truth <= high
+    persons, videos_alone = covered / corpora
+    assert persons >= 0.85
+    assert videos_alone <= 0.7

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cues.drawn_clips import draw, genuine, mesh_at_rest, streams_of
-from cues.drawn_forgeries import ARTEFACTS
 from torch import Tensor, nn
 from torch.nn import functional
 
 from extractors.faces import track_faces
+from pipelines.cues.drawn_clips import draw, genuine, mesh_at_rest, streams_of
+from pipelines.cues.drawn_forgeries import ARTEFACTS
 from pipelines.metrics.classification import auc
 from temporal.experts import normalise
 from temporal.zoo.patch_votes import PatchVotes

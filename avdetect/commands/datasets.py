@@ -18,11 +18,11 @@ DESCRIPTION = (
     "Reads the field's data sets in their makers' layout into one manifest, "
     "which `scan`, `evaluate` and `train` take."
 )
-SPLITTINGS = ("person", "within", "cross-forgery", "cross-domain", "both")
+SPLITTINGS = ("person", "within", "cross-forgery", "cross-domain", "both", "left-out")
 
 
 def add_arguments(verb: ArgumentParser) -> None:
-    """Add the verb's own four commands."""
+    """Add the verb's own commands."""
     commands = verb.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True
     )
@@ -40,6 +40,27 @@ def add_arguments(verb: ArgumentParser) -> None:
     manifest.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .csv to write")
     validate.add_argument("--quick", action="store_true", help="do not open the files")
     _add_split(commands)
+    _add_frames(commands)
+
+
+def _add_frames(commands: Verbs) -> None:
+    frames = commands.add_parser(
+        "frames",
+        help="write a manifest's faces as pictures, for detectors of single frames",
+        description="Writes 32 faces of each video, 256 pixels a side, and lists of them, by "
+        "DeepfakeBench's contract. What was written before is not made again.",
+    )
+    clips = commands.add_parser(
+        "clips",
+        help="make clips of a manifest's folders of frames, so that they can be judged",
+        description="Makes a clip of each folder of frames, 25 frames a second, and a manifest of "
+        "the clips, which `scan` and `evaluate` take.",
+    )
+    for command in (frames, clips):
+        command.add_argument("manifest", type=Path, metavar="MANIFEST", help="what to read")
+        command.add_argument(
+            "--out", type=Path, required=True, metavar="DIR", help="the folder to write into"
+        )
 
 
 def _add_split(commands: Verbs) -> None:
@@ -48,7 +69,8 @@ def _add_split(commands: Verbs) -> None:
         help="split a manifest so that no person crosses, or by a protocol",
         description="By person: everyone is in one split alone. By one of DF40's protocols: "
         "training sees --methods in --domain; the test has other methods (cross-forgery), other "
-        "domains (cross-domain), both, or neither (within).",
+        "domains (cross-domain), both, or neither (within). Left-out: --domain is tested, the "
+        "others are learned from.",
     )
     split.add_argument("manifest", type=Path, metavar="MANIFEST", help="what `manifest` wrote")
     add_columns(split)
@@ -65,7 +87,10 @@ def _add_split(commands: Verbs) -> None:
 
 def run(options: Namespace) -> int:
     """Run the command and print its result; the exit code tells whether all is well."""
-    commands = {"list": _list, "manifest": _manifest, "validate": _validate, "split": _split}
+    commands = {
+        "list": _list, "manifest": _manifest, "validate": _validate, "split": _split,
+        "frames": _frames, "clips": _clips,
+    }  # fmt: skip
     return OK if commands[options.command](options) else FAILED
 
 
@@ -119,4 +144,37 @@ def _split(options: Namespace) -> bool:
         records = protocol_records(records, options.by, options.methods, options.domain)
     write_records(options.out, records, options.manifest.parent)
     print(f"{len(records)} records are in {printable(str(options.out))}, {left_out} left out")
+    return True
+
+
+def _frames(options: Namespace) -> bool:
+    from avdetect.terminal.output import progress, quiet_libraries
+    from pipelines.data.manifest import read_records
+    from pipelines.features.face_frames import write_face_frames
+
+    records = list(read_records(options.manifest))
+    with quiet_libraries(), progress(str(options.manifest), long=1) as on_step:
+        counts = write_face_frames(records, options.manifest.parent, options.out, on_step)
+    print(json.dumps(counts, indent=2))
+    return not counts["unreadable"]
+
+
+def _clips(options: Namespace) -> bool:
+    from dataclasses import replace
+
+    from avdetect.terminal.output import progress
+    from avdetect.terminal.tables import printable
+    from pipelines.data.manifest import read_records, write_records
+    from pipelines.public_sets.frame_clips import clip_of_frames
+
+    records, root = list(read_records(options.manifest)), options.manifest.absolute().parent
+    with progress(str(options.manifest), long=1) as on_step:
+        for done, record in enumerate(records, 1):
+            placed = replace(record, path=str(root / record.path))
+            records[done - 1] = clip_of_frames(placed, options.out)
+            on_step(done, len(records))
+    options.out.mkdir(parents=True, exist_ok=True)
+    manifest = options.out / "manifest.csv"
+    write_records(manifest, records, options.out)
+    print(f"{len(records)} records are in {printable(str(manifest))}")
     return True

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avdetect.commands.options import OK, add_set
+from avdetect.commands.options import OK, UsageError, add_set, count, seconds
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    Parsers = argparse._SubParsersAction[ArgumentParser]
 
 HELP = "list, train and compare single detectors of the literature"
 DESCRIPTION = (
@@ -21,7 +24,7 @@ RECIPE = "configs/starter.yaml"
 
 
 def add_arguments(verb: ArgumentParser) -> None:
-    """Add the verb's own commands: list, train, evaluate and heads."""
+    """Add the verb's own commands: list, train, evaluate, heads and cues."""
     own = verb.add_subparsers(title="commands", dest="zoo_verb", metavar="COMMAND", required=True)
     listed = own.add_parser("list", help="name the parts, and what each reads and judges")
     _add_parts(listed)
@@ -59,6 +62,29 @@ def add_arguments(verb: ArgumentParser) -> None:
         "--weights", type=Path, metavar="DIR", help="their weights (default: those shipped)"
     )
     heads.add_argument("--board", type=Path, metavar="FILE", help="write the Markdown here")
+    _add_cues(own)
+
+
+def _add_cues(own: Parsers) -> None:
+    cues = own.add_parser(
+        "cues",
+        help="train each expert on drawn clips, and try which artefacts it can see",
+        description="Draws clips of which everything is known, forges each in one respect, and "
+        "prints every expert's AUC on every artefact. Each takes minutes of a core.",
+    )
+    cues.add_argument("names", nargs="*", metavar="EXPERT", help="experts to try (default: all)")
+    cues.add_argument(
+        "--clips", type=count, default=60, metavar="N", help="drawings to try it on (default 60)"
+    )
+    cues.add_argument(
+        "--strength", type=seconds, default=1.0, metavar="S",
+        help="of the artefacts that it is tried on; it learns those of strength 1 (default 1)",
+    )  # fmt: skip
+    cues.add_argument(
+        "--out", type=Path, default=Path("runs/cues"), metavar="DIR",
+        help="folder of logs and checkpoints (default runs/cues)",
+    )  # fmt: skip
+    cues.add_argument("--board", type=Path, metavar="FILE", help="write the Markdown here")
 
 
 def _add_parts(verb: ArgumentParser) -> None:
@@ -99,7 +125,7 @@ def run(options: Namespace) -> int:
         weights = _train(options)
         console.print(f"the weights are in {weights}")
     else:
-        board = _board(options)
+        board = _cues(options) if options.zoo_verb == "cues" else _board(options)
         if options.board is not None:
             options.board.write_text(board, encoding="utf-8")
         console.print(board)
@@ -111,6 +137,21 @@ def _train(options: Namespace) -> Path:
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     return trainer_of(options.part)(options.part, options.data, options.out, options.set)
+
+
+def _cues(options: Namespace) -> str:
+    """Return the AUC of each expert on each artefact as a Markdown table."""
+    from avdetect.example import example_frames
+    from extractors.faces import track_faces
+    from pipelines.cues.drawn_clips import mesh_at_rest
+    from pipelines.cues.isolation import MEANT, isolation_rows, markdown
+
+    if unknown := sorted(set(options.names) - set(MEANT)):
+        raise UsageError(f"zoo cues: no expert {', '.join(unknown)}; there are {', '.join(MEANT)}")
+    mesh = mesh_at_rest(track_faces(example_frames(0.2))[0].landmarks[0])
+    names = options.names or list(MEANT)
+    rows = isolation_rows(names, mesh, options.clips, options.out, options.strength)
+    return markdown(dict(rows))
 
 
 def _board(options: Namespace) -> str:

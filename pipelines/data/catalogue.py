@@ -11,6 +11,7 @@ from pipelines.data.layouts import audio_visual as av
 from pipelines.data.layouts import faces as faces
 from pipelines.data.layouts import scenes as scenes
 from pipelines.data.layouts import speech as sound
+from pipelines.data.layouts.deepfakebench import deepfakebench
 from pipelines.data.layouts.df40 import df40
 from pipelines.data.manifest import Record
 
@@ -45,7 +46,9 @@ DATASETS = {
     "forgerynet": DataSet("ForgeryNet, videos", scenes.forgerynet, "picture, segments", TERMS,
                           "frames become seconds by the rate of each file, which must be there"),
     "df40": DataSet("DF40", df40, "picture, as frames", TERMS,
-                    "folders of frames, which `detect` does not judge"),
+                    "folders of frames, of which `datasets clips` makes clips"),
+    "deepfakebench": DataSet("DeepfakeBench's lists", deepfakebench, "picture, as frames", TERMS,
+                             "of nine data sets; `datasets clips` makes clips of their frames"),
     "deepfaketimit": DataSet("DeepfakeTIMIT", faces.deepfake_timit, "picture", TERMS,
                              "fakes only; the genuine clips are VidTIMIT's"),
     "kodf": DataSet("KoDF", av.kodf, "picture", TERMS, "split it by person; fsgan has no sound"),

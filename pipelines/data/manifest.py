@@ -20,8 +20,9 @@ from pipelines.storage.tables import OUR_NAMES, Columns, open_table
 
 Spans = tuple[tuple[float, float], ...]  # seconds
 WHOLE: Spans = ((0.0, float("inf")),)
-# attributes by which results are grouped; the last is the compression or codec, not a person's
-GROUPS = ("age", "gender", "skin_type", "race", "lighting", "language", "quality")
+# attributes by which results are grouped; the last two are no person's: compression or codec, and
+# what a clip shows that makes it a risk, such as "public figures"
+GROUPS = ("age", "gender", "skin_type", "race", "lighting", "language", "quality", "aspect")
 MARK = "visual_segments"  # the column that identifies this kind of manifest
 COLUMNS = (
     "path", "label", MARK, "audio_segments", "sync_segments", "method", "forgery_type", "domain",

@@ -14,6 +14,7 @@ from extractors.errors import InputError
 from extractors.media import STEP_RATE
 from pipelines.config import find_config, from_dict, read_yaml
 from pipelines.data.manifest import (
+    GROUPS,
     MARK,
     WHOLE,
     Spans,
@@ -45,6 +46,8 @@ class Sample:
     untold: Spans | None = None  # forged seconds of an unknown track
     groups: tuple[tuple[str, str], ...] = ()  # such as ("gender", "female")
     pair: Path | None = None  # the genuine clip that a fake was made from
+    domain: str = ""  # collection or platform that the material comes from
+    forgery_type: str = ""  # family of the method, such as face-swap
 
     @property
     def fake(self) -> bool:
@@ -109,7 +112,7 @@ def read_manifest(path: Path, splits: Splits, columns: Columns = OUR_NAMES) -> l
     - The project's first manifests of clips have `modality`, the generated tracks; those of speech
       have `speaker`.
     - Any other needs `path` and `label`; the forged track of its fakes is unknown. `method`,
-      `source`, `person` and `split` are optional.
+      `source`, `person`, `split`, `domain`, `forgery_type` and those of GROUPS are optional.
 
     Args:
         path: a CSV, TSV, JSON lines or Parquet file; its paths are relative to its folder.
@@ -161,6 +164,8 @@ def _dataset_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
         sync=record.spans.get("sync"),
         label=record.fake,
         groups=tuple(record.groups.items()),
+        domain=record.domain,
+        forgery_type=record.forgery_type,
     )
 
 
@@ -226,6 +231,9 @@ def _labelled_sample(row: Mapping[str, Any], splits: Splits) -> Sample:
         audio=None if fake else (),
         sync=None,
         label=fake,
+        groups=tuple((name, word) for name in GROUPS if (word := text_of(row, name))),
+        domain=text_of(row, "domain"),
+        forgery_type=text_of(row, "forgery_type"),
     )
 
 

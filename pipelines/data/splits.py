@@ -1,4 +1,4 @@
-"""Splits of a data set: person-disjoint ones, and DF40's four protocols."""
+"""Splits of a data set: person-disjoint ones, DF40's four protocols, and one domain left out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from extractors.errors import InputError
 from pipelines.data.manifest import Record
 
-SplitProtocol = Literal["within", "cross-forgery", "cross-domain", "both"]
+SplitProtocol = Literal["within", "cross-forgery", "cross-domain", "both", "left-out"]
 SPLIT_NAMES = ("train", "val", "test")
 
 
@@ -97,7 +97,9 @@ def protocol_records(
 ) -> list[Record]:
     """Return the train and test records of one of DF40's protocols (its sections 4.1 to 4.3).
 
-    Training has the fakes of `methods` and the genuine clips of `domain`. The test has:
+    Of "left-out", FineFake's protocol over platforms, training has all other domains with all of
+    their methods, and the test `domain` alone. Else training has the fakes of `methods` and the
+    genuine clips of `domain`. The test has:
 
     - "within": the same methods in the same domain;
     - "cross-forgery": other methods in the same domain;
@@ -114,6 +116,8 @@ def protocol_records(
         raise InputError(
             f"expected protocol {', '.join(get_args(SplitProtocol))}, got {protocol!r}"
         )
+    if protocol == "left-out":
+        return _with_both_classes(_one_left_out(records, domain), protocol)
     same_method, same_domain = protocol in ("within", "cross-domain"), protocol in (
         "within", "cross-forgery",
     )  # fmt: skip
@@ -125,6 +129,21 @@ def protocol_records(
         wanted = not record.fake or listed == same_method
         if record.split == "test" and home == same_domain and wanted:
             chosen["test"].append(record)
+    return _with_both_classes(chosen, protocol)
+
+
+def _one_left_out(records: Iterable[Record], domain: str) -> dict[str, list[Record]]:
+    """Return by split the records of other domains in train and val, and those of one in test."""
+    chosen: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if record.domain == domain:
+            chosen["test"].append(replace(record, split="test"))
+        elif record.split in ("train", "val"):
+            chosen[record.split].append(record)
+    return chosen
+
+
+def _with_both_classes(chosen: dict[str, list[Record]], protocol: str) -> list[Record]:
     for split in ("train", "test"):
         if len({record.fake for record in chosen[split]}) < 2:
             raise InputError(f"{protocol}: no genuine or no forged records left in {split}")

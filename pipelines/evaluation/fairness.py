@@ -20,9 +20,16 @@ from pipelines.data.manifest import GROUPS
 from pipelines.data.samples import Sample
 from pipelines.metrics.classification import auc, expected_calibration_error, nll
 from pipelines.metrics.person_bootstrap import DRAWS, auc_draws, gap_draws, interval, person_draws
+from pipelines.metrics.sampling_error import auc_error, wilson_interval
 
 FEWEST = 30  # persons of a group below which its rates are listed but not compared
 UNKNOWN = "unknown"
+# Fitzpatrick's six types of skin in three groups, as six of them are too few persons each
+SKIN_TYPES = {
+    word: group
+    for group, words in {"I-II": "1 2 i ii", "III-IV": "3 4 iii iv", "V-VI": "5 6 v vi"}.items()
+    for word in words.split()
+}
 REAL, ALARMS, FAKE, HITS = range(4)  # columns of the counts
 
 
@@ -38,6 +45,7 @@ RATES: dict[str, tuple[Callable[[Doubles], Doubles], bool]] = {
     "accuracy": (lambda c: _share(c[..., REAL] - c[..., ALARMS] + c[..., HITS],
                                   c[..., REAL] + c[..., FAKE]), False),
     "parity": (lambda c: _share(c[..., ALARMS] + c[..., HITS], c[..., REAL] + c[..., FAKE]), True),
+    "precision": (lambda c: _share(c[..., HITS], c[..., ALARMS] + c[..., HITS]), False),
 }  # fmt: skip
 
 
@@ -70,9 +78,9 @@ def fairness(
 ) -> dict[str, Any]:
     """Return a table for each attribute in the manifest, and for each pair of them.
 
-    After Hazirbas and others (Casual Conversations, 2021) for the groups and Ju and others (WACV
-    2024) for the sums over them. A gap is never below 0, so its interval is biased upwards; whether
-    there is a gap is for p to tell.
+    After Hazirbas and others (Casual Conversations, 2021) for the groups, types of skin by twos,
+    and Ju and others (WACV 2024) for the sums over them. A gap is never below 0, so its interval is
+    biased upwards; whether there is a gap is for p to tell.
 
     Args:
         samples: clips with their groups; those without a score are left out and counted.
@@ -102,16 +110,18 @@ def fairness(
 
 
 def _clips(scored: Sequence[tuple[Sample, float]], attributes: tuple[str, ...]) -> FairnessClips:
-    words = [
-        " × ".join(dict(sample.groups).get(name, UNKNOWN) for name in attributes)
-        for sample, _ in scored
-    ]
+    words = [" × ".join(_group(sample, name) for name in attributes) for sample, _ in scored]
     names, group = np.unique(words, return_inverse=True)
     _, person = np.unique([s.person or str(s.path) for s, _ in scored], return_inverse=True)
     return FairnessClips(
         np.array([float(sample.fake) for sample, _ in scored]),
         np.array([score for _, score in scored]), person, group, names.tolist(),
     )  # fmt: skip
+
+
+def _group(sample: Sample, attribute: str) -> str:
+    word = dict(sample.groups).get(attribute, UNKNOWN)
+    return SKIN_TYPES.get(word.lower(), word) if attribute == "skin_type" else word
 
 
 def _attribute(clips: FairnessClips, threshold: float, fewest: int) -> dict[str, Any]:
@@ -148,7 +158,11 @@ def _attribute(clips: FairnessClips, threshold: float, fewest: int) -> dict[str,
 
 
 def _groups(clips: FairnessClips, counts: Doubles, fewest: int) -> dict[str, dict[str, Any]]:
-    """Return persons, clips and rates of each group, with bootstrap intervals over persons."""
+    """Return persons, clips and rates of each group, with bootstrap intervals over persons.
+
+    `fpr_wilson`, `tpr_wilson` and `auc_error` are the sampling errors if no two clips were of one
+    person. Precision depends on the share of fakes: compare it among groups of one share.
+    """
     table = {}
     for index, name in enumerate(clips.names):
         own = counts[counts[:, index].sum(axis=1) > 0, index]  # (persons, 4)
@@ -162,10 +176,15 @@ def _groups(clips: FairnessClips, counts: Doubles, fewest: int) -> dict[str, dic
             if total[of]:
                 row[rate] = float(RATES[rate][0](total))
                 row[f"{rate}_interval"] = interval(RATES[rate][0](drawn))
+                row[f"{rate}_wilson"] = wilson_interval(total[of + 1], total[of])
+        if total[FAKE] and total[ALARMS] + total[HITS]:
+            row["precision"] = float(RATES["precision"][0](total))
+            row["precision_interval"] = interval(RATES["precision"][0](drawn))
         chosen = clips.group == index
         if total[REAL] and total[FAKE]:
             row["auc"] = auc(clips.fake[chosen], clips.score[chosen])
             row["auc_interval"] = interval(_areas(clips, [index]))
+            row["auc_error"] = auc_error(row["auc"], row["fake"], row["real"])
         row["nll"] = nll(clips.fake[chosen], clips.score[chosen])
         row["ece"] = expected_calibration_error(clips.fake[chosen], clips.score[chosen])
         table[name] = row

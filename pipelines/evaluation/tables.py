@@ -189,9 +189,9 @@ def fairness_tables(metrics: Row) -> list[str]:
     ]
     for name, attribute in metrics["attributes"].items():
         lines += ["", *head([name.replace("_", " "), "persons", "genuine", "forged",
-                              "FPR", "TPR", "AUC", "ECE"])]  # fmt: skip
+                              "FPR", "TPR", "precision", "AUC", "ECE"])]  # fmt: skip
         for group, row in attribute["groups"].items():
-            cells = [cell(row, key) for key in ("fpr", "tpr", "auc", "ece")]
+            cells = [cell(row, key) for key in ("fpr", "tpr", "precision", "auc", "ece")]
             lines.append(line([group, row["persons"], row["real"], row["fake"], *cells]))
         lines += ["", _gaps(attribute)]
     return lines

@@ -57,14 +57,14 @@ def poison_metrics(
     rows = KeptRows(kept, ("path",), session.model)
     faces: dict[str, list[Pictures]] = {"genuine": [], "forged": []}
     for done, sample in enumerate(samples, 1):
-        coded = rows.row((str(sample.path),), partial(_coded_face, sample, session))["face"]
+        coded = rows.row((str(sample.path),), partial(coded_face, sample, session))["face"]
         if coded is not None:
-            faces["forged" if sample.fake else "genuine"].append(_decoded(coded))
+            faces["forged" if sample.fake else "genuine"].append(decoded_face(coded))
         on_step(done, len(samples))
     return {"given": len(samples), **{k: _scanned(pictures) for k, pictures in faces.items()}}
 
 
-def _coded_face(sample: Sample, session: DetectorSession) -> dict[str, Any]:
+def coded_face(sample: Sample, session: DetectorSession) -> dict[str, Any]:
     """Return a clip's face as a base64 PNG (lossless), or None if it shows no face."""
     try:
         face = _face(sample, session)
@@ -75,7 +75,8 @@ def _coded_face(sample: Sample, session: DetectorSession) -> dict[str, Any]:
     return {"face": b64encode(cv2.imencode(".png", face)[1].tobytes()).decode("ascii")}
 
 
-def _decoded(coded: str) -> Pictures:
+def decoded_face(coded: str) -> Pictures:
+    """Return the face (H, W, C) of a row of `coded_face`."""
     png = np.frombuffer(b64decode(coded), np.uint8)
     return np.asarray(cv2.imdecode(png, cv2.IMREAD_COLOR), dtype=np.uint8)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from extractors.errors import InputError
+from pipelines.data.layouts.deepfakebench import listed_videos, persons_in
 from pipelines.data.layouts.faces import silent
-from pipelines.data.layouts.reading import json_of, needed
-from pipelines.data.manifest import Record, split_word
+from pipelines.data.layouts.reading import needed
+from pipelines.data.manifest import Record
 
 FAMILIES = {
     "face-swap": "fsgan faceswap simswap inswap blendface uniface mobileswap e4s facedancer "
@@ -47,35 +46,20 @@ def df40(root: Path) -> Iterator[Record]:
 
 
 def _listed(path: Path) -> Iterator[Record]:
-    """Yield a JSON's records: {data set: {label: {split: {video: {frames}}}}}.
-
-    FaceForensics++ has a level for the compression between split and video.
-    """
-    for dataset, labels in json_of(path).items():
-        method, _, domain = str(dataset).rpartition("_")
+    """Yield a JSON's records, whose data sets are named by method and domain."""
+    for video in listed_videos(path, _kind):
+        method, _, domain = video.dataset.rpartition("_")
         if domain not in DOMAINS:
-            method, domain = str(dataset), ""
-        for label, splits in labels.items():
-            kind = str(label).rpartition("_")[2].lower()
-            if kind not in ("real", "fake"):
-                raise InputError(f"{path}: label {label!r} ends neither in Real nor in Fake")
-            for split, videos in splits.items():
-                for quality, name, video in _videos(videos):
-                    frames = [str(frame).replace("\\", "/") for frame in video["frames"]]
-                    folder = str(Path(frames[0]).parent) if frames else name
-                    doubt = "" if frames else "no frames are listed"
-                    yield _record(
-                        folder, kind == "fake", method, domain, split_word(split), quality, doubt
-                    )
+            method, domain = video.dataset, ""
+        yield _record(
+            video.folder, video.kind == "fake", method, domain, video.split, video.quality,
+            video.doubt,
+        )  # fmt: skip
 
 
-def _videos(videos: dict[str, dict]) -> Iterator[tuple[str, str, dict]]:  # type: ignore[type-arg]
-    for name, video in videos.items():
-        if "frames" in video:
-            yield "", name, video
-        else:
-            for inner, entry in video.items():
-                yield name, inner, entry
+def _kind(label: str) -> str | None:
+    kind = label.rpartition("_")[2].lower()
+    return kind if kind in ("real", "fake") else None
 
 
 def _frame_folders(top: Path) -> Iterator[Path]:
@@ -102,10 +86,9 @@ def _record(
     """Return the record of a video; its name, 000_003 or id0_id16_0000, holds its persons."""
     name = method.lower()
     name = PAPER_NAMES.get(name, name)
-    stem = Path(path).stem
-    persons = tuple(re.findall(r"id\d+", stem)) or tuple(re.findall(r"(?<!\d)\d{3}(?!\d)", stem))
     return silent(
-        path, fake, method=name if fake else "real", split=split, domain=domain, persons=persons,
+        path, fake, method=name if fake else "real", split=split, domain=domain,
+        persons=persons_in(path),
         forgery_type=FAMILY.get(name, "") if fake else "", doubt=doubt,
         groups={"quality": quality} if quality else {},
     )  # fmt: skip

@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cues.drawn_clips import (
+
+from extractors.clock import SAMPLES_PER_STEP, STEP_RATE
+from extractors.crops import RIGID, crop_squares
+from extractors.faces import track_faces
+from extractors.flow import FlowExtractor, dis_flow
+from extractors.lips import INNER, lip_opening
+from pipelines.cues.drawn_clips import (
     FACE,
     FACES,
     GRAIN,
@@ -18,13 +24,7 @@ from cues.drawn_clips import (
     mesh_at_rest,
     streams_of,
 )
-from cues.drawn_forgeries import ARTEFACTS, CARRIERS, LAGS, PIXELS
-
-from extractors.clock import SAMPLES_PER_STEP, STEP_RATE
-from extractors.crops import crop_squares
-from extractors.faces import track_faces
-from extractors.flow import FlowExtractor, dis_flow
-from extractors.lips import INNER, lip_opening
+from pipelines.cues.drawn_forgeries import ARTEFACTS, CARRIERS, LAGS, PIXELS
 
 STEPS = 16
 PAINTED = [name for name, carriers in CARRIERS.items() if carriers == PIXELS]
@@ -146,6 +146,50 @@ def test_depth_swings_below_the_nose_and_the_crop_stays_where_it_was(drawing: Dr
     chin, brow = moved[start:stop, 152, 2], moved[start:stop, 10, 2]
     assert not brow.any()
     assert 0.01 * FACE < chin.std() < 0.06 * FACE
+
+
+def test_the_relief_flickers_as_a_whole_and_the_crop_stays_where_it_was(drawing: Drawing) -> None:
+    clip = ARTEFACTS["relief"](drawing, np.random.default_rng(1))
+    assert np.array_equal(
+        crop_squares(clip.landmarks, FACES), crop_squares(drawing.landmarks, FACES)
+    )
+    inside = slice(FACES.radius + clip.interval[0], FACES.radius + clip.interval[1])
+    own, moved = drawing.landmarks[inside], (clip.landmarks - drawing.landmarks)[inside]
+    assert not moved[..., :2].any()
+    loose = [i for i in range(478) if i not in RIGID]
+    away = own[:, loose, 2] - own[:, list(RIGID), 2].mean(axis=1, keepdims=True)
+    scales = (moved[:, loose, 2] * away).sum(axis=1) / (away**2).sum(axis=1)
+    assert np.abs(moved[:, loose, 2] - scales[:, None] * away).max() < 1e-3  # one scale a step
+    assert 0.05 < scales.std() < 0.3
+
+
+def test_a_generator_leaves_nothing_of_the_camera_anywhere(drawing: Drawing) -> None:
+    clip = ARTEFACTS["full"](drawing, np.random.default_rng(1))
+    assert clip.interval == (0, STEPS)
+    assert clip.mask.all()
+    noise = drawing.frames - drawing.clean
+    left = (clip.frames - drawing.clean) * noise  # of what the camera added
+    assert abs(left.mean()) < 0.2 * np.square(noise).mean()
+    assert np.abs(clip.frames - drawing.clean).mean() < 8  # and the picture is still the picture
+
+
+@pytest.mark.parametrize("name", list(ARTEFACTS))
+def test_an_artefact_of_no_strength_does_nothing_and_half_of_it_less_than_all(
+    drawing: Drawing, name: str
+) -> None:
+    def away(strength: float) -> tuple[float, float, float]:
+        clip = ARTEFACTS[name](drawing, np.random.default_rng(1), strength)
+        pixels = np.abs(clip.frames.astype(float) - drawing.frames)
+        sound = np.abs(clip.waveform - drawing.heard()).sum()
+        depth = np.abs(clip.landmarks - drawing.landmarks).sum()
+        return float(np.where(pixels > 1, pixels, 0).sum()), float(sound), float(depth)
+
+    nothing, half, all_of_it = away(0.0), away(0.5), away(1.0)
+    assert nothing == (0, 0, 0)
+    changed = int(np.argmax(all_of_it))
+    assert half[changed] > 0
+    if name != "lag":  # late by half is as different as late by all
+        assert half[changed] < all_of_it[changed]
 
 
 def test_the_rebuilt_voice_lies_within_its_interval(drawing: Drawing) -> None:

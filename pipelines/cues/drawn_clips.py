@@ -1,7 +1,7 @@
 """Seeds in, drawn clips with exact truth out: a textured head that speaks before a background.
 
 Everything about a clip is known because it was put there: how the head moves, where each landmark
-lies, how far the mouth is open at each sound. `cues.drawn_forgeries` forges such clips.
+lies, how far the mouth is open at each sound. `pipelines.cues.drawn_forgeries` forges such clips.
 """
 
 from __future__ import annotations

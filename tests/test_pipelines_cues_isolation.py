@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cues.drawn_clips import mesh_at_rest
-from cues.drawn_forgeries import ARTEFACTS
-from cues.isolation import (
+from torch import Tensor
+
+from extractors.faces import track_faces
+from pipelines.cues.drawn_clips import mesh_at_rest
+from pipelines.cues.drawn_forgeries import ARTEFACTS
+from pipelines.cues.isolation import (
     LESSONS,
     MEANT,
     auc_row,
@@ -20,9 +23,6 @@ from cues.isolation import (
     markdown,
     train_judge,
 )
-from torch import Tensor
-
-from extractors.faces import track_faces
 
 CLIPS = 60  # held-out drawings, each unforged and with every artefact
 Array = np.ndarray[Any, Any]
@@ -44,22 +44,23 @@ def test_what_cannot_be_seen_is_known() -> None:
     hidden = {
         expert: {name for name in ARTEFACTS if not can_carry(expert, name)} for expert in MEANT
     }
-    painted = {"blend", "upsampling", "flicker", "autoencoder", "motion"}
+    painted = {"blend", "upsampling", "flicker", "autoencoder", "motion", "full"}
     assert hidden == {
-        "appearance": {"depth", "vocoder", "lag"},
-        "flow": {"depth", "vocoder", "lag"},
+        "appearance": {"depth", "relief", "vocoder", "lag"},
+        "flow": {"depth", "relief", "vocoder", "lag"},
         "depth": painted | {"vocoder", "lag"},
-        "mel": painted | {"depth"},
+        "mel": painted | {"depth", "relief"},
         "sync": set(),  # reads pictures, landmarks and sound
     }
 
 
-def test_a_judge_of_restless_depth_finds_the_depth_artefact_and_nothing_else(mesh: Array) -> None:
+def test_a_judge_of_restless_depth_finds_both_depth_artefacts_and_nothing_else(mesh: Array) -> None:
     def restlessness(streams: dict[str, Tensor]) -> Tensor:
         return streams["depth"].float().diff(n=2, dim=1).square().mean(dim=(1, 2, 3, 4))
 
     row = auc_row(restlessness, "depth", exhibits(mesh, steps=16, clips=6, seed=1))
     assert row.pop("depth") > 0.95
+    assert row.pop("relief") > 0.95
     assert set(row.values()) == {0.5}
 
 

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cues.drawn_clips import FACES, Drawing, KnownClip, draw, genuine, streams_of
-from cues.drawn_forgeries import ARTEFACTS
-from cues.isolation import READS
 from extractors.appearance import face_crops
 from extractors.clip import Array
 from extractors.crops import crop_squares
+from pipelines.cues.drawn_clips import FACES, Drawing, KnownClip, draw, genuine, streams_of
+from pipelines.cues.drawn_forgeries import ARTEFACTS
+from pipelines.cues.isolation import READS
 from pipelines.detection.detector import Detector
 from pipelines.evidence.gradcam import maps_of
 from pipelines.evidence.moments import Moment, share_off_face
@@ -81,7 +81,10 @@ def artefact_tube(
 def forged_clips(
     artefact: str, mesh: Array, count: int, seed: int
 ) -> Iterator[tuple[KnownClip, KnownClip]]:
-    """Yield clips with an artefact that fills no more than MOST of their steps, and unforged."""
+    """Yield clips with an artefact that fills no more than MOST of their steps, and unforged.
+
+    artefact: one of an interval; `lag` and `full` are of whole clips.
+    """
     for index in range(count):
         rng = np.random.default_rng((seed, index))
         drawing = draw(rng, mesh, STEPS)

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cues.drawn_clips import Drawing, KnownClip, draw, genuine, streams_of
-from cues.drawn_forgeries import ARTEFACTS, CARRIERS
 from extractors.clip import Array
+from pipelines.cues.drawn_clips import Drawing, KnownClip, draw, genuine, streams_of
+from pipelines.cues.drawn_forgeries import ARTEFACTS, CARRIERS
 from pipelines.detection.detector import Detector, load_detector
 from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.starter import STARTER
@@ -30,9 +30,9 @@ from temporal.experts import CONTEXT, EXPERTS, ExpertConfig
 
 # What each expert is meant for. Sync learns on genuine clips alone, as in the detector.
 MEANT = {
-    "appearance": ("blend", "upsampling", "flicker", "autoencoder"),
+    "appearance": ("blend", "upsampling", "flicker", "autoencoder", "full"),
     "flow": ("motion",),
-    "depth": ("depth",),
+    "depth": ("depth", "relief"),
     "mel": ("vocoder",),
     "sync": ("lag",),
 }
@@ -65,8 +65,8 @@ LESSONS = {
 HIGHEST = 0.5  # of a clip's step logits, this share is averaged to its score
 
 
-Judge = Callable[[dict[str, Tensor]], Tensor]  # streams (B, L, ...) -> clip scores (B,)
-Chunk = tuple[dict[str, Tensor], Tensor]  # streams (B, L, ...) and step targets (B, L)
+ClipJudge = Callable[[dict[str, Tensor]], Tensor]  # streams (B, L, ...) -> clip scores (B,)
+TaughtChunk = tuple[dict[str, Tensor], Tensor]  # streams (B, L, ...) and step targets (B, L)
 
 
 def can_carry(expert: str, artefact: str) -> bool:
@@ -74,7 +74,7 @@ def can_carry(expert: str, artefact: str) -> bool:
     return not set(READS[expert]).isdisjoint(CARRIERS[artefact])
 
 
-def train_judge(expert: str, mesh: Array, folder: Path, seed: int = 0) -> Judge:
+def train_judge(expert: str, mesh: Array, folder: Path, seed: int = 0) -> ClipJudge:
     """Return an expert that has learnt the artefacts it is meant for, as a judge of clips."""
     detector, module = taught(expert, mesh, folder, seed)
     return _sync_judge(detector.eval()) if expert == "sync" else _probe_judge(module)
@@ -98,7 +98,7 @@ def taught(expert: str, mesh: Array, folder: Path, seed: int = 0) -> tuple[Detec
     module = SyncNetwork(detector) if expert == "sync" else ExpertProbe(expert, detector)
     streams, targets = _clips_of(expert, mesh, seed)
 
-    def batches(first: int, last: int) -> Iterator[Chunk]:
+    def batches(first: int, last: int) -> Iterator[TaughtChunk]:
         for update in range(first, last):
             rng = np.random.default_rng((seed, update))
             picks = torch.from_numpy(rng.choice(len(targets), lesson.batch, replace=False))
@@ -106,7 +106,7 @@ def taught(expert: str, mesh: Array, folder: Path, seed: int = 0) -> tuple[Detec
             part = slice(begin, begin + lesson.length)
             yield {n: s[picks, part] for n, s in streams.items()}, targets[picks, part]
 
-    def loss_of(module: nn.Module, chunk: Chunk) -> Tensor:
+    def loss_of(module: nn.Module, chunk: TaughtChunk) -> Tensor:
         if isinstance(module, SyncNetwork):
             lips, voice = module(chunk[0])
             return sync_loss(lips, voice, module.sharpness.exp(), module.lag)
@@ -119,23 +119,25 @@ def taught(expert: str, mesh: Array, folder: Path, seed: int = 0) -> tuple[Detec
     return detector, module
 
 
-def exhibits(mesh: Array, steps: int, clips: int, seed: int) -> dict[str, list[dict[str, Tensor]]]:
+def exhibits(
+    mesh: Array, steps: int, clips: int, seed: int, strength: float = 1.0
+) -> dict[str, list[dict[str, Tensor]]]:
     """Return the streams of drawings as they are ("genuine") and with each artefact, by name.
 
-    Only the streams that an expert reads of clips of so many steps.
+    Only the streams that an expert reads of clips of so many steps. strength: of the artefacts.
     """
     names = {n for expert, given in LESSONS.items() if given.steps == steps for n in READS[expert]}
     drawings = [draw(np.random.default_rng((seed, i)), mesh, steps) for i in range(clips)]
 
     def streams(name: str, index: int) -> dict[str, Tensor]:
-        made = streams_of(_made(name, drawings[index], np.random.default_rng(index)))
+        made = streams_of(_made(name, drawings[index], np.random.default_rng(index), strength))
         return {n: made[n] for n in names}
 
     return {name: [streams(name, i) for i in range(clips)] for name in ("genuine", *ARTEFACTS)}
 
 
 def auc_row(
-    judge: Judge, expert: str, shown: Mapping[str, Sequence[dict[str, Tensor]]]
+    judge: ClipJudge, expert: str, shown: Mapping[str, Sequence[dict[str, Tensor]]]
 ) -> dict[str, float]:
     """Return a judge's AUC on each artefact of `exhibits`, against the same clips unforged."""
     scores: dict[str, list[float]] = {}
@@ -164,6 +166,27 @@ def _cell(expert: str, artefact: str, value: float) -> str:
     return f"{value:.2f}" if can_carry(expert, artefact) else f"({value:.2f})"
 
 
+def isolation_rows(
+    experts: Sequence[str], mesh: Array, clips: int, folder: Path, strength: float = 1.0
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield each expert, once it has learned, with its AUC on every artefact.
+
+    Args:
+        experts: of MEANT; each learns artefacts of strength 1.
+        mesh: the heads' shape (478, 3).
+        clips: held-out drawings, each unforged and with every artefact.
+        folder: for logs and checkpoints.
+        strength: of the artefacts that it is tried on.
+    """
+    shown: dict[int, dict[str, list[dict[str, Tensor]]]] = {}
+    for expert in experts:
+        steps = LESSONS[expert].steps
+        judge = train_judge(expert, mesh, folder)
+        if steps not in shown:
+            shown[steps] = exhibits(mesh, steps, clips, 1, strength)
+        yield expert, auc_row(judge, expert, shown[steps])
+
+
 def _clips_of(expert: str, mesh: Array, seed: int) -> tuple[dict[str, Tensor], Tensor]:
     """Return streams (N, T, ...) by name and step targets (N, T) of clips to learn from."""
     made: list[KnownClip] = []
@@ -183,11 +206,13 @@ def _clips_of(expert: str, mesh: Array, seed: int) -> tuple[dict[str, Tensor], T
     return streams, targets
 
 
-def _made(name: str, drawing: Drawing, rng: np.random.Generator) -> KnownClip:
-    return ARTEFACTS[name](drawing, rng) if name in ARTEFACTS else genuine(drawing)
+def _made(
+    name: str, drawing: Drawing, rng: np.random.Generator, strength: float = 1.0
+) -> KnownClip:
+    return ARTEFACTS[name](drawing, rng, strength) if name in ARTEFACTS else genuine(drawing)
 
 
-def _probe_judge(probe: nn.Module) -> Judge:
+def _probe_judge(probe: nn.Module) -> ClipJudge:
     def judge(streams: dict[str, Tensor]) -> Tensor:
         logits = probe(streams)
         return logits.topk(int(HIGHEST * logits.shape[1]), dim=1).values.mean(dim=1)
@@ -195,7 +220,7 @@ def _probe_judge(probe: nn.Module) -> Judge:
     return judge
 
 
-def _sync_judge(detector: Detector) -> Judge:
+def _sync_judge(detector: Detector) -> ClipJudge:
     def judge(streams: dict[str, Tensor]) -> Tensor:
         mask = torch.ones(streams["mel"].shape[:2], dtype=torch.bool)
         logits = detector.network("lag")(detector.tokens(streams, mask)["lag"])

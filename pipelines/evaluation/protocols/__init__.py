@@ -1,0 +1,1 @@
+"""Published protocols of evaluation: which clips are compared, and what is reported of them."""

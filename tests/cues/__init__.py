@@ -1,1 +1,0 @@
-"""Drawn clips that isolate one cue each."""
