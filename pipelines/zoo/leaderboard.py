@@ -19,8 +19,9 @@ from pipelines.metrics.classification import FAILED
 from pipelines.metrics.paired import paired_auc
 from pipelines.results.reading import read_results, results_of
 from pipelines.train.clips import TrainClip
-from pipelines.train.experts import opening_logits, suspicion
+from pipelines.train.experts import opening_logits
 from pipelines.train.recipe import TrainConfig, read_samples
+from pipelines.zoo.part_run import clip_probability
 from pipelines.zoo.parts import SHIPPED, PartConfig, load_part, load_part_clips, read_parts
 from pipelines.zoo.step_table import steps_precision
 
@@ -105,7 +106,7 @@ def measured(
     column = column_of(config.modality)
     curves = [opening_logits(part, clip, config.streams, "cpu") for clip in clips]
     scores = {
-        str(clip.sample.path): float(torch.tensor(suspicion(curve)).double().sigmoid())
+        str(clip.sample.path): clip_probability(curve)
         for clip, curve in zip(clips, curves, strict=True)
     }
     labelled = [s for s in samples if getattr(s, config.modality) is not None]
