@@ -87,14 +87,7 @@ def test_a_part_of_the_project_gives_a_logit_a_step(
     path = ROOT / "configs" / "zoo" / f"{name}.yaml"
     config = read_parts(path.parent)[name]
     part = load_part(path, config, SHIPPED / f"{name}.safetensors")
-    clip = made_clip(True, 0)
-    given = clip.chunk(0, 16, config.streams, None)
-    said = {
-        "opinions": torch.randn(16, 5), "tokens": torch.randn(16, 6, 64), "lag": torch.rand(16, 29),
-        "native": torch.randint(0, 255, (16, 3, 160, 160), dtype=torch.uint8),
-    }  # fmt: skip
-    given |= {stream: said[stream] for stream in config.streams if stream in said}
-    batch = {stream: torch.stack([given[stream]] * 2) for stream in config.streams}
+    batch = {name: torch.stack([s] * 2) for name, s in given_to(config, 16).items()}
     with torch.inference_mode():
         logits, again = part(batch), part(batch)
     assert logits.shape == (2, 16)
@@ -107,11 +100,22 @@ def test_a_part_that_nobody_trained_yet_can_be_built(name: str) -> None:
     path = ROOT / "configs" / "zoo" / "untrained" / f"{name}.yaml"
     config = read_parts(path.parent)[name]
     assert config.stage is not None
-    given = made_clip(True, 0).chunk(0, 4, config.streams, None)
+    given = given_to(config, 4)
     with torch.inference_mode():
         logits = build_part(path, config).eval()({n: s[None] for n, s in given.items()})
     assert logits.shape == (1, 4)
     assert logits.isfinite().all()
+
+
+def given_to(config: PartConfig, steps: int) -> dict[str, torch.Tensor]:
+    """What a part reads, (L, ...) by name, made up."""
+    said = {
+        "opinions": torch.randn(steps, 5), "tokens": torch.randn(steps, 6, 64),
+        "lag": torch.rand(steps, 29),
+        "native": torch.randint(0, 255, (steps, 3, 160, 160), dtype=torch.uint8),
+    }  # fmt: skip
+    given = made_clip(True, 0).chunk(0, steps, config.streams, None)
+    return given | {stream: said[stream] for stream in config.streams if stream in said}
 
 
 def made_clip(fake: bool, seed: int) -> TrainClip:
