@@ -74,7 +74,8 @@ def judge_and_write(
     else:
         verdict, evidence = explain(video, session, on_step)
         result = verdict.to_dict()
-        evidence = replace(evidence, tag=tag_of(video, result) if tag_of else None)
+        if tag_of is not None:
+            evidence = replace(evidence, tag=tag_of(video, result))
     result["path"] = name or result["path"]
     stem = page_stem(result)
     written = write_exports(result, outputs, stem)
@@ -117,7 +118,8 @@ def write_about(
     stem = page_stem(result)
     exports = write_exports(result, outputs, stem)
     evidence = explain(video, session, on_step)[1]
-    evidence = replace(evidence, tag=tag_of(video, result) if tag_of else None)
+    if tag_of is not None:
+        evidence = replace(evidence, tag=tag_of(video, result))
     write_report(result, video, page, evidence, origin)
     return [page, *exports, *write_annotated(result, video, evidence, outputs, stem)]
 
