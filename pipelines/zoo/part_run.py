@@ -12,19 +12,19 @@ import torch
 from torch import Tensor
 
 from extractors.media import STEP_RATE, MediaError
-from extractors.native import SIDE, native_crops
+from extractors.native import SIDE
 from extractors.stream_extractor import StreamExtractor
 from pipelines.config import load_config
 from pipelines.data.samples import unlabelled
 from pipelines.detection.detector import Detector
 from pipelines.detection.judge_config import JudgeConfig
-from pipelines.train.clips import LONGEST, TrainClip, main_face_of_opening
+from pipelines.train.clips import TrainClip, main_face_of_opening
 from pipelines.train.experts import suspicion
 from pipelines.zoo.head_clips import opening_detector
-from pipelines.zoo.native_clips import NATIVE, NativeClip
-from pipelines.zoo.part_clips import SAID, SaidClip, expert_outputs
+from pipelines.zoo.native_clips import CROPS, NATIVE, NativeClip
+from pipelines.zoo.part_clips import SAID, SaidClip, expert_outputs, opening_streams
 from pipelines.zoo.parts import PartConfig, load_part
-from pipelines.zoo.step_table import segment_rows
+from pipelines.zoo.step_table import Proposer, proposal_rows, segment_rows
 
 
 @runtime_checkable
@@ -97,15 +97,18 @@ class PartRunner:
             MediaError: the file cannot be decoded, or lacks what the part reads.
         """
         clip = self.clip_of(path)
-        chunk = clip.chunk(0, min(clip.steps, LONGEST), self.config.streams, None)
-        streams = {name: stream[None] for name, stream in chunk.items()}
+        streams = opening_streams(clip, self.config.streams)
         logits = self.part(streams)[0].float()
         facts = dict(self.part.describe(streams)) if isinstance(self.part, Describer) else {}
         if isinstance(clip, NativeClip):
             steps, segments = clip.places, []
         else:
             steps = torch.arange(clip.start, clip.start + len(logits))
-            segments = segment_rows(logits, clip.start / STEP_RATE)
+            begin = clip.start / STEP_RATE
+            if isinstance(self.part, Proposer):
+                segments = proposal_rows(self.part.proposals(streams), begin)
+            else:
+                segments = segment_rows(logits, begin)
         seconds = (steps.double() / STEP_RATE).tolist()
         return PartResult(clip_probability(logits), seconds, logits.tolist(), segments, facts)
 
@@ -115,11 +118,16 @@ class PartRunner:
         Raises:
             MediaError: see `judge`.
         """
-        if NATIVE in self.config.streams:
-            native = native_crops(path)
-            if native is None:
-                raise MediaError(f"{path}: has no picture of at least {SIDE} pixels a side")
-            return NativeClip(unlabelled(path), None, None, crops=native[0], places=native[1])
+        stream = self.config.streams[0]
+        if stream in CROPS:
+            found = CROPS[stream](path)
+            if found is None:
+                what = "picture" if stream == NATIVE else "caption or logo in a picture"
+                raise MediaError(f"{path}: has no {what} of at least {SIDE} pixels a side")
+            crops, places = found
+            return NativeClip(
+                unlabelled(path), None, None, crops=crops, places=places, stream=stream
+            )
         clip = main_face_of_opening(path, self.extractor, JudgeConfig().min_face)
         if clip is None:
             raise MediaError(f"{path}: has neither a usable face nor sound")
