@@ -68,7 +68,7 @@ class GroundedFusion(nn.Module):
         self.labels, self.interval = labels, interval
         self.label = nn.Linear(dim, len(TRACKS)) if labels else None
         self.interval_head = IntervalHead(dim) if interval else None
-        self.queues = nn.ModuleList(KeyQueue(dim, queue) for _ in self.heads)
+        self.seen, self.heard = KeyQueue(dim, queue), KeyQueue(dim, queue)
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
         """Return step logits (B, L) of tokens (B, L, S, D), NaN: missing."""
@@ -144,7 +144,9 @@ class GroundedFusion(nn.Module):
             ]
             for h in (self.heads, self.slow)
         )
-        keys = [torch.cat([k, q.kept()]) for k, q in zip(slow, self.queues, strict=True)]
+        keys = [
+            torch.cat([k, q.kept()]) for k, q in zip(slow, (self.seen, self.heard), strict=True)
+        ]
         pairs, own = torch.diag(paired.float()), torch.eye(len(paired), device=tokens.device)
         pairs, own = (
             functional.pad(truth, (0, len(keys[0]) - len(paired))) for truth in (pairs, own)
@@ -153,7 +155,7 @@ class GroundedFusion(nn.Module):
             contrastive(fast[one], keys[other], slow[one], truth, self.temperature, self.soft)
             for one, other, truth in ((0, 1, pairs), (1, 0, pairs), (0, 0, own), (1, 1, own))
         ]
-        for queue, fresh in zip(self.queues, slow, strict=True):
+        for queue, fresh in zip((self.seen, self.heard), slow, strict=True):
             queue.push(fresh)
         return torch.stack(parts).mean()
 

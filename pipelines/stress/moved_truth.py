@@ -42,11 +42,11 @@ class Moved:
 
     def mask(self, mask: Floats) -> Floats:
         """Return a mask (H, W) or map, 0 where the picture shows what lay outside of it."""
-        moved: Floats = cv2.remap(
+        moved = cv2.remap(
             np.asarray(mask, np.float32), self.columns, self.rows, cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT, borderValue=0,
+            borderMode=cv2.BORDER_CONSTANT,
         )  # fmt: skip
-        return moved
+        return np.asarray(moved, np.float32)
 
     def flow(self, flow: Floats) -> Floats:
         """Return flow (H, W, 2), pixels to the right and down, both moved and turned.

@@ -35,7 +35,7 @@ def sampling_mask(steps: int, points: int) -> Tensor:
     places = first + 2 * length * along[:, None, None]  # (3 N, T, T)
     near = (1 - (places[None] - starts[:, None, None, None]).abs()).clamp(min=0)  # (T, 3 N, T, T)
     near = near * (length > 0)
-    return near.unflatten(1, (points, BIN)).mean(dim=2).float()
+    return near.reshape(steps, points, BIN, steps, steps).mean(dim=2).float()
 
 
 class BoundaryMatching(nn.Module):

@@ -69,7 +69,8 @@ def _perspective(severity: int, rng: np.random.Generator) -> Places:
         side = np.array([width - 1, height - 1])
         corners = (np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * side).astype(np.float32)
         seen = (corners + signs * inwards * side).astype(np.float32)
-        return _before(cv2.getPerspectiveTransform(corners, seen), height, width)
+        matrix = np.asarray(cv2.getPerspectiveTransform(corners, seen), np.float64)
+        return _before(matrix, height, width)
 
     return places
 
