@@ -6,6 +6,8 @@ few frames of a clip.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ from extractors.media import PathLike, read_chunks
 
 SIDE = 160  # pixels of a crop
 SHOWN = 8  # frames that are taken of a clip
+LEAST_EDGES = 2.0  # grey levels a pixel: below this mean of a window nothing stands in it
 
 
 def native_crop(frame: Frames, side: int = SIDE) -> Frames | None:
@@ -38,13 +41,57 @@ def native_crops(path: PathLike, shown: int = SHOWN) -> tuple[Tensor, Tensor] | 
     Raises:
         MediaError: the file cannot be decoded.
     """
+    spread = _spread_frames(path, shown, native_crop)
+    return None if spread is None else (_stacked(spread[0]), spread[1])
+
+
+def overlay_crops(path: PathLike, shown: int = SHOWN) -> tuple[Tensor, Tensor] | None:
+    """Return what `native_crops` returns, of the place where a caption or logo is likeliest.
+
+    None as well where nothing stands still, see `overlay_place`.
+
+    Raises:
+        MediaError: the file cannot be decoded.
+    """
+    spread = _spread_frames(path, shown, lambda f: f if min(f.shape[:2]) >= SIDE else None)
+    place = None if spread is None else overlay_place(np.stack(spread[0]))
+    if spread is None or place is None:
+        return None
+    top, left = place
+    return _stacked([f[top : top + SIDE, left : left + SIDE] for f in spread[0]]), spread[1]
+
+
+def overlay_place(frames: Frames) -> tuple[int, int] | None:
+    """Return row and column, even, of the 160 pixels a side with the most edges that stand still.
+
+    Captions and logos have edges in the same pixels of every frame, what moves has not: an edge
+    counts by its least strength in any of the frames (K, H, W, 3). A still camera's background
+    counts as well. None where the window has less than `LEAST_EDGES`.
+    """
+    grey = frames.mean(axis=3, dtype=np.float32)
+    edges = np.abs(np.diff(grey, axis=1))[:, :, :-1] + np.abs(np.diff(grey, axis=2))[:, :-1]
+    sums = np.pad(edges.min(axis=0).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    reach = SIDE - 1  # the differences inside a window
+    inside = sums[reach:, reach:] - sums[:-reach, reach:] - sums[reach:, :-reach]
+    inside = (inside + sums[:-reach, :-reach])[::2, ::2]
+    row, column = np.unravel_index(inside.argmax(), inside.shape)
+    return None if inside.max() < LEAST_EDGES * reach**2 else (2 * int(row), 2 * int(column))
+
+
+def _spread_frames(
+    path: PathLike, shown: int, cut: Callable[[Frames], Frames | None]
+) -> tuple[list[Frames], Tensor] | None:
+    """Return what is cut from frames spread evenly over a file, and their steps (K,).
+
+    None where there is no picture, or nothing could be cut from one.
+    """
     kept: list[tuple[int, Frames]] = []
     apart = 1
     for clip in read_chunks(path):
         for step, frame in enumerate(() if clip.frames is None else clip.frames, clip.start):
             if step % apart:
                 continue
-            crop = native_crop(frame)
+            crop = cut(frame)
             if crop is None:
                 return None
             kept.append((step, crop.copy()))
@@ -53,6 +100,9 @@ def native_crops(path: PathLike, shown: int = SHOWN) -> tuple[Tensor, Tensor] | 
     if not kept:
         return None
     picks = np.linspace(0, len(kept) - 1, min(shown, len(kept))).round().astype(int)
-    crops = np.stack([kept[i][1] for i in picks])
-    steps = torch.tensor([kept[i][0] for i in picks])
-    return torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous(), steps
+    return [kept[i][1] for i in picks], torch.tensor([kept[i][0] for i in picks])
+
+
+def _stacked(crops: Sequence[Frames]) -> Tensor:
+    """Return crops (K, 3, H, W)."""
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous()

@@ -83,10 +83,19 @@ class ForgeryMap(nn.Module):
 
         Off the face the features are masked to zero, which gives a constant logit.
         """
+        return self.logits_of(self.features(seen, face))
+
+    def features(self, seen: Sequence[Tensor], face: Tensor) -> Tensor:
+        """Return what is decoded (L, C, 28, 28) for the cells of the face, 0 off it."""
         edges, fine, middle, coarse = seen
         x = self.middle(torch.cat([_doubled(self.coarse(coarse)), middle], dim=1))
         x = self.fine(torch.cat([_doubled(x), fine, self.edges(edges)], dim=1))
-        logits: Tensor = self.out(self.last(x) * face[:, None])
+        decoded: Tensor = self.last(x) * face[:, None]
+        return decoded
+
+    def logits_of(self, decoded: Tensor) -> Tensor:
+        """Return logits (L, 28, 28) of what was decoded (L, C, 28, 28)."""
+        logits: Tensor = self.out(decoded)
         return logits[:, 0] + HARDLY
 
     @torch.no_grad()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from extractors.native import native_crop, native_crops
+from extractors.native import native_crop, native_crops, overlay_place
 from pipelines.data.samples import Sample
 from pipelines.train.clips import TrainClip
 from pipelines.zoo.native_clips import native_clip
@@ -53,3 +53,26 @@ def test_shown_frames_carry_the_truth_of_their_steps(
         given = clip.chunk(1, 3, ("native",), None)["native"]
         assert torch.equal(given, clip.crops[1:3])
         path.touch()
+
+
+def test_the_window_of_a_caption_is_found_where_all_else_moves() -> None:
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 120, (6, 300, 400, 3), dtype=np.uint8)
+    caption = np.kron(rng.integers(0, 2, (10, 30)), np.ones((4, 4))) > 0
+    frames[:, 240:280, 200:320][:, caption] = 255
+    place = overlay_place(frames)
+    assert place is not None
+    row, column = place
+    assert (row % 2, column % 2) == (0, 0)
+    assert row <= 240 <= 280 <= row + 160
+    assert column <= 200 <= 320 <= column + 160
+
+
+def test_where_nothing_stands_still_there_is_no_caption() -> None:
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(0, 255, 200)[None, :, None] * np.ones((200, 1, 3))
+    moving = np.stack([np.roll(ramp, 40 * i, axis=1) for i in range(5)])
+    assert (
+        overlay_place((moving + rng.normal(0, 0.3, moving.shape)).clip(0, 255).astype(np.uint8))
+        is None
+    )

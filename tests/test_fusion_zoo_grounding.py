@@ -5,14 +5,19 @@ from __future__ import annotations
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
+from cues.drawn_clips import middles, speak
 from torch import nn
 from torch.nn import functional
 
+from extractors.clock import SAMPLES_PER_STEP
+from extractors.spectrogram import log_mel, loudness
 from fusion.zoo.grounding import (
     LEAST_MOVE,
     GroundedFusion,
+    KeyQueue,
     contrastive,
     follow,
     known_loss,
@@ -213,6 +218,112 @@ def test_the_later_the_sound_the_surer_matching_is_that_it_does_not_belong() -> 
     with torch.inference_mode():
         genuine = scores(0)
         found = [auc([0] * 100 + [1] * 100, genuine + scores(lag)) for lag in (0, 1, 2, 5)]
+    assert found[0] == pytest.approx(0.5, abs=0.1)
+    assert found == sorted(found)
+    assert found[-1] >= 0.95  # 200 ms
+
+
+def test_the_queue_keeps_the_newest_1024_keys_and_goes_with_no_weights() -> None:
+    queue = KeyQueue(2, 1024)
+    for number in range(70):
+        queue.push(torch.full((16, 2), float(number)))
+    kept = queue.kept()
+    assert len(kept) == 1024
+    assert (float(kept[0, 0]), float(kept[-1, 0])) == (69.0, 6.0)
+    assert not queue.state_dict()
+    assert (
+        part().state_dict().keys() == GroundedFusion([0, 1], [2], 8, queue=1024).state_dict().keys()
+    )
+
+
+def test_clips_of_earlier_batches_are_further_keys_that_no_query_is_a_pair_of() -> None:
+    made = GroundedFusion([0], [1], 8, contrast=1.0, matching=0, grounding=0, soft=0.0, queue=32)
+    with torch.no_grad():
+        for heads in (made.heads, made.slow):
+            for head in heads:
+                head.weight.zero_()
+                head.bias.fill_(1.0)  # all clips are alike: nobody can pick
+    given = {"tokens": torch.randn(4, 20, 2, 8)}, torch.zeros(4, 20, 3), torch.ones(4, 20) > 0
+    losses = [float(made.learn(*given)[1].detach()) for _ in range(3)]
+    assert losses == pytest.approx([math.log(4), math.log(8), math.log(12)], abs=1e-5)
+
+
+def test_labels_are_the_tracks_of_a_clip_each_by_itself() -> None:
+    made = GroundedFusion([0], [1], 8, 0, 0, 0, labels=2.0).eval()
+    assert made.label is not None
+    targets, mask = torch.zeros(3, 20, 3), torch.ones(3, 20, dtype=torch.bool)
+    targets[0, 3, 0] = targets[0, :, 1] = 1  # picture and sound
+    targets[1, :, 2] = -1  # whether it is in sync is unknown
+    mask[2, 10:] = False
+    targets[2, 10:] = 1  # there is no such step
+    with torch.no_grad():
+        made.label.weight.zero_()
+        made.label.bias.copy_(torch.tensor([2.0, 0.0, -1.0]))
+    tokens = {"tokens": torch.randn(3, 20, 2, 8)}
+    loss = float(made.learn(tokens, targets, mask)[1])
+    cost = [math.log1p(math.exp(-2)), math.log(2), math.log1p(math.exp(-1))]
+    against = [math.log1p(math.exp(2)), math.log(2)]
+    assert loss == pytest.approx(2 * (sum(cost) + sum(against) * 2 + cost[2]) / 8, abs=1e-5)
+    told = made.describe({"tokens": tokens["tokens"][:1]})
+    assert told["picture forged"] == pytest.approx(1 / (1 + math.exp(-2)))
+    assert list(told) == ["picture forged", "sound forged", "sync forged"]
+
+
+def test_the_interval_of_forged_steps_is_learned_and_told() -> None:
+    made = GroundedFusion([0], [1], 8, 0, 0, 0, interval=1.0)
+    targets = torch.zeros(2, 20, 3)
+    targets[0, 5:10, 1] = 1
+    tokens, mask = {"tokens": torch.randn(2, 20, 2, 8)}, torch.ones(2, 20, dtype=torch.bool)
+    made.learn(tokens, targets, mask)[1].backward()
+    assert made.interval_head is not None
+    assert float(made.interval_head.question.grad.abs().sum()) > 0
+    told = made.eval().describe({"tokens": tokens["tokens"][:1]})
+    assert 0 <= told["forged from"] <= told["forged to"] <= 1
+
+
+def known_speech(seed: int, steps: int = 150) -> torch.Tensor:
+    """Tokens (T, 2, 8) of a drawn speaker: how far the mouth is open, and how loud the sound is.
+
+    Each is told by how near its rank in the clip lies to eight levels.
+    """
+    sound, envelope = speak(np.random.default_rng(seed), steps)
+    shown = torch.from_numpy(middles(envelope))
+    heard = loudness(log_mel(sound))
+    assert len(shown) == len(heard) == len(sound) // SAMPLES_PER_STEP
+    ranks = torch.stack([shown, heard], dim=1).argsort(dim=0).argsort(dim=0) / steps
+    return torch.exp(-(((ranks[..., None] - torch.linspace(0, 1, 8)) / 0.12) ** 2))
+
+
+def test_of_speakers_whose_lag_is_known_matching_finds_200_ms() -> None:
+    voices = torch.stack([known_speech(seed) for seed in range(24)])
+
+    def cut(members: torch.Tensor, clips: int, lag: int) -> torch.Tensor:
+        rows = []
+        for _ in range(clips):
+            voice = members[int(torch.randint(0, len(members), ()))]
+            start = int(torch.randint(8, 150 - 48, ()))
+            seen, heard = voice[start : start + 48, 0], voice[start - lag : start - lag + 48, 1]
+            rows.append(torch.stack([seen, heard], dim=1))
+        tokens = torch.stack(rows)
+        return tokens + 0.1 * torch.randn_like(tokens)
+
+    made = GroundedFusion([0], [1], 8, contrast=0, matching=1.0, grounding=0)
+    optimizer = torch.optim.Adam(made.parameters(), lr=5e-3)
+    mask, truth = torch.ones(16, 48, dtype=torch.bool), torch.zeros(16, 48, 3)
+    for _ in range(150):
+        loss = made.learn({"tokens": cut(voices[:16], 16, 0)}, truth, mask)[1]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    made.eval()
+
+    def scores(lag: int) -> list[float]:
+        mask = torch.ones(80, 48, dtype=torch.bool)
+        return made.match(made.fused(cut(voices[16:], 80, lag), mask).mean(dim=1))[:, 0].tolist()
+
+    with torch.inference_mode():
+        genuine = scores(0)
+        found = [auc([0] * 80 + [1] * 80, genuine + scores(lag)) for lag in (0, 2, 5)]
     assert found[0] == pytest.approx(0.5, abs=0.1)
     assert found == sorted(found)
     assert found[-1] >= 0.95  # 200 ms

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from pipelines.evidence.findings import agreement, finding, known_ranges, sentences
+from pipelines.evidence.findings import agreement, by_networks, finding, known_ranges, sentences
 from pipelines.evidence.measurements import MEASURES
 
 RESULT = {"verdict": "fake", "visual_score": 0.9, "audio_score": 0.1, "sync_score": None}
@@ -52,6 +52,31 @@ def test_every_number_of_a_sentence_is_a_number_of_the_evidence() -> None:
     assert len(said) == 2
     for sentence in said:
         assert set(re.findall(r"\d+(?:\.\d+)?", sentence)) <= numbers
+
+
+@pytest.mark.usefixtures("ranges")
+def test_weak_measurements_give_way_to_the_networks_probability() -> None:
+    weak = [finding("blink_rate", 90.0, 0), finding("blink_rate", 9.0, 1)]
+    heard = [finding("roll_off", 4.0, None), finding("lip_lag", 400.0, 0)]
+    (picture, sound) = by_networks(RESULT, [*weak, *heard])  # of lips with sound there is no score
+    assert "Of the picture no measurement is reliable" in picture
+    assert picture.count("blinks") == 1
+    assert picture.endswith("probability of a fake, 0.9: high.")
+    assert sound.endswith("probability of a fake, 0.1: low.")
+    between = by_networks({**RESULT, "visual_score": 0.5}, weak)
+    assert between[0].endswith("0.5: neither high nor low.")
+    assert by_networks(RESULT, [*weak, finding("landmark_jitter", 3.0, 0)]) == []
+    numbers = set(re.findall(r"\d+(?:\.\d+)?", json.dumps(RESULT)))
+    assert set(re.findall(r"\d+(?:\.\d+)?", picture + sound)) <= numbers
+
+
+@pytest.mark.usefixtures("ranges")
+def test_sentences_come_in_the_order_of_balanced_accuracy() -> None:
+    jitter, flow = finding("landmark_jitter", 9.0, 0), finding("flow_residual", 0.1, 0)
+    jitter["balanced_accuracy"], flow["balanced_accuracy"] = 0.7, 0.8
+    assert "flow residual" in sentences([jitter, flow])[0]
+    flow["balanced_accuracy"] = 0.6
+    assert "landmark jitter" in sentences([jitter, flow])[0]
 
 
 @pytest.mark.usefixtures("ranges")

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, label_ranking_average_precision_score
 
-from pipelines.metrics.attribution import cluster_accuracy, mean_interval, multi_label_metrics
+from pipelines.metrics.attribution import (
+    cluster_accuracy,
+    mean_interval,
+    multi_label_metrics,
+    tag_metrics,
+)
 
 
 def test_cluster_accuracy_is_known_and_does_not_depend_on_names() -> None:
@@ -44,3 +49,17 @@ def test_an_interval_holds_its_mean_and_shrinks_with_clips() -> None:
     few, many = mean_interval([0.0, 1.0] * 10), mean_interval([0.0, 1.0] * 1000)
     assert few[1] < few[0] == many[0] == 0.5 < few[2]
     assert many[2] - many[1] < (few[2] - few[1]) / 5
+
+
+def test_a_tag_is_right_missing_or_false_by_hand() -> None:
+    truth = [[1, 0], [1, 1], [0, 1], [0, 0], [0, 0]]
+    scores = [[2, 1], [-1, 3], [1, -2], [-1, -1], [0, -9]]
+    found = tag_metrics(truth, scores, 0.0)
+    assert found == pytest.approx(
+        {"tag_accuracy": 2 / 3, "tag_coverage": 1.0, "tag_false_rate": 0.5}
+    )
+    shy = tag_metrics(truth, scores, 1.5)
+    assert shy == pytest.approx(
+        {"tag_accuracy": 2 / 3, "tag_coverage": 2 / 3, "tag_false_rate": 0.0}
+    )
+    assert np.isnan(tag_metrics([[1]], [[1]], 0.0)["tag_false_rate"])

@@ -544,3 +544,21 @@ CONTRAST = """() => {
   }
   return least;
 }"""
+
+
+def test_a_tag_changes_words_and_maps_and_no_number(tmp_path: Path) -> None:
+    plain = page_of(tmp_path, result_of())
+    swap, voice = (
+        page_of(tmp_path, result_of(), tag=tag)
+        for tag in ("face swap", "synthetic or converted voice")
+    )
+    assert "It looks like a face swap" in swap.text
+    assert "It looks like a synthetic or converted voice" in voice.text
+    assert "It looks like" not in plain.text
+    pictures = [sum(tag == "img" for tag, _ in page.tags) for page in (plain, swap, voice)]
+    assert pictures == [3, 2, 2]  # the spectrogram, and maps of face and sound
+    told = [json.loads(page.data) for page in (plain, swap, voice)]
+    assert [data["evidence"].pop("tag") for data in told] == [
+        None, "face swap", "synthetic or converted voice",
+    ]  # fmt: skip
+    assert told[0] == told[1] == told[2]

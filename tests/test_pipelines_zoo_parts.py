@@ -14,7 +14,7 @@ import torch
 from avdetect import cli
 from extractors.media import SAMPLE_RATE, write_clip
 from extractors.streams import Streams
-from pipelines.config import ConfigError
+from pipelines.config import ConfigError, load_config
 from pipelines.data.samples import WHOLE, Sample, Spans
 from pipelines.storage.weights import WeightsError
 from pipelines.train.clips import TrainClip
@@ -22,7 +22,14 @@ from pipelines.train.experts import probe_auc, suspicion, train_steps
 from pipelines.train.fit import Run
 from pipelines.train.stage import StageConfig
 from pipelines.zoo.leaderboard import column_of, cost, leaderboard, measured
-from pipelines.zoo.parts import SHIPPED, PartConfig, build_part, load_part, read_parts
+from pipelines.zoo.parts import (
+    SHIPPED,
+    PartConfig,
+    build_part,
+    load_part,
+    read_parts,
+    settle_part,
+)
 from temporal.zoo.small_cnn import SmallCnn
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,14 +94,7 @@ def test_a_part_of_the_project_gives_a_logit_a_step(
     path = ROOT / "configs" / "zoo" / f"{name}.yaml"
     config = read_parts(path.parent)[name]
     part = load_part(path, config, SHIPPED / f"{name}.safetensors")
-    clip = made_clip(True, 0)
-    given = clip.chunk(0, 16, config.streams, None)
-    said = {
-        "opinions": torch.randn(16, 5), "tokens": torch.randn(16, 6, 64), "lag": torch.rand(16, 29),
-        "native": torch.randint(0, 255, (16, 3, 160, 160), dtype=torch.uint8),
-    }  # fmt: skip
-    given |= {stream: said[stream] for stream in config.streams if stream in said}
-    batch = {stream: torch.stack([given[stream]] * 2) for stream in config.streams}
+    batch = {name: torch.stack([s] * 2) for name, s in given_to(config, 16).items()}
     with torch.inference_mode():
         logits, again = part(batch), part(batch)
     assert logits.shape == (2, 16)
@@ -107,11 +107,45 @@ def test_a_part_that_nobody_trained_yet_can_be_built(name: str) -> None:
     path = ROOT / "configs" / "zoo" / "untrained" / f"{name}.yaml"
     config = read_parts(path.parent)[name]
     assert config.stage is not None
-    given = made_clip(True, 0).chunk(0, 4, config.streams, None)
+    given = given_to(config, 4)
     with torch.inference_mode():
         logits = build_part(path, config).eval()({n: s[None] for n, s in given.items()})
     assert logits.shape == (1, 4)
     assert logits.isfinite().all()
+
+
+def given_to(config: PartConfig, steps: int) -> dict[str, torch.Tensor]:
+    """What a part reads, (L, ...) by name, made up."""
+    said = {
+        "opinions": torch.randn(steps, 5), "tokens": torch.randn(steps, 6, 64),
+        "lag": torch.rand(steps, 29),
+        "native": torch.randint(0, 255, (steps, 3, 160, 160), dtype=torch.uint8),
+    }  # fmt: skip
+    said |= {"overlay": said["native"], "depth": 0.1 * torch.randn(steps, 1, 56, 56)}
+    given = made_clip(True, 0).chunk(0, steps, config.streams, None)
+    return given | {stream: said[stream] for stream in config.streams if stream in said}
+
+
+def test_a_part_finds_weights_of_the_package_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "untrained/laundering-votes"
+    path = ROOT / "configs" / "zoo" / f"{name}.yaml"
+    part = build_part(path, load_config(PartConfig, path))
+    other = build_part(path, PartConfig("t", "temporal.zoo.laundering:LaunderingVotes"))
+    taught, fresh = (made.launderer.state_dict()["down.0.weight"] for made in (part, other))
+    assert not torch.allclose(taught, fresh)
+
+
+def test_a_part_is_settled_on_the_openings_of_held_out_clips() -> None:
+    class Settling(SmallCnn):
+        def settle(self, clips: list[dict[str, torch.Tensor]], forged: list[bool]) -> None:
+            self.told = [clip["appearance"].shape for clip in clips], forged
+
+    part = Settling(channels=4, dense=4)
+    settle_part(part, PartConfig("t", "m:C"), [made_clip(True, 0), made_clip(False, 1)])
+    assert part.told == ([(1, 20, 3, 112, 112)] * 2, [True, False])
 
 
 def made_clip(fake: bool, seed: int) -> TrainClip:

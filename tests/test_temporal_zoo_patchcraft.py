@@ -60,3 +60,33 @@ def test_equally_rich_patches_may_change_places_and_their_inner_responses_keep_t
             for order in ([0, 1, 2, 3], [2, 0, 3, 1])
         ]
     torch.testing.assert_close(means[0], means[1], atol=1e-4, rtol=1e-4)
+
+
+def test_the_published_network_reads_192_patches_of_eight_frames() -> None:
+    part = PatchCraft(patches=192, width=32, stream="native").eval()
+    convolutions = 30 * 32 * 9 + 32 + 10 * (32 * 32 * 9 + 32)
+    assert sum(p.numel() for p in part.parameters()) == convolutions + 11 * 64 + 33 == 101_889
+    crops = torch.randint(0, 255, (1, 8, 3, 160, 160), dtype=torch.uint8)
+    patches = part._patches(crops)
+    assert patches.shape == (1, 192, 3, 32, 32)
+    assert [tuple(m.shape[1:]) for m in rich_and_poor(patches.float())] == [(3, 256, 256)] * 2
+
+
+def test_the_quantiles_of_the_diversity_of_steps_are_those_of_their_heights() -> None:
+    part = PatchCraft(patches=12, frames=1).eval()
+    crops = torch.zeros(1, 3, 3, 32, 32)
+    for frame, height in enumerate((1.0, 2.0, 7.0)):
+        crops[:, frame, :, :, 16:] = height
+    measured = part.describe({"appearance": crops})
+    assert list(measured.values()) == pytest.approx([94.0, 188.0, 658.0])
+    assert list(measured)[1] == "texture diversity, 50 % quantile"
+
+
+def test_in_training_patches_are_drawn_anew_and_come_from_pictures_of_any_size() -> None:
+    part = PatchCraft(patches=12, frames=2, width=4, degrade=1.0).train()
+    crops = torch.randint(0, 255, (3, 2, 3, 96, 96), dtype=torch.uint8)
+    first, second = part._patches(crops.float()), part._patches(crops.float())
+    assert first.shape == (3, 12, 3, 32, 32)
+    assert not torch.equal(first, second)
+    part({"appearance": crops}).sum().backward()
+    assert float(part.judge.weight.grad.abs().sum()) > 0

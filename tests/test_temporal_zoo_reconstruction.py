@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from temporal.zoo.reconstruction import (
     HybridEncoder,
     Rebuilt,
     VariationalAutoEncoder,
+    decibels,
     divergence,
     drawn,
 )
@@ -128,3 +130,15 @@ def test_only_genuine_steps_teach_to_rebuild_and_the_logit_is_the_error_in_logs(
     assert not logits.requires_grad
     targets[:] = 1.0
     assert float(part.learn({"appearance": crops}, targets, mask)[1].detach()) == 0.0
+
+
+def test_a_constant_error_of_so_many_levels_has_its_decibels() -> None:
+    crops = torch.randn(4, 3, 16, 16)
+    for levels in (1.0, 8.0):
+        expected = 20 * math.log10(255 / levels)
+        assert decibels(crops + levels / 64, crops) == pytest.approx(expected, abs=1e-3)
+    streams = {"appearance": torch.randint(0, 255, (1, 2, 3, 112, 112), dtype=torch.uint8)}
+    with torch.inference_mode():
+        told = GenConVit().eval().describe(streams)
+    assert list(told) == ["rebuilt, dB", "rebuilt by the variational one, dB"]
+    assert all(0 < value < 20 for value in told.values())  # they have learned nothing yet

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from temporal.zoo.texture import Npr, ResidualNetwork
+from temporal.zoo.residuals import high_pass_kernels
+from temporal.zoo.texture import Npr, ResidualNetwork, residuals_of
 
 
 def test_npr_with_64_planes_has_the_published_size() -> None:
@@ -41,9 +42,11 @@ def test_each_residual_sees_what_it_is_for() -> None:
 
     noisy = torch.randint(0, 255, (3, 64, 64), dtype=torch.uint8)
     saved = decode_jpeg(encode_jpeg(noisy, 80))
-    levels = ResidualNetwork("error_level")._left(torch.stack([noisy, saved]))
+    levels = residuals_of("error_level", torch.stack([noisy, saved]), high_pass_kernels())
     assert float(levels[0].mean()) > 3 * float(levels[1].mean())
-    flat = ResidualNetwork("block_dct")._left(torch.full((1, 3, 16, 16), 20, dtype=torch.uint8))
+    flat = residuals_of(
+        "block_dct", torch.full((1, 3, 16, 16), 20, dtype=torch.uint8), high_pass_kernels()
+    )
     assert flat.shape == (1, 64, 2, 2)
     assert float(flat[0, 0, 0, 0]) == pytest.approx(math.log1p(8 * 20) / 8)
     assert float(flat[:, 1:].abs().max()) < 1e-3

@@ -136,11 +136,14 @@ def _judge(options: Namespace) -> Callable[[str, str, OnStep], tuple[Result, lis
             return {**session.detect(file, on_step=on_step).to_dict(), "path": name}, []
 
         return detect
+    from pipelines.attribution.kinds import Tagger
     from pipelines.report.outputs import judge_and_write
 
     outputs, session = outputs_of(options, options.report), load_session(options)
+    tagger = Tagger() if options.report else None
 
     def detect_and_write(file: str, name: str, on_step: OnStep) -> tuple[Result, list[Path]]:
-        return judge_and_write(file, session, outputs, origin_of(options, name), on_step, name)
+        origin = origin_of(options, name)
+        return judge_and_write(file, session, outputs, origin, on_step, name, tagger)
 
     return detect_and_write

@@ -37,6 +37,7 @@ def run(options: Namespace) -> int:
     from avdetect.terminal.output import complain, progress, quiet_libraries
     from avdetect.terminal.tables import printable
     from extractors.media import MediaError
+    from pipelines.attribution.kinds import Tagger
     from pipelines.report.outputs import read_result, write_about
 
     try:
@@ -45,7 +46,7 @@ def run(options: Namespace) -> int:
         session = load_session(options)
         with progress(str(options.video)) as on_step, quiet_libraries():
             written = write_about(
-                result, options.video, options.out, session, outputs, origin, on_step
+                result, options.video, options.out, session, outputs, origin, on_step, Tagger()
             )
     except MediaError as error:
         complain(str(error))

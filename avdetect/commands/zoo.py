@@ -8,14 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avdetect.commands.options import OK, UsageError, add_set, count, seconds
+from avdetect.commands.options import FAILED, OK, UsageError, add_set, count, seconds
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
+
+    from pipelines.zoo.part_run import PartResult
 
     Parsers = argparse._SubParsersAction[ArgumentParser]
 
-HELP = "list, train and compare single detectors of the literature"
+HELP = "list, run, train and compare single detectors of the literature"
 DESCRIPTION = (
     "Published detectors as parts: each is trained by one loop on the same clips "
     "and measured by one protocol. docs/zoo.md tells how to add one's own."
@@ -24,10 +27,21 @@ RECIPE = "configs/starter.yaml"
 
 
 def add_arguments(verb: ArgumentParser) -> None:
-    """Add the verb's own commands: list, train, evaluate, heads and cues."""
+    """Add the verb's own commands: list, run, train, evaluate, heads and cues."""
     own = verb.add_subparsers(title="commands", dest="zoo_verb", metavar="COMMAND", required=True)
     listed = own.add_parser("list", help="name the parts, and what each reads and judges")
     _add_parts(listed)
+    ran = own.add_parser("run", help="judge files by one part")
+    ran.add_argument("part", metavar="NAME", help="the part's name, or its file PART.yaml")
+    ran.add_argument("videos", nargs="+", metavar="VIDEO", help="video or sound files")
+    _add_parts(ran)
+    _add_weights(ran, "the part's weights")
+    ran.add_argument(
+        "--json",
+        metavar="FILE",
+        help="write results here, a JSON object a line; - prints them instead of the table",
+    )
+    add_set(ran, "settings.patches=192")
     trained = own.add_parser("train", help="train one part or head")
     trained.add_argument(
         "part", type=Path, metavar="PART.yaml", help="its file, or a plug-in's name"
@@ -40,9 +54,7 @@ def add_arguments(verb: ArgumentParser) -> None:
     )
     _add_parts(measured)
     _add_data(measured)
-    measured.add_argument(
-        "--weights", type=Path, metavar="DIR", help="the parts' weights (default: those shipped)"
-    )
+    _add_weights(measured, "the parts' weights")
     measured.add_argument(
         "--against",
         type=Path,
@@ -58,9 +70,7 @@ def add_arguments(verb: ArgumentParser) -> None:
     )
     heads.add_argument("names", nargs="*", metavar="NAME", help="heads to measure (default: all)")
     _add_data(heads)
-    heads.add_argument(
-        "--weights", type=Path, metavar="DIR", help="their weights (default: those shipped)"
-    )
+    _add_weights(heads, "their weights")
     heads.add_argument("--board", type=Path, metavar="FILE", help="write the Markdown here")
     _add_cues(own)
 
@@ -97,6 +107,12 @@ def _add_parts(verb: ArgumentParser) -> None:
     )
 
 
+def _add_weights(verb: ArgumentParser, whose: str) -> None:
+    verb.add_argument(
+        "--weights", type=Path, metavar="DIR", help=f"folder of {whose} (default: those shipped)"
+    )
+
+
 def _add_data(verb: ArgumentParser) -> None:
     verb.add_argument(
         "--data",
@@ -121,6 +137,8 @@ def run(options: Namespace) -> int:
     console = Console(highlight=False, soft_wrap=True, markup=False)
     if options.zoo_verb == "list":
         console.print(parts_table(options.parts))
+    elif options.zoo_verb == "run":
+        return _judge(options, console)
     elif options.zoo_verb == "train":
         weights = _train(options)
         console.print(f"the weights are in {weights}")
@@ -130,6 +148,52 @@ def run(options: Namespace) -> int:
             options.board.write_text(board, encoding="utf-8")
         console.print(board)
     return OK
+
+
+def _judge(options: Namespace, console: Console) -> int:
+    """Judge files by a part, write a row for each, and print a table unless the rows are."""
+    from rich.table import Table
+
+    from avdetect.terminal.output import complain, json_lines, quiet_libraries
+    from avdetect.terminal.tables import printable
+    from extractors.media import MediaError
+    from pipelines.detection.verdict import error_dict
+    from pipelines.zoo.part_run import PartRunner
+    from pipelines.zoo.parts import SHIPPED
+
+    name, code = options.part, OK
+    path = Path(name) if name.endswith(".yaml") else options.parts / f"{name}.yaml"
+    table = Table("file", "score", "suspicious seconds", "measured besides")
+    with quiet_libraries(), json_lines(options.json) as write:
+        runner = PartRunner(path, options.weights or SHIPPED, options.set)
+        for video in options.videos:
+            try:
+                result = runner.judge(Path(video))
+            except MediaError as error:
+                complain(str(error))
+                write(error_dict(video, error))
+                code = FAILED
+                continue
+            write({"part": path.stem, "modality": runner.config.modality, **result.to_dict(video)})
+            table.add_row(printable(video), *_cells(result))
+    if options.json != "-":
+        console.print(f"{path.stem}: {runner.config.title}, {runner.config.modality}")
+        console.print(table)
+    return code
+
+
+def _cells(result: PartResult) -> tuple[str, str, str]:
+    """Return a result's score, segments and further measurements, the latter a line each."""
+    from avdetect.terminal.tables import printable
+    from pipelines.report.wording import clock
+
+    spans = [f"{clock(start)}–{clock(end)}" for _, start, end in result.segments]
+    facts = [
+        f"{name}: {f'{value:.4g}' if isinstance(value, float) else value}"
+        for name, value in result.facts.items()
+    ]
+    lines = [printable(fact) for fact in facts]
+    return f"{result.score:.2f}", "\n".join(spans), "\n".join(lines)
 
 
 def _train(options: Namespace) -> Path:

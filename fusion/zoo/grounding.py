@@ -1,8 +1,7 @@
 """The fusion transformer trained with HAMMER's losses.
 
 Source: Shao et al., DGM4, CVPR 2023, with picture and sound in place of image and text. Since the
-tokens are fixed, only the heads have momentum copies, not whole networks; the other clips of the
-batch stand in for the queue. Steps are classified, so there is no head for intervals.
+tokens are fixed, only the heads have momentum copies, not whole networks.
 """
 
 from __future__ import annotations
@@ -15,21 +14,25 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fusion.transformer import CrossModalTransformer, FusionConfig
+from fusion.zoo.intervals import IntervalHead, hull_of, interval_loss
 
 SLOWNESS = 0.995  # momentum of the slow heads per update
 LEAST_MOVE = 5  # steps: sound that is shifted by less may still be in sync
+TRACKS = ("picture", "sound", "sync")  # that a clip may be forged in, several at once
 TINY = 1e-4  # keeps the zero vectors of silence from a division by zero
 
 
 class GroundedFusion(nn.Module):
-    """The fusion transformer with one logit per step, and up to three auxiliary losses in training.
+    """The fusion transformer with one logit per step, and up to five auxiliary losses in training.
 
     - contrast: picture and sound of a clip are similar only if it is pristine and in sync.
     - matching: the fused clip is classified as such a pair or not; pristine pairs are repeated with
       the sound shifted.
     - grounding: every step is classified as forged or not in picture, sound and synchrony.
+    - labels: so is the clip, in each of the three by itself.
+    - interval: the first and last forged step are told by a head of their own.
 
-    With all three weights at 0 it is the plain transformer.
+    With all five weights at 0 it is the plain transformer.
     """
 
     def __init__(
@@ -43,8 +46,15 @@ class GroundedFusion(nn.Module):
         temperature: float = 0.07,
         soft: float = 0.4,
         layers: int = 1,
+        labels: float = 0.0,
+        interval: float = 0.0,
+        queue: int = 0,
     ) -> None:
-        """Make it for tokens at these indices of S; soft: weight of the slow heads' targets."""
+        """Make it for tokens at these indices of S.
+
+        soft is the weight of the slow heads' targets, queue how many clips of earlier batches the
+        contrast is with, besides those of the batch.
+        """
         super().__init__()
         self.visual, self.audio = list(visual), list(audio)
         self.contrast, self.matching, self.grounding = contrast, matching, grounding
@@ -55,6 +65,10 @@ class GroundedFusion(nn.Module):
         self.judge, self.match, self.ground = (nn.Linear(dim, n) for n in (1, 1, 3))
         self.heads = nn.ModuleList(nn.Linear(dim * len(p), dim) for p in (visual, audio))
         self.slow = copy.deepcopy(self.heads).requires_grad_(False)
+        self.labels, self.interval = labels, interval
+        self.label = nn.Linear(dim, len(TRACKS)) if labels else None
+        self.interval_head = IntervalHead(dim) if interval else None
+        self.seen, self.heard = KeyQueue(dim, queue), KeyQueue(dim, queue)
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
         """Return step logits (B, L) of tokens (B, L, S, D), NaN: missing."""
@@ -90,8 +104,33 @@ class GroundedFusion(nn.Module):
             more = more + self.matching * self._matching_loss(tokens, fused, targets, mask, paired)
         if self.grounding:
             more = more + self.grounding * known_loss(self.ground(fused), targets, mask[..., None])
+        if self.label is not None:
+            worst = targets.masked_fill(~mask[..., None], -1).amax(dim=1)  # (B, 3)
+            said = self.label(_mean(fused, mask))
+            more = more + self.labels * known_loss(said, worst, torch.ones_like(worst))
+        if self.interval_head is not None:
+            truth, given = hull_of((targets == 1).any(dim=2), mask)
+            more = more + self.interval * interval_loss(
+                self.interval_head(fused, mask), truth, given
+            )
         logits: Tensor = self.judge(fused)[..., 0]
         return logits, more
+
+    def describe(self, streams: Mapping[str, Tensor]) -> dict[str, float]:
+        """Return how likely each track of one clip is forged, and where, in shares of its steps.
+
+        Of those heads that it was made with.
+        """
+        mask = torch.ones_like(streams["tokens"][..., 0, 0], dtype=torch.bool)
+        fused = self.fused(streams["tokens"], mask)
+        told: dict[str, float] = {}
+        if self.label is not None:
+            shares = self.label(_mean(fused, mask))[0].sigmoid().tolist()
+            told |= {f"{n} forged": share for n, share in zip(TRACKS, shares, strict=True)}
+        if self.interval_head is not None:
+            start, end = self.interval_head(fused, mask)[0].tolist()
+            told |= {"forged from": start, "forged to": end}
+        return told
 
     def _contrast_loss(self, tokens: Tensor, mask: Tensor, paired: Tensor) -> Tensor:
         follow(self.slow, self.heads)
@@ -105,11 +144,19 @@ class GroundedFusion(nn.Module):
             ]
             for h in (self.heads, self.slow)
         )
+        keys = [
+            torch.cat([k, q.kept()]) for k, q in zip(slow, (self.seen, self.heard), strict=True)
+        ]
         pairs, own = torch.diag(paired.float()), torch.eye(len(paired), device=tokens.device)
+        pairs, own = (
+            functional.pad(truth, (0, len(keys[0]) - len(paired))) for truth in (pairs, own)
+        )
         parts = [
-            contrastive(fast[one], slow[other], slow[one], truth, self.temperature, self.soft)
+            contrastive(fast[one], keys[other], slow[one], truth, self.temperature, self.soft)
             for one, other, truth in ((0, 1, pairs), (1, 0, pairs), (0, 0, own), (1, 1, own))
         ]
+        for queue, fresh in zip((self.seen, self.heard), slow, strict=True):
+            queue.push(fresh)
         return torch.stack(parts).mean()
 
     def _matching_loss(
@@ -122,6 +169,32 @@ class GroundedFusion(nn.Module):
             logits = torch.cat([logits, self.match(_mean(again, mask[paired]))[:, 0]])
             worst = torch.cat([worst, torch.ones_like(worst[paired])])
         return known_loss(logits, worst, torch.ones_like(worst))
+
+
+class KeyQueue(nn.Module):
+    """The embeddings of the last clips, which the contrast takes as further keys.
+
+    They are no pair of any clip of the batch. Not kept with the weights.
+    """
+
+    keys: Tensor  # (size, D) the newest first
+    count: Tensor  # () how many of them there are yet
+
+    def __init__(self, dim: int, size: int) -> None:
+        super().__init__()
+        self.register_buffer("keys", torch.zeros(size, dim), persistent=False)
+        self.register_buffer("count", torch.zeros((), dtype=torch.long), persistent=False)
+
+    def kept(self) -> Tensor:
+        """Return the keys (N, D) that there are, the newest first."""
+        return self.keys[: int(self.count)]
+
+    @torch.no_grad()
+    def push(self, fresh: Tensor) -> None:
+        """Put keys (B, D) before the others, and drop the oldest beyond the queue's size."""
+        now = torch.cat([fresh, self.kept()])[: len(self.keys)]
+        self.keys[: len(now)] = now
+        self.count.fill_(len(now))
 
 
 def pristine(targets: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,28 +19,16 @@ from torch import Tensor
 from extractors.errors import AvdetectError
 from extractors.media import MediaError, file_sha256
 from extractors.stream_extractor import StreamExtractor
-from fusion.heads.closed import FamilyHead, LaunderingHead, TypeHead, mean_proxy
-from pipelines.config import ConfigError
-from pipelines.detection.judge_config import JudgeConfig
+from fusion.heads.closed import FamilyHead, mean_proxy
+from pipelines.attribution.kinds import KindHeads, opening_said, shipped_head
+from pipelines.evidence.tags import tag_of
 from pipelines.progress import OnStep
 from pipelines.storage.weights import load_weights, save_weights
-from pipelines.train.clips import main_face_of_opening
-from pipelines.zoo.head_clips import (
-    OPENING,
-    PRECISION,
-    HeadConfig,
-    judged,
-    opening_detector,
-    vector_of,
-)
-from pipelines.zoo.heads import load_head
-from pipelines.zoo.part_clips import expert_outputs
+from pipelines.zoo.head_clips import HeadConfig, judged, opening_detector, vector_of
 from pipelines.zoo.parts import SHIPPED
 
 FORMAT = "avdetect generators 1"
 TRACKS = ("visual", "audio")
-ORIGINS = ("real", "laundered", "synthetic")
-HeadKind = TypeVar("HeadKind", TypeHead, FamilyHead, LaunderingHead)
 
 
 class RegisterError(AvdetectError, ValueError):
@@ -76,7 +64,7 @@ class Attributed:
         }  # fmt: skip
         return {
             "path": str(path), "status": "ok", "error": None, "types": self.types,
-            "origin": self.origin, "made_by": made_by,
+            "origin": self.origin, "tag": tag_of(self.types, self.origin), "made_by": made_by,
         }  # fmt: skip
 
 
@@ -88,9 +76,8 @@ class Attribution:
         self.detector, self.extractor = opening_detector(), StreamExtractor()
         self.families: dict[str, tuple[FamilyHead, HeadConfig]] = {}
         for track in TRACKS:
-            self.families[track] = _shipped(f"family-{track}", FamilyHead)
-        self.types, self.types_config = _shipped("types", TypeHead)
-        self.laundering, self.laundering_config = _shipped("laundering", LaunderingHead)
+            self.families[track] = shipped_head(f"family-{track}", FamilyHead)
+        self.kinds = KindHeads()
         self.weights = {t: file_sha256(SHIPPED / f"family-{t}.safetensors") for t in TRACKS}
         self.own = read_register(register, self.weights)
 
@@ -100,10 +87,7 @@ class Attribution:
         Raises:
             MediaError: the file cannot be decoded, or there is neither a face nor sound.
         """
-        clip = main_face_of_opening(path, self.extractor, JudgeConfig().min_face)
-        if clip is None:
-            raise MediaError(f"{path}: has neither a usable face nor sound")
-        return expert_outputs(self.detector, clip, OPENING, PRECISION)
+        return opening_said(path, self.detector, self.extractor)
 
     @torch.inference_mode()
     def attribute(self, path: Path) -> Attributed:
@@ -112,14 +96,9 @@ class Attribution:
         Raises:
             MediaError: see `said`.
         """
-        outputs, origin = self.said(path), None
-        if judged(self.laundering_config, outputs):
-            vector = vector_of(self.laundering_config, outputs)[None]
-            origin = ORIGINS[int(self.laundering.classes(vector)[0])]
-        above = self.types(vector_of(self.types_config, outputs)[None])[0] - self.types.thresholds
-        labels = list(self.types_config.labels)
-        types = [labels[i] for i in above.argsort(descending=True).tolist() if above[i] >= 0]
-        return Attributed(self.likenesses(outputs), types, origin)
+        outputs = self.said(path)
+        kind = self.kinds(outputs)
+        return Attributed(self.likenesses(outputs), kind.types, kind.origin)
 
     @torch.inference_mode()
     def likenesses(self, said: Mapping[str, Tensor]) -> list[Likeness]:
@@ -172,14 +151,6 @@ class Attribution:
         self.own[name] = proxies
         write_register(self.register, self.own, self.weights)
         return failed
-
-
-def _shipped(name: str, kind: type[HeadKind]) -> tuple[HeadKind, HeadConfig]:
-    """Return a head of the package."""
-    head, config = load_head(SHIPPED / f"{name}.safetensors")
-    if not isinstance(head, kind):
-        raise ConfigError(f"{SHIPPED / name}.safetensors: expected a {kind.__name__}")
-    return head, config
 
 
 def default_register() -> Path:

@@ -78,6 +78,11 @@ class Sample:
         return labels
 
 
+def unlabelled(path: Path) -> Sample:
+    """Return the sample of a file of which nothing is known."""
+    return Sample(path, "", "", "", "", None, None, None)
+
+
 @dataclass(frozen=True)
 class Splits:
     """The splits of the sources; a source in none of them keeps its default."""

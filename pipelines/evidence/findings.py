@@ -19,6 +19,8 @@ from temporal.segment import Modality
 
 RANGES = Path(__file__).with_name("measurements.json")
 STRONG = 0.6  # AUC that a measurement's 95 % interval must clear
+TRACKS: dict[Modality, str] = {"visual": "picture", "audio": "sound", "sync": "lips with sound"}
+LOW, HIGH = 0.3, 0.7  # probabilities up to and from which X2-DFD says low and high
 
 
 class Range(TypedDict, total=False):
@@ -33,13 +35,16 @@ class Range(TypedDict, total=False):
     auc_interval: list[float]  # of 95 %
     genuine: int  # clips that were held out
     fakes: int
+    threshold: float  # see `Separation`; tables of earlier versions have none of these
+    balanced_accuracy: float
+    balanced_accuracy_interval: list[float]
 
 
 class Finding(Range):
-    """A measurement of the sound or of a face, with its range and AUC where there are any."""
+    """A measurement of the sound, the picture or a face, with its range and AUC if it has them."""
 
     name: str
-    track: int | None  # the face; None: the sound
+    track: int | None  # the face; None: the sound or the whole picture
     modality: Modality  # whose suspicion it can support
     title: str
     unit: str
@@ -60,8 +65,9 @@ def known_ranges() -> dict[str, Range]:
 
 
 def measured(taken: Measurements, tracks: Sequence[int]) -> list[Finding]:
-    """Return a row for every measurement of the sound and of each face that was judged."""
-    rows = [finding(name, value, None) for name, value in taken.of_sound().items()]
+    """Return a row for every measurement of the sound, the picture and each judged face."""
+    whole = taken.of_sound() | taken.of_picture()
+    rows = [finding(name, value, None) for name, value in whole.items()]
     for track in tracks:
         rows += [finding(name, value, track) for name, value in taken.of_face(track).items()]
     order = list(MEASURES)
@@ -101,8 +107,29 @@ def _rounded(value: float, digits: int) -> float:
 
 
 def sentences(rows: Sequence[Finding]) -> list[str]:
-    """Return a sentence for each measurement that fired and is reliable."""
-    return [_sentence(row) for row in rows if row["fired"] and row["reliable"]]
+    """Return a sentence for each reliable measurement that fired, the most accurate first."""
+    firm = [row for row in rows if row["fired"] and row["reliable"]]
+    return [_sentence(row) for row in sorted(firm, key=lambda r: -r.get("balanced_accuracy", 0.0))]
+
+
+def by_networks(result: Result, rows: Sequence[Finding]) -> list[str]:
+    """Return a sentence for each track whose measurements are all too weak to count.
+
+    As weak features are in X2-DFD, they are replaced by the networks' calibrated probability; its
+    word is high from 0.7 on and low up to 0.3.
+    """
+    said = []
+    for modality, track in TRACKS.items():
+        own = [row for row in rows if row["modality"] == modality]
+        score = modality_score(result, modality)
+        if own and score is not None and not any(row["reliable"] for row in own):
+            titles = ", ".join(dict.fromkeys(row["title"] for row in own))
+            word = "high" if score >= HIGH else "low" if score <= LOW else "neither high nor low"
+            said.append(
+                f"Of the {track} no measurement is reliable enough to count ({titles}). In their "
+                f"place stands the networks' probability of a fake, {score}: {word}."
+            )
+    return said
 
 
 def _sentence(row: Finding) -> str:

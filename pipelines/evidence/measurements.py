@@ -14,13 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from extractors.clip import Array
+from extractors.clip import Array, Frames
 from extractors.crops import RIGID, face_coordinates
 from extractors.lips import lip_opening
-from extractors.media import Clip
+from extractors.media import STEP_RATE, Clip
+from extractors.native import native_crop
 from extractors.spectrogram import loudness, speech_steps
 from extractors.streams import Streams
 from pipelines.evidence.face_measures import blink_rate, eye_opening, flow_residual, noise_gap
+from pipelines.evidence.picture_measures import noise_spread, npr_energy, texture_contrast
 from pipelines.evidence.sound_measures import MIN_STEPS, lip_sync, periodicity, roll_off
 from temporal.segment import Modality
 
@@ -67,6 +69,18 @@ MEASURES = {
         "noise of face against surroundings", "octaves", "visual", 2,
         "logarithm (to base 2) of the fine noise on the face over that around it",
     ),
+    "npr_energy": Measure(
+        "relation of neighbouring pixels", "", "visual", 2,
+        "how much pixels differ from the first of their block of four, against the whole picture",
+    ),
+    "texture_contrast": Measure(
+        "rich against poor texture", "octaves", "visual", 2,
+        "logarithm (to base 2) of the roughness of the roughest parts over that of the smoothest",
+    ),
+    "noise_spread": Measure(
+        "spread of the noise", "octaves", "visual", 2,
+        "logarithm (to base 2) of the noise of the noisiest parts over that of the quietest",
+    ),
     "roll_off": Measure(
         "spectral roll-off", "kHz", "audio", 2,
         "the frequency below which 95 % of the power of speech lies",
@@ -102,10 +116,15 @@ class Measurements:
 
     def __init__(self) -> None:
         self._sound: dict[str, Series] = defaultdict(Series)
+        self._picture: dict[str, list[float]] = defaultdict(list)
         self._faces: dict[int, dict[str, Series]] = defaultdict(lambda: defaultdict(Series))
 
     def chunk(self, clip: Clip) -> None:
-        """Measure the sound's pitch."""
+        """Measure the sound's pitch, and the pixels of one picture a second."""
+        if clip.frames is not None:
+            first = -clip.start % STEP_RATE
+            for name, values in _pixel_values(clip.frames[first::STEP_RATE]).items():
+                self._picture[name] += values
         if clip.waveform is not None:
             self._sound["periodicity"].add(clip.start, periodicity(clip.waveform))
 
@@ -148,6 +167,10 @@ class Measurements:
             "roll_off": float(np.median(rolled)),
         }
 
+    def of_picture(self) -> dict[str, float]:
+        """Return the measurements of the whole picture by name; none of small ones."""
+        return {name: float(np.median(values)) for name, values in self._picture.items()}
+
     def of_face(self, track: int) -> dict[str, float]:
         """Return the measurements of a face by name; what cannot be measured is left out."""
         series = {name: s.values() for name, s in self._faces[track].items()}
@@ -170,6 +193,19 @@ FACE_SERIES = {
     "depth_flicker": "depth",
     "noise_gap": "noise",
 }  # measurement -> the series whose median it is
+
+
+def _pixel_values(frames: Frames) -> dict[str, list[float]]:
+    """Return a value for each of some frames (N, H, W, 3) by name; empty if they are too small."""
+    crops = [crop for frame in frames if (crop := native_crop(frame)) is not None]
+    if not crops:
+        return {}
+    pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+    kinds = {
+        "npr_energy": npr_energy, "texture_contrast": texture_contrast,
+        "noise_spread": noise_spread,
+    }  # fmt: skip
+    return {name: measure(pixels).tolist() for name, measure in kinds.items()}
 
 
 def _face_values(block: Streams, span: slice) -> dict[str, Array]:

@@ -2,11 +2,12 @@
 
     python -m pipelines.evidence.ranges MANIFEST.csv --splits configs/splits.yaml --cache DIR
 
-measures clips of a manifest by their cached streams and writes `measurements.json`. Ranges, and on
-which side of them fakes lie, are fitted on training and calibration clips; the AUC is measured on
-the development clips, of other people, sources and generators. Eyes and landmarks are not in the
-streams: they are measured on the first `--mesh` clips of each kind. The fit of lips and sound is
-measured on genuine clips alone: its fakes are the same lips with the sound of another clip.
+measures clips of a manifest by their cached streams, writes `measurements.json`, and prints the
+measurements' ranking. Ranges, and on which side of them fakes lie, are fitted on training and
+calibration clips; AUC and balanced accuracy are measured on the development clips, of other
+people, sources and generators. Eyes, landmarks and unresized pixels are not in the streams: they
+are measured on the first `--mesh` clips of each kind. The fit of lips and sound is measured on
+genuine clips alone: its fakes are the same lips with the sound of another clip.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from extractors.media import SAMPLES_PER_STEP, Clip, open_media
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import Streams
 from pipelines.data.samples import Sample, read_manifest, read_splits
+from pipelines.evidence.feature_ranking import Separation, ranking_table, separation
 from pipelines.evidence.measurements import MEASURES, Measurements
 from pipelines.evidence.sound_measures import lip_sync
 from pipelines.metrics.classification import auc, bootstrap_interval
@@ -65,7 +68,7 @@ def measure_file(path: Path, extractor: StreamExtractor) -> tuple[Values, Curves
 
 
 def measure_extract(extract: Extract) -> tuple[Values, Curves | None]:
-    """Return what `measure_file` returns, from cached streams, without eyes and landmarks."""
+    """Return what `measure_file` returns, from cached streams: no eyes, landmarks or pixels."""
     taken = Measurements()
     if extract.waveform is not None:
         steps = len(extract.waveform) // SAMPLES_PER_STEP
@@ -80,7 +83,7 @@ def _longest(taken: Measurements, blocks: Iterable[Streams]) -> tuple[Values, Cu
         taken.block(block)
         if block.track is not None:
             steps[block.track] += block.steps - block.lead - block.trail
-    values = taken.of_sound()
+    values = taken.of_sound() | taken.of_picture()
     if not steps:
         return values, None
     track = steps.most_common(1)[0][0]
@@ -109,7 +112,8 @@ def table(fitted: MeasuredClips, held_out: MeasuredClips) -> dict[str, Any]:
 
     `larger_in_fakes` is the side on which the fakes lie among the fitted clips. The AUC is taken
     towards that side, so it is below 0.5 where held-out fakes lie on the other; its interval is the
-    95 % bootstrap over clips. A measurement with too few clips is left out.
+    95 % bootstrap over clips. The balanced accuracy is that of the threshold that is best on the
+    fitted clips. A measurement with too few clips is left out.
     """
     rows = {}
     for name in MEASURES:
@@ -126,8 +130,17 @@ def table(fitted: MeasuredClips, held_out: MeasuredClips) -> dict[str, Any]:
             "auc": round(auc(labels, scores), 3),
             "auc_interval": [round(v, 3) for v in bootstrap_interval(auc, labels, scores)],
             "genuine": len(real_out), "fakes": len(fake_out),
+            **_rounded(separation((real, fake), (real_out, fake_out), larger)),
         }  # fmt: skip
     return rows
+
+
+def _rounded(found: Separation) -> Separation:
+    return {
+        "threshold": round(found["threshold"], 4),
+        "balanced_accuracy": round(found["balanced_accuracy"], 3),
+        "balanced_accuracy_interval": [round(v, 3) for v in found["balanced_accuracy_interval"]],
+    }
 
 
 def _labelled(real: Any, fake: Any) -> tuple[Any, Any]:
@@ -184,7 +197,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         for splits in (FITTED, (HELD_OUT,))
     )
-    options.out.write_text(json.dumps(table(fitted, held_out), indent=1) + "\n")
+    rows = table(fitted, held_out)
+    options.out.write_text(json.dumps(rows, indent=1) + "\n")
+    sys.stdout.write(ranking_table(rows))
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ class Evidence:
     loudness: Array  # (T,) nepers; NaN: unknown
     spectrogram: npt.NDArray[np.float32]  # (80, columns) log-mel power of the whole file
     preview: bytes | None  # MP4
+    tag: str | None = None  # the kind of forgery, of `TAGS`; None: not known
 
     def numbers(self) -> dict[str, Any]:
         """Return the numbers that a report's sentences use, ready for JSON."""
@@ -60,6 +61,7 @@ class Evidence:
             "contributions": self.contributions,
             "measurements": self.measurements,
             "off_face": self.off_face,
+            "tag": self.tag,
             "moments": [
                 {
                     "modality": moment.modality, "track": moment.track,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from importlib import metadata
 from os import PathLike
 from pathlib import Path
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from pipelines.detection.session import DetectorSession
     from pipelines.detection.verdict import Verdict
     from pipelines.progress import OnStep
+
+
+TagOf = Callable[[str | PathLike[str], Result], str | None]  # of a file and its result
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,12 @@ def judge_and_write(
     origin: Origin,
     on_step: OnStep | None = None,
     name: str | None = None,
+    tag_of: TagOf | None = None,
 ) -> tuple[Result, list[Path]]:
     """Return the result of a file, and the files that were asked for and are written.
 
-    `name` is what the result and its page call the file; None: its path.
+    `name` is what the result and its page call the file; None: its path. `tag_of` tells what
+    kind of forgery a page is to explain, see `pipelines.evidence.tags`.
 
     Evidence is gathered only for a page or an annotated video: without, this is a detection.
 
@@ -68,6 +74,8 @@ def judge_and_write(
     else:
         verdict, evidence = explain(video, session, on_step)
         result = verdict.to_dict()
+        if tag_of is not None:
+            evidence = replace(evidence, tag=tag_of(video, result))
     result["path"] = name or result["path"]
     stem = page_stem(result)
     written = write_exports(result, outputs, stem)
@@ -88,6 +96,7 @@ def write_about(
     outputs: Outputs,
     origin: Origin,
     on_step: OnStep | None = None,
+    tag_of: TagOf | None = None,
 ) -> list[Path]:
     """Write a page, and what else was asked for, about a result that is there already.
 
@@ -109,6 +118,8 @@ def write_about(
     stem = page_stem(result)
     exports = write_exports(result, outputs, stem)
     evidence = explain(video, session, on_step)[1]
+    if tag_of is not None:
+        evidence = replace(evidence, tag=tag_of(video, result))
     write_report(result, video, page, evidence, origin)
     return [page, *exports, *write_annotated(result, video, evidence, outputs, stem)]
 

@@ -16,16 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import Tensor
 
 from extractors.clip import Floats
 from extractors.media import MediaError, read_facts
 from pipelines.detection.result import Result, modality_score
-from pipelines.evidence.findings import agreement, sentences
+from pipelines.evidence.findings import agreement, by_networks, sentences
+from pipelines.evidence.moments import Moment
 from pipelines.evidence.recorder import Evidence
+from pipelines.evidence.tags import TAGS, maps_of
 from pipelines.report.lanes import data_uri, fused, lane, spectrogram, ticks
 from pipelines.report.limits import limits_of
 from pipelines.report.pictures import moment_pictures, silent
 from pipelines.report.wording import EVIDENCE, MODALITIES, clock, crowd_words, why_not
+from temporal.forgery_map import face_cells
 from temporal.segment import Modality
 
 if TYPE_CHECKING:
@@ -109,12 +113,14 @@ def page_values(
         "segments": sorted(result["segments"], key=lambda s: s["start"]),
         "evidence": numbers,
         "agreement": agreement(result, numbers["measurements"]),
-        "sentences": sentences(numbers["measurements"]),
+        "sentences": sentences(numbers["measurements"])
+        + by_networks(result, numbers["measurements"]),
+        "tag": None if evidence.tag is None else TAGS[evidence.tag].words,
         "off_face": _off_face(evidence.off_face),
         "moments": [
             {
                 "moment": moment,
-                "pictures": moment_pictures(moment, maps),
+                "pictures": moment_pictures(moment, maps_of(evidence.tag, maps, _face_of(moment))),
                 "silent": silent(moment, maps),
             }
             for moment, maps in evidence.moments
@@ -134,6 +140,12 @@ def page_values(
             "evidence": numbers,
         },
     }
+
+
+def _face_of(moment: Moment) -> Tensor | None:
+    """Return the cells (5, 28, 28) of the face in a moment's shown pictures; None without one."""
+    depth = moment.streams.get("depth")
+    return None if depth is None else face_cells(depth[moment.shown])
 
 
 def _tracks(result: Result) -> list[dict[str, Any]]:

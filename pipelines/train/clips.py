@@ -15,7 +15,7 @@ from extractors.media import SAMPLES_PER_STEP, open_media
 from extractors.spectrogram import log_mel
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import Streams
-from pipelines.data.samples import Sample
+from pipelines.data.samples import Sample, unlabelled
 from pipelines.streams.stream_cache import Extract
 from pipelines.train.augment import augment_streams, augment_waveform, recode
 from temporal.segment import MODALITIES
@@ -149,8 +149,7 @@ def main_face_of_opening(
     if sounds:
         levels = (np.concatenate(sounds) * 32767).round().clip(-32768, 32767)
         waveform = torch.from_numpy(levels.astype(np.int16))
-    nothing = Sample(path, "", "", "", "", None, None, None)
-    return train_clip(nothing, Extract(list(extractor(chunks)), waveform), min_face)
+    return train_clip(unlabelled(path), Extract(list(extractor(chunks)), waveform), min_face)
 
 
 LONGEST = 150  # steps of a held-out clip that are scored

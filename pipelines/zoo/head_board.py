@@ -21,6 +21,7 @@ from pipelines.metrics.attribution import (
     mean_interval,
     multi_label_metrics,
     resampled,
+    tag_metrics,
 )
 from pipelines.metrics.classification import auc, bootstrap_interval
 from pipelines.train.recipe import TrainConfig, read_samples
@@ -78,7 +79,7 @@ def measured_types(head: TypeHead, labels: Sequence[str], clips: HeadClips) -> R
     labelled = clips.labelled
     truth = clips.targets[labelled].numpy()
     scores = (head(clips.vectors[labelled]) - head.thresholds).numpy()
-    whole = multi_label_metrics(truth, scores, 0.0)
+    whole = _label_metrics(truth, scores)
     row: Row = {"clips": len(truth), "forged": int(truth.any(axis=1).sum())}
     for name, value in whole.items():
         row[name] = (value, *resampled(partial(_resampled_labels, truth, scores, name), len(truth)))
@@ -103,7 +104,11 @@ def measured_types(head: TypeHead, labels: Sequence[str], clips: HeadClips) -> R
 def _resampled_labels(
     truth: NDArray[np.float32], scores: NDArray[np.float32], name: str, picks: NDArray[np.intp]
 ) -> float:
-    return multi_label_metrics(truth[picks], scores[picks], 0.0)[name]
+    return _label_metrics(truth[picks], scores[picks])[name]
+
+
+def _label_metrics(truth: NDArray[np.float32], scores: NDArray[np.float32]) -> dict[str, float]:
+    return multi_label_metrics(truth, scores, 0.0) | tag_metrics(truth, scores, 0.0)
 
 
 @torch.inference_mode()

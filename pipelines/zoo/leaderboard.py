@@ -19,10 +19,12 @@ from pipelines.metrics.classification import FAILED
 from pipelines.metrics.paired import paired_auc
 from pipelines.results.reading import read_results, results_of
 from pipelines.train.clips import TrainClip
-from pipelines.train.experts import opening_logits, suspicion
+from pipelines.train.experts import opening_logits
 from pipelines.train.recipe import TrainConfig, read_samples
+from pipelines.zoo.part_clips import opening_streams
+from pipelines.zoo.part_run import clip_probability
 from pipelines.zoo.parts import SHIPPED, PartConfig, load_part, load_part_clips, read_parts
-from pipelines.zoo.step_table import steps_precision
+from pipelines.zoo.step_table import Proposer, steps_precision
 
 TIMED = 100  # steps on which a part's cost is measured
 MINUTE = 60 * STEP_RATE  # steps
@@ -105,14 +107,17 @@ def measured(
     column = column_of(config.modality)
     curves = [opening_logits(part, clip, config.streams, "cpu") for clip in clips]
     scores = {
-        str(clip.sample.path): float(torch.tensor(suspicion(curve)).double().sigmoid())
+        str(clip.sample.path): clip_probability(curve)
         for clip, curve in zip(clips, curves, strict=True)
     }
     labelled = [s for s in samples if getattr(s, config.modality) is not None]
     results = {name: {column: score} for name, score in scores.items()}
     row: Row = {"title": config.title, "modality": config.modality}
     row |= detection_metrics(labelled, results)[column]
-    row |= steps_precision(clips, curves, config.modality) | cost(part, config, clips)
+    proposed = []
+    if isinstance(part, Proposer):
+        proposed = [part.proposals(opening_streams(clip, config.streams)) for clip in clips]
+    row |= steps_precision(clips, curves, config.modality, proposed) | cost(part, config, clips)
     shared = [s for s in labelled if detector.get(str(s.path), {}).get(column) is not None]
     if len({bool(getattr(s, config.modality)) for s in shared}) == 2:
         labels = [int(bool(getattr(s, config.modality))) for s in shared]
@@ -173,7 +178,7 @@ def _parts(rows: Mapping[str, Row]) -> list[str]:
             f"| {name}: {row['title']} | {row['scored']} of {row['given']} "
             f"| {row['fake']} / {row['real']} | {_interval(row, 'auc')} "
             f"| {_interval(row, 'eer_hull')} | {_interval(row, 'generators_auc')} "
-            f"| {_beats_chance(row)} | {_number(row.get('AP@0.5'))} | {_against(row)} "
+            f"| {_beats_chance(row)} | {_precision(row)} | {_against(row)} "
             f"| {_count(row.get('parameters'))} "
             f"| {_number(row.get('gflops_a_minute'))} | {_number(row.get('seconds_a_minute'))} |"
         )
@@ -211,6 +216,12 @@ def _beats_chance(row: Row) -> str:
         return "–"
     low, high = row["generators_auc_interval"]
     return "yes" if low > 0.5 else "no: below it" if high < 0.5 else "no"
+
+
+def _precision(row: Row) -> str:
+    """Return AP of the segments of the curve, and of the part's own proposals if it has any."""
+    own = f" (own proposals {_number(row['own AP@0.5'])})" if "own AP@0.5" in row else ""
+    return _number(row.get("AP@0.5")) + own
 
 
 def _against(row: Row) -> str:

@@ -115,6 +115,9 @@ def clip_numbers(cells: Tensor, chunk: MapChunk, threshold: float) -> dict[str, 
         "AUC of cells": auc(forged.flatten().int().numpy(), cells.flatten().numpy()),
         ON_FACE: auc_on_face,
         "IoU of cells": float((predicted & forged).sum() / (predicted | forged).sum().clamp(min=1)),
+        "F1 of cells": float(
+            2 * (predicted & forged).sum() / (predicted.sum() + forged.sum()).clamp(min=1)
+        ),
         "cosine": float(map_cosine(cells, chunk.truth)),
         "PSNR": float(map_psnr(cells, chunk.truth)),
         "SSIM": float(map_ssim(cells, chunk.truth)),

@@ -32,6 +32,7 @@ from pipelines.train.stage import StageConfig
 from pipelines.zoo.head_clips import opening_detector
 from pipelines.zoo.parts import PartConfig, load_part_clips
 from temporal.forgery_map import ForgeryMap, face_cells, grey_map, in_cells, map_loss, seen_by
+from temporal.pixel_contrast import PixelContrast
 
 STREAMS = ("appearance", "depth")
 FORGED = 0.1  # share of a clip's largest difference above which a cell counts as forged
@@ -45,6 +46,7 @@ class MapConfig:
     title: str  # for the table
     kind: Literal["map"]
     forged: float = 0.7  # share of the crops that are forged on the fly
+    contrast: float = 0.0  # weight of the contrast of cells; RTM's is 0.05
     settings: dict[str, Any] = field(default_factory=dict)  # arguments of `ForgeryMap`
     stage: StageConfig = field(default_factory=StageConfig)
 
@@ -123,20 +125,37 @@ def fit_map(
             yield joined([map_chunk(c, length, drawn, config.forged, rng, retake=True)
                           for c in drawn])  # fmt: skip
 
-    def logits_of(module: ForgeryMap, chunk: MapChunk) -> Tensor:
+    def decoded(module: TaughtMap, chunk: MapChunk) -> Tensor:
         seen = seen_by(stem, chunk.crops.to(run.device))
-        logits: Tensor = module(seen, chunk.face.to(run.device))
-        return logits.float()
+        return module.decoder.features(seen, chunk.face.to(run.device))
 
-    def loss_of(module: ForgeryMap, chunk: MapChunk) -> Tensor:
-        return map_loss(logits_of(module, chunk), chunk.truth.to(run.device))
+    def loss_of(module: TaughtMap, chunk: MapChunk) -> Tensor:
+        return module.loss(decoded(module, chunk).float(), chunk.truth.to(run.device))
 
     held = held_chunks(val, run.seed)
 
-    def score_of(module: ForgeryMap) -> float:
-        return cell_auc([logits_of(module, chunk).cpu() for chunk in held], held)
+    def score_of(module: TaughtMap) -> float:
+        logits = [module.decoder.logits_of(decoded(module, chunk)).cpu() for chunk in held]
+        return cell_auc(logits, held)
 
-    fit(stage, decoder, config.stage, run, batches, loss_of, score_of)
+    taught = TaughtMap(decoder, config.contrast).to(run.device)
+    fit(stage, taught, config.stage, run, batches, loss_of, score_of)
+
+
+class TaughtMap(nn.Module):
+    """A decoder with the contrast of its cells, if any, which only training needs."""
+
+    def __init__(self, decoder: ForgeryMap, weight: float) -> None:
+        super().__init__()
+        self.decoder, self.weight = decoder, weight
+        self.contrast = PixelContrast(decoder.out.in_channels) if weight else None
+
+    def loss(self, decoded: Tensor, truth: Tensor) -> Tensor:
+        """Return the loss () of what was decoded (N, C, 28, 28) for a true map (N, 28, 28)."""
+        loss = map_loss(self.decoder.logits_of(decoded), truth)
+        if self.contrast is None:
+            return loss
+        return loss + self.weight * self.contrast(decoded, truth > FORGED)
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from pipelines.detection.detector import Detector
 from pipelines.storage.files import write_by
 from pipelines.streams.stream_cache import StreamCache
 from pipelines.train.clips import LONGEST, TrainClip, train_clip
-from pipelines.zoo.native_clips import NATIVE, native_clip
+from pipelines.zoo.native_clips import CROPS, native_clip
 from temporal.experts import EXPERTS
 
 # The order of the step logits in `opinions`: weights of parts and heads depend on it.
@@ -115,6 +115,12 @@ def expert_outputs(
     }
 
 
+def opening_streams(clip: TrainClip, names: Sequence[str]) -> dict[str, Tensor]:
+    """Return the named streams (1, L, ...) of a clip's first six seconds."""
+    chunk = clip.chunk(0, min(clip.steps, LONGEST), names, None)
+    return {name: stream[None] for name, stream in chunk.items()}
+
+
 def part_clips(
     samples: Iterable[Sample],
     modality: str,
@@ -129,7 +135,7 @@ def part_clips(
     Args:
         samples: files and their labels.
         modality: whose label must be known: visual, audio, sync or any.
-        streams: names of streams and experts' outputs, or `native` alone.
+        streams: names of streams and experts' outputs, or one of `CROPS` alone.
         cache: of streams.
         min_face: pixels; smaller faces are ignored.
         folder: cache of crops at native resolution.
@@ -141,8 +147,8 @@ def part_clips(
             continue
         try:
             clip = train_clip(sample, cache.get(sample.path), min_face)
-            if clip is not None and NATIVE in streams:
-                clip = native_clip(clip, folder)
+            if clip is not None and streams[0] in CROPS:
+                clip = native_clip(clip, folder, streams[0])
         except MediaError:
             continue
         if clip is not None and not set(streams).isdisjoint(SAID):

@@ -9,14 +9,14 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from extractors.plugins import Plugins, load_plugins
 from extractors.streams import STREAMS
@@ -31,14 +31,28 @@ from pipelines.train.experts import train_steps
 from pipelines.train.fit import Run
 from pipelines.train.recipe import TrainConfig, read_samples
 from pipelines.train.stage import StageConfig
-from pipelines.zoo.native_clips import NATIVE
-from pipelines.zoo.part_clips import SAID, Listener, part_clips
+from pipelines.zoo.native_clips import CROPS
+from pipelines.zoo.part_clips import SAID, Listener, opening_streams, part_clips
 from temporal.experts import fold_norms
 
 FORMAT = "avdetect part 1"
 PARTS = Path("configs/zoo")  # where the parts of the project are described
 GROUP = "avdetect.parts"  # of the entry points of other packages, each a PartConfig
+ROOT = STARTER.parents[2]  # that holds the packages
 SHIPPED = STARTER.parent / "zoo"  # the shipped weights, of small parts
+
+
+@runtime_checkable
+class Settler(Protocol):
+    """A part that sets thresholds of its own on held-out clips, once it is trained."""
+
+    def settle(self, clips: Sequence[Mapping[str, Tensor]], forged: Sequence[bool]) -> None:
+        """Set the thresholds.
+
+        Args:
+            clips: streams (1, L, ...) of each clip by name.
+            forged: whether each is forged in the part's modality.
+        """
 
 
 @dataclass(frozen=True)
@@ -56,12 +70,12 @@ class PartConfig:
     taught_on: Literal["train", "calibration"] = "train"
 
     def __post_init__(self) -> None:
-        known = (*STREAMS, *SAID, NATIVE)
+        known = (*STREAMS, *SAID, *CROPS)
         unknown = sorted(set(self.streams) - set(known))
         if unknown or not self.streams:
             raise ValueError(f"streams: unknown {unknown}; known: {list(known)}")
-        if NATIVE in self.streams and len(self.streams) > 1:
-            raise ValueError(f"streams: {NATIVE} has a clock of its own and goes with no other")
+        if len(self.streams) > 1 and not CROPS.keys().isdisjoint(self.streams):
+            raise ValueError(f"streams: {list(CROPS)} have their own clock and go with no other")
 
 
 @cache
@@ -107,7 +121,8 @@ def build_part(path: Path, config: PartConfig) -> nn.Module:
     module, _, name = config.part.partition(":")
     sys.path.append(str(path.parent))
     try:
-        made = getattr(importlib.import_module(module), name)(**config.settings)
+        settings = {key: _located(value) for key, value in config.settings.items()}
+        made = getattr(importlib.import_module(module), name)(**settings)
     except (ImportError, AttributeError, TypeError, ValueError, OSError) as error:
         raise ConfigError(f"{path}: part {config.part}: {error}") from error
     finally:
@@ -115,6 +130,13 @@ def build_part(path: Path, config: PartConfig) -> nn.Module:
     if not isinstance(made, nn.Module):
         raise ConfigError(f"{path}: part {config.part}: is no torch.nn.Module")
     return made
+
+
+def _located(value: Any) -> Any:
+    """Return a setting; a path below `avdetect/` that is not here is the package's own file."""
+    if isinstance(value, str) and value.startswith("avdetect/") and not Path(value).exists():
+        return str(ROOT / value)
+    return value
 
 
 def train_part(path: Path, data: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
@@ -153,14 +175,23 @@ def train_part(path: Path, data: Path, out: Path, overrides: Sequence[str] = ())
                 f"{data}: {split}: no genuine or no forged clips with {config.streams}"
             )
     train_steps(path.stem, part, config.streams, config.modality, (train, val), config.stage, run)
+    part.eval()
+    if isinstance(part, Settler):
+        settle_part(part, config, val)
     weights = out / f"{path.stem}.safetensors"
-    save_part(weights, part.eval(), {config.taught_on: len(train), "val": len(val)})
+    save_part(weights, part, {config.taught_on: len(train), "val": len(val)})
     return weights
 
 
 def named_part(path: Path) -> bool:
     """Return whether a path is the name of a plug-in's part; they are loaded for names alone."""
     return not path.suffix and path.name == str(path) and path.name in plugged_parts().found
+
+
+def settle_part(part: Settler, config: PartConfig, clips: Sequence[TrainClip]) -> None:
+    """Set a part's thresholds on held-out clips, whose first six seconds it sees."""
+    streams = [opening_streams(clip, config.streams) for clip in clips]
+    part.settle(streams, [bool(getattr(clip.sample, config.modality)) for clip in clips])
 
 
 def load_part_clips(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,15 +14,30 @@ from pipelines.metrics.segments import localization
 from pipelines.train.clips import TrainClip
 from pipelines.zoo.native_clips import NativeClip
 from temporal.localization import LocalizationConfig, decode_segments
+from temporal.proposals import soft_nms
 from temporal.segment import MODALITIES
 
 IOU = 0.5
+LEAST, MOST = 1e-4, 100  # score below which a candidate is dropped, and how many are kept
+
+
+@runtime_checkable
+class Proposer(Protocol):
+    """A part that proposes intervals itself, besides its step logits."""
+
+    def proposals(self, streams: Mapping[str, Tensor]) -> Tensor:
+        """Return candidates (P, 3) of streams (1, L, ...): score, start and end in steps."""
 
 
 def steps_precision(
-    clips: Sequence[TrainClip], curves: Sequence[Tensor], modality: str
+    clips: Sequence[TrainClip],
+    curves: Sequence[Tensor],
+    modality: str,
+    proposed: Sequence[Tensor] = (),
 ) -> dict[str, float]:
     """Return `AP@0.5` of the segments decoded from step logits; empty where it is undefined.
+
+    Where the part proposes intervals itself, also `own AP@0.5` of those on the same clips.
 
     It is undefined if no clip is partially forged, or if steps are selected frames. Only the
     seconds with logits count.
@@ -30,6 +46,7 @@ def steps_precision(
         clips: whose label of the modality is known.
         curves: (T,) step logits of each clip, from its first step on.
         modality: visual, audio, sync or any.
+        proposed: the candidates (P, 3) of each clip, if the part is a `Proposer`.
     """
     truth: dict[str, list[list[float]]] = {}
     proposals: dict[str, list[list[float]]] = {}
@@ -45,7 +62,27 @@ def steps_precision(
         partial |= bool(truth[name]) and truth[name] != [[begin, end]]
     if not partial:
         return {}
-    return {f"AP@{IOU}": localization(proposals, truth, ious=[IOU]).average_precision[IOU]}
+    row = {f"AP@{IOU}": localization(proposals, truth, ious=[IOU]).average_precision[IOU]}
+    if proposed:
+        own = {
+            str(clip.sample.path): proposal_rows(candidates, clip.start / STEP_RATE)
+            for clip, candidates in zip(clips, proposed, strict=True)
+        }
+        row[f"own AP@{IOU}"] = localization(own, truth, ious=[IOU]).average_precision[IOU]
+    return row
+
+
+def proposal_rows(candidates: Tensor, begin: float) -> list[list[float]]:
+    """Return rows (score, start, end) in seconds of candidates (P, 3) in steps, by soft-NMS.
+
+    At most 100, the best first, as BMN keeps them; begin: the time of the first step, in seconds.
+    """
+    scores, spans = candidates[:, 0].double().numpy(), candidates[:, 1:].double().numpy()
+    chosen, left = soft_nms(spans, scores, LocalizationConfig().sigma, LEAST)
+    return [
+        [score, begin + spans[i, 0] / STEP_RATE, begin + spans[i, 1] / STEP_RATE]
+        for i, score in zip(chosen[:MOST].tolist(), left[:MOST].tolist(), strict=True)
+    ]
 
 
 def segment_rows(logits: Tensor, begin: float) -> list[list[float]]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from temporal.zoo.patchcraft import random_patches
+from temporal.zoo.patches import random_patches
 from temporal.zoo.texture import ResidualNetwork
 
 

@@ -64,9 +64,20 @@ class Rebuilt(nn.Module):
         genuine = mask & (targets[..., MODALITIES.index("visual")] == 0)
         return error.detach().log(), (error * genuine).sum() / genuine.sum().clamp(min=1)
 
+    def describe(self, streams: Mapping[str, Tensor]) -> dict[str, float]:
+        """Return how well one clip's crops are rebuilt."""
+        crops = normalise("appearance", streams["appearance"])[0]
+        return {"rebuilt, dB": decibels(self.plain(crops), crops)}
+
     def _error(self, crops: Tensor) -> Tensor:
         error: Tensor = (self.plain(crops) - crops).square().mean(dim=(1, 2, 3))
         return error
+
+
+def decibels(rebuilt: Tensor, crops: Tensor) -> float:
+    """Return the peak signal-to-noise ratio of crops rebuilt, both as `normalise` gives them."""
+    levels = (255 / 64) ** 2  # squared range of a crop's levels, in its unit
+    return float(10 * (levels / (rebuilt - crops).square().mean().clamp(min=1e-9)).log10())
 
 
 class VariationalAutoEncoder(nn.Module):
@@ -155,6 +166,14 @@ class GenConVit(nn.Module):
             return self.beside(few, (self.plain(few), self.variational(few)[0]))
 
         return by_step(logits_of, crops, self.training)
+
+    def describe(self, streams: Mapping[str, Tensor]) -> dict[str, float]:
+        """Return how well one clip's crops are rebuilt by each auto-encoder."""
+        crops = normalise("appearance", streams["appearance"])[0]
+        return {
+            "rebuilt, dB": decibels(self.plain(crops), crops),
+            "rebuilt by the variational one, dB": decibels(self.variational(crops)[0], crops),
+        }
 
     def beside(self, crops: Tensor, made: tuple[Tensor, Tensor]) -> Tensor:
         """Return logits (N,) of crops (N, 3, H, W) and both of their reconstructions."""

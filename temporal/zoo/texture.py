@@ -89,18 +89,26 @@ class ResidualNetwork(nn.Module):
         return by_step(self._logits, streams[self.stream], self.training)
 
     def _logits(self, crops: Tensor) -> Tensor:
-        logits: Tensor = self.layers(self._left(crops))
+        logits: Tensor = self.layers(residuals_of(self.residual, crops, self.kernels))
         return logits
 
-    def _left(self, crops: Tensor) -> Tensor:
-        """Return the residuals of crops (N, 3, H, W), in about [-1, 1]."""
-        if self.residual == "error_level":
-            return error_level(crops.to(torch.uint8)) / STRONGEST
-        if self.residual == "block_dct":
-            turned = block_dct(crops.float().mean(dim=1, keepdim=True))
-            return functional.pixel_unshuffle(turned, 8).abs().log1p() / 8  # (N, 64, H/8, W/8)
-        residuals = high_pass(crops.float(), self.kernels).clamp(-STRONGEST, STRONGEST)
-        return residuals / STRONGEST
+
+def residuals_of(name: str, crops: Tensor, kernels: Tensor) -> Tensor:
+    """Return residuals (N, C, H, W) of crops (N, 3, H, W), in about [-1, 1].
+
+    Those of the block DCT are (N, 64, H / 8, W / 8).
+
+    Args:
+        name: of `ResidualNetwork.CHANNELS`.
+        crops: levels.
+        kernels: those of `high_pass_kernels`.
+    """
+    if name == "error_level":
+        return error_level(crops.to(torch.uint8)) / STRONGEST
+    if name == "block_dct":
+        turned = block_dct(crops.float().mean(dim=1, keepdim=True))
+        return functional.pixel_unshuffle(turned, 8).abs().log1p() / 8
+    return high_pass(crops.float(), kernels).clamp(-STRONGEST, STRONGEST) / STRONGEST
 
 
 def by_step(logits_of: Callable[[Tensor], Tensor], crops: Tensor, at_once: bool) -> Tensor:
