@@ -16,8 +16,8 @@ PACKAGES = ("avdetect", "extractors", "fusion", "temporal", "pipelines")
 TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "avdetect_server_app": (
         "seen through the requests that the application answers",
-        ("avdetect/server/guard", "avdetect/server/history", "avdetect/server/queue",
-         "avdetect/server/schema"),
+        ("avdetect/server/guard", "avdetect/server/history", "avdetect/server/pages",
+         "avdetect/server/queue", "avdetect/server/schema"),
     ),
     "avdetect_cli": ("seen on the streams of the command", ("avdetect/terminal/output",)),
     "extractors_media": (
@@ -126,6 +126,12 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "forgeries of one voice",
         tuple(f"pipelines/forge/sound/{name}" for name in (
             "text_to_speech", "vocoders", "world")),
+    ),
+    "pipelines_challenge_voice_measures": (
+        "what is asked for is told from what is measured", ("pipelines/challenge/compliance",)
+    ),
+    "pipelines_challenge_sequential": (
+        "simulated streams keep the bounds", ("pipelines/challenge/triage",)
     ),
     "pipelines_metrics_segments": (
         "matching shows in the metrics, which have independent truths",
