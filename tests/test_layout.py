@@ -182,7 +182,15 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "a map from its training to the evidence",
         ("pipelines/zoo/map_board", "pipelines/zoo/map_truth", "pipelines/zoo/maps"),
     ),
+    "pipelines_zoo_liveness": (
+        "attacks are drawn, measured and learned in one go",
+        ("fusion/heads/liveness", "pipelines/forge/picture/presentation",
+         "pipelines/metrics/presentation", "temporal/zoo/presentation_cues"),
+    ),
     "extractors_native": ("crops at the file's own size", ("pipelines/zoo/native_clips",)),
+    "pipelines_zoo_anomaly": (
+        "a map from its prototypes to its numbers", ("temporal/zoo/anomaly_map",)
+    ),
     "temporal_opinions_portrait": ("the rule that it fits", ("temporal/opinions/paired",)),
     "temporal_opinions_whisper": (
         "the layers that it hears through", ("temporal/opinions/whisper_stem",)

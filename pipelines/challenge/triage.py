@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from extractors.clip import Flags
 from pipelines.challenge.compliance import BASELINE, CHALLENGES
 from pipelines.challenge.sequential import TrialConfig
-
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

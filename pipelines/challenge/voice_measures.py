@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import find_peaks
 
-from extractors.clip import Array
+from extractors.clip import Array, Flags
 from extractors.clock import SAMPLE_RATE
 from extractors.errors import InputError
 from pipelines.forge.sound.segments import HOP, levels
@@ -79,14 +79,13 @@ def _spectra(waveform: Array, hops: int) -> Array:
     side = (WINDOW - HOP) // 2
     padded = np.pad(waveform, (side, side + HOP))
     frames = padded[np.arange(hops)[:, None] * HOP + np.arange(WINDOW)]
-    power: Array = np.abs(np.fft.rfft(frames * np.hanning(WINDOW), axis=1)) ** 2
-    return power
+    return np.asarray(np.abs(np.fft.rfft(frames * np.hanning(WINDOW), axis=1)) ** 2, np.float32)
 
 
-def syllable_rate(level: Array, audible: Array) -> float:
+def syllable_rate(level: Array, audible: Flags) -> float:
     """Return syllables a second: peaks of the loudness (M,) that dips by 2 dB between them.
 
-    audible: (M,) bool, the hops between whose first and last the seconds count.
+    audible: (M,), the hops between whose first and last the seconds count.
 
     Source: de Jong and Wempe, Behavior Research Methods 2009, without their check of voicing.
     """
@@ -109,7 +108,7 @@ def onset_times(waveform: Array) -> Array:
     frequencies = np.fft.rfftfreq(len(waveform), 1 / SAMPLE_RATE)
     floor = levels(waveform, TICK).max() * 10 ** (-ONSET_RANGE / 20) + 1e-9
     rises = [
-        _rises(np.fft.irfft(np.where(band, spectrum, 0), len(waveform)), floor)
+        _rises(np.fft.irfft(np.where(band, spectrum, 0), len(waveform)).astype(np.float32), floor)
         for band in (frequencies < LOW, frequencies >= HIGH)
     ]
     ticks = np.flatnonzero(np.minimum(*rises) >= RISE_DB)

@@ -26,6 +26,7 @@ from pipelines.report.lanes import data_uri, fused, lane, spectrogram, ticks
 from pipelines.report.limits import limits_of
 from pipelines.report.pictures import moment_pictures, silent
 from pipelines.report.wording import EVIDENCE, MODALITIES, clock, crowd_words, why_not
+from pipelines.taxonomy import taxonomy
 from temporal.segment import Modality
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def page_values(
         "name": Path(result["path"]).name,
         "limits": limits_of(result["model"]),
         "modalities": MODALITIES,
+        "families": taxonomy().families,
         "kinds": EVIDENCE,
         "uncertain": result["uncertain"],
         "faces": sorted(result["faces"], key=lambda face: -face["score"])[:FACES],
