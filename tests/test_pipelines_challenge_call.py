@@ -55,8 +55,9 @@ def test_a_replayed_an_unknown_an_old_and_a_replaced_nonce_are_refused() -> None
     assert call.open_challenge(asked.nonce, "1" * 64, 219.0) is asked
     with pytest.raises(InputError, match="within 120 s"):
         call.open_challenge(asked.nonce, "1" * 64, 221.0)
-    with pytest.raises(InputError, match="of no challenge"):
-        call.open_challenge("0" * 16, "1" * 64, 101.0)
+    for stranger in ("0" * 16, "", "é"):
+        with pytest.raises(InputError, match="of no challenge"):
+            call.open_challenge(stranger, "1" * 64, 101.0)
     with pytest.raises(InputError, match="this recording answered an earlier challenge"):
         call.open_challenge(asked.nonce, "0" * 64, 101.0)
     done = call.answered(asked, "1" * 64, PLAIN, None)

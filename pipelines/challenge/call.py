@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -110,7 +109,7 @@ class Call:
             InputError: the nonce is unknown, used, replaced or too old, or the recording answered
                 another one.
         """
-        found = next((a for a in self.asked if secrets.compare_digest(a.nonce, nonce)), None)
+        found = next((a for a in self.asked if a.nonce == nonce), None)
         if found is None:
             raise InputError(f"nonce {nonce} is of no challenge of this call")
         if found.answer is not None:

@@ -68,7 +68,7 @@ CHALLENGES = {
         (
             Criterion("voiced share", lambda a, b: a.voiced, 0.8, at_least=True),
             Criterion("centroid in Hz", lambda a, b: a.centroid, 500.0, at_least=False),
-            Criterion("movement of formants in octaves", lambda a, b: a.movement, 0.4, False),
+            Criterion("formants' movement, octaves", lambda a, b: a.movement, 0.4, at_least=False),
         ),
     ),
     "pitch_up": Challenge(
