@@ -46,7 +46,7 @@ def odd(seed: int) -> Tensor:
 @pytest.fixture(params=[True, False], ids=["adapted", "as they are"])
 def head(request: pytest.FixtureRequest) -> AnomalyMap:
     made = AnomalyMap(DIM, adapt=request.param)
-    made.settle(tokens(0).flatten(0, 1), odd(1).flatten(0, 1))
+    made.settle(unit(tokens(0)).flatten(0, 1), unit(odd(1)).flatten(0, 1))
     return made
 
 

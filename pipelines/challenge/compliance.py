@@ -19,7 +19,6 @@ BASELINE = "baseline"  # the plain sentence that comes first
 class Criterion:
     """A bound that an answer has to keep."""
 
-    title: str
     value: Callable[[VoiceMeasures, VoiceMeasures], float | None]  # of answer and baseline
     bound: float
     at_least: bool  # else at most
@@ -61,38 +60,38 @@ CHALLENGES = {
     BASELINE: Challenge("Say in your usual voice: {sentence}"),
     "whisper": Challenge(
         "Whisper: {sentence}",
-        (Criterion("voiced share", lambda a, b: a.voiced, 0.2, at_least=False),),
+        (Criterion(lambda a, b: a.voiced, 0.2, at_least=False),),
     ),
     "hum": Challenge(
         "Hum a tune for four seconds, with closed lips",
         (
-            Criterion("voiced share", lambda a, b: a.voiced, 0.8, at_least=True),
-            Criterion("centroid in Hz", lambda a, b: a.centroid, 500.0, at_least=False),
-            Criterion("formants' movement, octaves", lambda a, b: a.movement, 0.4, at_least=False),
+            Criterion(lambda a, b: a.voiced, 0.8, at_least=True),
+            Criterion(lambda a, b: a.centroid, 500.0, at_least=False),
+            Criterion(lambda a, b: a.movement, 0.4, at_least=False),
         ),
     ),
     "pitch_up": Challenge(
         "Say in a much higher voice: {sentence}",
-        (Criterion("pitch against the baseline", _pitch_ratio, 1.3, at_least=True),),
+        (Criterion(_pitch_ratio, 1.3, at_least=True),),
     ),
     "pitch_down": Challenge(
         "Say in a much deeper voice: {sentence}",
-        (Criterion("pitch against the baseline", _pitch_ratio, 0.77, at_least=False),),
+        (Criterion(_pitch_ratio, 0.77, at_least=False),),
     ),
     "clap": Challenge(
         "Clap your hands three times, a second apart, then say: {sentence}",
-        (Criterion("sudden broadband sounds", lambda a, b: a.onsets - b.onsets, 2, at_least=True),),
+        (Criterion(lambda a, b: a.onsets - b.onsets, 2, at_least=True),),
     ),
     "faster": Challenge(
         "Say as fast as you can: {sentence}",
-        (Criterion("syllables a second against the baseline", _rate_ratio, 1.3, at_least=True),),
+        (Criterion(_rate_ratio, 1.3, at_least=True),),
     ),
     "slower": Challenge(
         "Say very slowly, word by word: {sentence}",
-        (Criterion("syllables a second against the baseline", _rate_ratio, 0.77, at_least=False),),
+        (Criterion(_rate_ratio, 0.77, at_least=False),),
     ),
     "cup": Challenge(
         "Cover your mouth with your hand and say: {sentence}",
-        (Criterion("low-pass tilt in dB", lambda a, b: a.tilt - b.tilt, 6.0, at_least=True),),
+        (Criterion(lambda a, b: a.tilt - b.tilt, 6.0, at_least=True),),
     ),
 }

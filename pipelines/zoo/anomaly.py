@@ -26,7 +26,7 @@ from pipelines.train.clips import TrainClip
 from pipelines.train.recipe import TrainConfig, read_samples
 from pipelines.zoo.map_board import ON_FACE, clip_numbers, split_in_two
 from pipelines.zoo.maps import FORGED, MapChunk, genuine_faces, held_chunks
-from temporal.zoo.anomaly_map import AnomalyMap
+from temporal.zoo.anomaly_map import AnomalyMap, unit
 
 FORMAT = "avdetect anomaly 1"
 Row = dict[str, Any]  # a number and its interval by name
@@ -81,8 +81,8 @@ class AnomalyLocator:
             every = max(1, clip.steps // config.crops)
             crops = clip.pictures(0, clip.steps, ("appearance",))["appearance"][::every].float()
             noise = config.noise * torch.randn(crops.shape, generator=generator)
-            genuine.append(self.tokens(crops).flatten(0, 1))
-            noisy.append(self.tokens((crops + noise).clamp(0, 255)).flatten(0, 1))
+            genuine.append(unit(self.tokens(crops)).mean(dim=1))  # of as many tokens each
+            noisy.append(unit(self.tokens((crops + noise).clamp(0, 255))).mean(dim=1))
         self.head.settle(torch.cat(genuine), torch.cat(noisy))
 
 

@@ -114,18 +114,19 @@ def presentations(
     Raises:
         ConfigError: there are no clips.
     """
-    crops, categories = [], []
+    vectors, categories = [], []
     for index, clip in enumerate(clips):
+        crops = []
         for category, kind in enumerate(CATEGORIES):
             rng = np.random.default_rng((seed, index, category))
             for step in rng.integers(0, clip.steps, config.draws).tolist():
                 crop = clip.pictures(step, step + 1, ("appearance",))["appearance"]
                 crops.append(presented(crop, kind, rng) if kind in ATTACKS else crop)
                 categories.append(category)
-    if not crops:
+        vectors.append(liveness_vectors(torch.cat(crops), encoder, config.block))
+    if not vectors:
         raise ConfigError("there are no genuine clips with a face to draw attacks on")
-    vectors = liveness_vectors(torch.cat(crops), encoder, config.block)
-    return Presentations(vectors, torch.tensor(categories))
+    return Presentations(torch.cat(vectors), torch.tensor(categories))
 
 
 @torch.no_grad()

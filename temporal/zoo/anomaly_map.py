@@ -31,9 +31,9 @@ class AnomalyMap(nn.Module):
 
     @torch.no_grad()
     def settle(self, genuine: Tensor, noisy: Tensor) -> None:
-        """Set the prototypes to the mean directions of tokens (N, D) of either kind."""
-        means = [unit(tokens).mean(dim=0) for tokens in (genuine, noisy)]
-        self.prototypes.copy_(functional.normalize(torch.stack(means), dim=-1))
+        """Set the prototypes to the means of directions (N, D) of either kind; see `unit`."""
+        means = torch.stack([genuine.mean(dim=0), noisy.mean(dim=0)])
+        self.prototypes.copy_(functional.normalize(means, dim=-1))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return maps (L, 28, 28), 0 to 1, of the tokens (L, P, D) of one clip's square crops."""

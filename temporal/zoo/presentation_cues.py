@@ -17,10 +17,10 @@ def moire_peak(crops: Tensor) -> tuple[Tensor, Tensor]:
     squared frequency, by which the spectra of pictures fall off. Frequencies: cycles a pixel.
     """
     height, width = crops.shape[-2:]
-    grey = crops.float().mean(dim=1)
-    grey = grey - grey.mean(dim=(1, 2), keepdim=True)
+    waves = crops.float() - crops.float().mean(dim=(2, 3), keepdim=True)
     windows = [torch.hann_window(side, device=crops.device) for side in (height, width)]
-    power = torch.fft.rfft2(grey * windows[0][:, None] * windows[1]).abs().square()
+    spectra = torch.fft.rfft2(waves * windows[0][:, None] * windows[1])
+    power = spectra.abs().square().sum(dim=1)  # in grey the colours' waves would cancel
     rows = torch.fft.fftfreq(height, device=crops.device)[:, None]
     radius = (rows.square() + torch.fft.rfftfreq(width, device=crops.device).square()).sqrt()
     seen = (radius >= LOWEST) & (radius <= 0.5)
