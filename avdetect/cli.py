@@ -14,6 +14,7 @@ from avdetect.commands import (
     adapt,
     attribute,
     benchmark,
+    call,
     datasets,
     detect,
     doctor,
@@ -46,6 +47,7 @@ VERBS: dict[str, ModuleType] = {  # in the order of the help
     "datasets": datasets,
     "zoo": zoo,
     "attribute": attribute,
+    "call": call,
     "doctor": doctor,
     "benchmark": benchmark,
 }

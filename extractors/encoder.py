@@ -7,8 +7,9 @@ What differs between CLIP, SigLIP, DINOv2 and DINOv3 is in `EncoderConfig`. Weig
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +82,19 @@ class Block(nn.Module):
         x = x + _scaled(self.out(attended.transpose(1, 2).reshape(n, length, width)), self.scale1)
         h = self.fc1(self.norm2(x).to(self.fc1.weight.dtype))
         return x + _scaled(self.fc2(activated(h, self.activation)), self.scale2)
+
+    def values_attended(self, x: Tensor) -> Tensor:
+        """Return what attention adds (N, P, D) to tokens (N, P, D) if values attend to each other.
+
+        Each token gathers from those of like value, so that it keeps its place; queries, keys and
+        the two-layer network are left out. Source: Deng et al., AnoVL, 2023.
+        """
+        n, length, width = x.shape
+        weight, bias = self.qkv.weight[2 * width :], self.qkv.bias[2 * width :]
+        values = functional.linear(self.norm1(x).to(weight.dtype), weight, bias)
+        v = values.view(n, length, self.heads, -1).transpose(1, 2)
+        attended = functional.scaled_dot_product_attention(v, v, v)
+        return _scaled(self.out(attended.transpose(1, 2).reshape(n, length, width)), self.scale1)
 
 
 def _scaled(x: Tensor, scale: Tensor | None) -> Tensor:
@@ -172,6 +186,32 @@ class VisionTransformer(nn.Module):
             if number in after:
                 kept.append(told(x))
         return kept
+
+    def batches(self, crops: Tensor, size: int = 16) -> Iterator[Tensor]:
+        """Yield crops (N, 3, H, W) as pictures (K, 3, S, S) for `forward`, on its device.
+
+        size: of a batch, which bounds the memory.
+        """
+        side = self.config.image
+        for few in torch.split(crops, size):
+            levels = few.to(self.mean.device).float()
+            yield functional.interpolate(levels, (side, side), mode="bilinear")
+
+    def value_tokens(self, pictures: Tensor, first: int) -> Tensor:
+        """Return tokens (N, P, D) float32 of patches by the values that attend to each other.
+
+        Args:
+            pictures: as in `forward`.
+            first: blocks that run as they are; each later one adds its `values_attended`.
+        """
+        x = self._embedded(pictures)
+        for block in self.blocks[:first]:
+            x = block(x, self.turn)
+        tokens = x
+        for block in cast("list[Block]", self.blocks[first:]):
+            tokens = tokens + block.values_attended(x)
+            x = block(x, self.turn)
+        return tokens[:, int(self.config.class_token) + self.config.registers :]
 
     def _embedded(self, pictures: Tensor) -> Tensor:
         """Return the tokens (N, C + R + P, D) before the first block: class, registers, patches."""

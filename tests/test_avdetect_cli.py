@@ -217,9 +217,12 @@ def test_forge_and_train_call_their_function(tmp_path, monkeypatch, capsys):
         setattr(fake, name, record)
         monkeypatch.setitem(sys.modules, module, fake)
 
-    stand_in("pipelines.forge.directory", "forge_directory", [{}, {}])
+    made = [{"method": "none"}, {"method": "face_swap"}, {"method": "face_swap+voice_changed"}]
+    stand_in("pipelines.forge.directory", "forge_directory", made)
     stand_in("pipelines.train.run", "train")
     assert cli.main(["forge", str(tmp_path), "--out", "o", "--per-video", "3", "--seed", "7"]) == 0
+    said = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert said[1:] == [["2", "face swap"], ["1", "synthetic or converted voice"]]
     assert cli.main(["train", "c.yaml", "--set", "a=1", "--set", "b=2", "--workers", "4"]) == 0
     assert calls == [(tmp_path, Path("o"), 3, 7), (Path("c.yaml"), ["a=1", "b=2"], 4, None)]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from extractors.encoder import EncoderConfig, VisionTransformer
+from extractors.encoder import Block, EncoderConfig, VisionTransformer
 
 SMALL = EncoderConfig(
     name="small", width=16, heads=2, hidden=24, layers=2, patch=8, image=32, activation="gelu"
@@ -49,6 +51,36 @@ def test_tokens_come_after_each_block_that_is_asked_for(encoder: VisionTransform
         assert torch.equal(encoder(pictures, [1])[0], one)
     assert none.shape == one.shape == two.shape == (2, 17, 16)
     assert torch.allclose(encoder.blocks[1](one), two)
+
+
+def test_orthogonal_values_attend_to_themselves() -> None:
+    """Of orthogonal values of length s each weighs exp(s²/√D) for itself, 1 for every other."""
+    block = Block(replace(SMALL, heads=1))
+    block.norm1 = nn.Identity()  # type: ignore[assignment]
+    x = nn.init.orthogonal_(torch.empty(16, 16))[None, :5]
+    for scale in (1.0, 2.0, 8.0):
+        with torch.no_grad():
+            block.qkv.weight.copy_(torch.cat([torch.randn(32, 16), scale * torch.eye(16)]))
+            block.qkv.bias.zero_()
+            block.out.weight.copy_(torch.eye(16))
+            block.out.bias.zero_()
+            added = block.values_attended(x)
+        own = torch.tensor(scale**2 / 4).exp()  # a: sqrt(D) is 4
+        weights = (torch.eye(5) * (own - 1) + 1) / (own + 4)
+        assert torch.allclose(added, weights @ (scale * x), atol=1e-5)
+    assert torch.allclose(added, scale * x, atol=1e-4)
+
+
+def test_tokens_of_values_are_the_usual_ones_where_all_blocks_run_as_they_are(
+    encoder: VisionTransformer,
+) -> None:
+    pictures = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    with torch.no_grad():
+        (usual,) = encoder(pictures, [2])
+        assert torch.equal(encoder.value_tokens(pictures, 2), usual[:, 1:])
+        (before,) = encoder(pictures, [1])
+        added = encoder.blocks[1].values_attended(before)
+        assert torch.allclose(encoder.value_tokens(pictures, 1), (before + added)[:, 1:])
 
 
 @pytest.mark.parametrize(

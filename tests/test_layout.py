@@ -16,8 +16,8 @@ PACKAGES = ("avdetect", "extractors", "fusion", "temporal", "pipelines")
 TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "avdetect_server_app": (
         "seen through the requests that the application answers",
-        ("avdetect/server/guard", "avdetect/server/history", "avdetect/server/queue",
-         "avdetect/server/schema"),
+        ("avdetect/server/guard", "avdetect/server/history", "avdetect/server/pages",
+         "avdetect/server/queue", "avdetect/server/schema"),
     ),
     "avdetect_cli": ("seen on the streams of the command", ("avdetect/terminal/output",)),
     "extractors_media": (
@@ -142,6 +142,12 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         tuple(f"pipelines/forge/sound/{name}" for name in (
             "text_to_speech", "vocoders", "world")),
     ),
+    "pipelines_challenge_voice_measures": (
+        "what is asked for is told from what is measured", ("pipelines/challenge/compliance",)
+    ),
+    "pipelines_challenge_sequential": (
+        "simulated streams keep the bounds", ("pipelines/challenge/triage",)
+    ),
     "pipelines_metrics_segments": (
         "matching shows in the metrics, which have independent truths",
         ("pipelines/metrics/segment_matching",),
@@ -194,7 +200,15 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "a map from its training to the evidence",
         ("pipelines/zoo/map_board", "pipelines/zoo/map_truth", "pipelines/zoo/maps"),
     ),
+    "pipelines_zoo_liveness": (
+        "attacks are drawn, measured and learned in one go",
+        ("fusion/heads/liveness", "pipelines/forge/picture/presentation",
+         "pipelines/metrics/presentation", "temporal/zoo/presentation_cues"),
+    ),
     "extractors_native": ("crops at the file's own size", ("pipelines/zoo/native_clips",)),
+    "pipelines_zoo_anomaly": (
+        "a map from its prototypes to its numbers", ("temporal/zoo/anomaly_map",)
+    ),
     "temporal_opinions_portrait": ("the rule that it fits", ("temporal/opinions/paired",)),
     "temporal_opinions_whisper": (
         "the layers that it hears through", ("temporal/opinions/whisper_stem",)

@@ -24,7 +24,7 @@ from pipelines.storage.weights import WeightsError
 from pipelines.train.clips import TrainClip
 from pipelines.train.fit import Run
 from pipelines.train.stage import StageConfig
-from pipelines.zoo.head_clips import opening_detector
+from pipelines.zoo.head_clips import kind_of, opening_detector
 from pipelines.zoo.heads import HEADS
 from pipelines.zoo.map_board import clip_numbers, measured_genuine, measured_maps
 from pipelines.zoo.map_truth import twin_chunk
@@ -34,7 +34,6 @@ from pipelines.zoo.maps import (
     MapConfig,
     fit_map,
     held_chunks,
-    is_map,
     map_chunk,
     save_map,
     settle_map,
@@ -160,7 +159,7 @@ def test_a_map_is_kept_whole_and_refuses_other_files(
 
 
 def test_the_shipped_map_is_that_of_its_file_and_small() -> None:
-    assert is_map(ROOT / HEADS / "map.yaml")
+    assert kind_of(ROOT / HEADS / "map.yaml") == "map"
     described = from_dict(MapConfig, load_map(MAP)[1], "map")
     assert described == load_config(MapConfig, ROOT / HEADS / "map.yaml")
     assert MAP.stat().st_size <= 2_000_000

@@ -27,6 +27,7 @@ from pipelines.report.lanes import POINTS, fused, lane, thinned, ticks
 from pipelines.report.outputs import ReportError, page_stem, read_result
 from pipelines.report.page import Origin, write_report
 from pipelines.report.pictures import place
+from pipelines.taxonomy import taxonomy
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>&amp;{{ 7 * 7 }}\u202e.mp4'
 STEPS = 50
@@ -132,6 +133,18 @@ def test_the_head_says_how_often_these_weights_accuse_the_innocent(
     assert "Known to be weak: <b>still</b> people." in words
     other = {"name": "tiny", "version": "1", "sha256": "ef" * 32}
     assert "These weights called" not in page_of(tmp_path, result_of(model=other)).text
+
+
+def test_the_glossary_explains_every_kind_of_manipulation_in_the_taxonomys_words(
+    tmp_path: Path,
+) -> None:
+    words = " ".join(page_of(tmp_path, result_of()).text.split())
+    for name, family in taxonomy().families.items():
+        assert f"{name} {family.meaning}" in words
+        for kind, subtype in family.subtypes.items():
+            track = {"visual": "picture", "audio": "sound"}[subtype.modality]
+            whole = "" if subtype.localisable else ", the whole clip"
+            assert f"{kind} ({track}{whole}): {subtype.meaning}" in words
 
 
 def test_what_shows_nothing_is_a_line(tmp_path: Path) -> None:

@@ -14,18 +14,16 @@ from pipelines.config import ConfigError, load_config
 from pipelines.data.samples import WHOLE, Sample, Spans
 from pipelines.detection.session import load
 from pipelines.storage.weights import WeightsError
-from pipelines.zoo.head_clips import HeadConfig, vector_of
+from pipelines.zoo.head_clips import HeadConfig, kind_of, vector_of
 from pipelines.zoo.heads import (
     HEADS,
     _taught,
     build_head,
-    is_head,
     load_head,
     newcomer_cosines,
     nothing_said,
     save_head,
 )
-from pipelines.zoo.maps import is_map
 from pipelines.zoo.parts import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,14 +47,14 @@ def test_forged_clips_without_a_label_teach_open_heads_alone() -> None:
     assert [s.path.name for s in _taught(held, "val", config)] == ["a", "c"]
 
 
-HEAD_FILES = [path for path in sorted((ROOT / HEADS).glob("*.yaml")) if not is_map(path)]
+HEAD_FILES = [path for path in sorted((ROOT / HEADS).glob("*.yaml")) if kind_of(path) != "map"]
 
 
 @pytest.mark.parametrize("path", HEAD_FILES, ids=lambda path: path.stem)
 def test_a_head_of_the_project_judges_what_the_shipped_experts_say(path: Path) -> None:
-    assert is_head(path)
-    assert not is_head(ROOT / "configs" / "zoo" / "cifake.yaml")
+    assert kind_of(ROOT / "configs" / "zoo" / "cifake.yaml") is None
     head, config = load_head(SHIPPED / f"{path.stem}.safetensors")
+    assert kind_of(path) == config.kind
     assert config == load_config(HeadConfig, path)
     with torch.inference_mode():
         said = head(torch.stack([vector_of(config, nothing_said())] * 2))

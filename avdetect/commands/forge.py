@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections import Counter
 from pathlib import Path
 
 from avdetect.commands.options import OK, UsageError, add_columns, columns_of, count
@@ -44,6 +45,7 @@ def run(options: Namespace) -> int:
     from avdetect.terminal.tables import printable
     from pipelines.data.samples import genuine_clips
     from pipelines.forge.directory import forge_directory
+    from pipelines.taxonomy import taxonomy
 
     with progress(str(options.real), long=1) as on_step:
         persons = None
@@ -61,5 +63,8 @@ def run(options: Namespace) -> int:
             workers=options.workers,
             on_step=on_step,
         )
+    kinds = Counter(kind for row in rows for kind, _ in taxonomy().made_by(row["method"]))
     print(f"{len(rows)} clips and their truth are in {printable(str(options.out))}")
+    for kind, clips in kinds.most_common():
+        print(f"{clips:6} {kind}")
     return OK

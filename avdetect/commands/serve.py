@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, Namespace
+from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avdetect.commands.options import (
     OK,
@@ -16,6 +18,9 @@ from avdetect.commands.options import (
     origin_of,
     seconds,
 )
+
+if TYPE_CHECKING:
+    from pipelines.challenge.recordings import Hear
 
 HELP = "judge clips that are dropped on a page in the browser"
 DESCRIPTION = (
@@ -64,6 +69,7 @@ def run(options: Namespace) -> int:
 
     from avdetect.server.app import UploadLimits, address, judge_of, make_app, token_for
     from avdetect.server.app import run as run_app
+    from avdetect.server.calls import Calls
     from avdetect.server.queue import Queue
     from avdetect.terminal.output import quiet_libraries
 
@@ -77,9 +83,23 @@ def run(options: Namespace) -> int:
     judge = judge_of(load_session(options), origin_of(options), limits)
     keep = None if limits.days is None else 24 * 3600.0 * limits.days
     queue = Queue(options.history, judge, 60 * limits.minutes, keep)
+    calls = Calls(options.history / "calls", _hear_of(options))
     token = token_for(options.host, os.environ.get("AVDETECT_TOKEN"))
     print(f"avdetect is at {address(listening, token)}", flush=True)
     with quiet_libraries():
         queue.start()
-        run_app(make_app(queue, limits, token), listening)
+        run_app(make_app(queue, limits, token, calls), listening)
     return OK
+
+
+def _hear_of(options: Namespace) -> Hear:
+    """Return the detector's opinion of a caller's voice.
+
+    A session is for one thread, so calls have one of their own, loaded at the first answer.
+    """
+    session = cache(partial(load_session, options))
+
+    def hear(recording: Path) -> float | None:
+        return session().detect(recording).audio_score
+
+    return hear

@@ -239,15 +239,18 @@ def trainer_of(path: Path) -> Callable[[Path, Path, Path, list[str]], Path]:
     Raises:
         ConfigError: the file cannot be read.
     """
-    from pipelines.zoo.heads import is_head, train_head
-    from pipelines.zoo.maps import is_map, train_map
+    from pipelines.zoo.anomaly import train_anomaly
+    from pipelines.zoo.head_clips import kind_of
+    from pipelines.zoo.heads import train_head
+    from pipelines.zoo.liveness import train_liveness
+    from pipelines.zoo.maps import train_map
     from pipelines.zoo.parts import named_part, train_part
 
-    if named_part(path):
+    kind = None if named_part(path) else kind_of(path)
+    if kind is None:
         return train_part
-    if is_map(path):
-        return train_map
-    return train_head if is_head(path) else train_part
+    drawn = {"map": train_map, "liveness": train_liveness, "anomaly": train_anomaly}
+    return drawn.get(kind, train_head)
 
 
 def parts_table(folder: Path) -> Table:

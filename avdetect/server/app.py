@@ -11,6 +11,8 @@ import errno
 import ipaddress
 import secrets
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,8 +23,10 @@ from fastapi.responses import FileResponse, HTMLResponse
 from starlette.requests import ClientDisconnect
 
 from avdetect import __version__
+from avdetect.server.calls import Calls, add_calls
 from avdetect.server.guard import Guard, is_loopback
 from avdetect.server.history import Upload
+from avdetect.server.pages import render
 from avdetect.server.queue import Judge, Queue
 from avdetect.server.schema import ALWAYS, CLIP, MISSING, PICTURE, REFUSED, Faults, in_json
 from avdetect.server.thumbnail import NAME as THUMBNAIL
@@ -30,14 +34,12 @@ from avdetect.server.thumbnail import write_thumbnail
 from extractors.media import MediaError, probe
 from pipelines.detection.result import Failure, Result
 from pipelines.evidence.recorder import explain
-from pipelines.report.page import TEMPLATES as PAGE_TEMPLATES
 from pipelines.report.page import Origin, write_report
 
 if TYPE_CHECKING:
     from pipelines.detection.session import DetectorSession
     from pipelines.progress import OnStep
 
-TEMPLATES = Path(__file__).parent / "templates"
 MB = 2**20
 SILENCE = 60.0  # seconds without a byte after which an upload is given up
 
@@ -72,8 +74,13 @@ def judge_of(session: DetectorSession, origin: Origin, limits: UploadLimits) -> 
     return judge
 
 
-def make_app(queue: Queue, limits: UploadLimits, token: str | None) -> FastAPI:
-    """Return the application: the page at /, REST under /v1, its description at /openapi.json."""
+def make_app(
+    queue: Queue, limits: UploadLimits, token: str | None, calls: Calls | None = None
+) -> FastAPI:
+    """Return the application: the page at /, REST under /v1, its description at /openapi.json.
+
+    calls: where challenges of callers are kept, with their page at /call; None: there is none.
+    """
     app = FastAPI(
         title="avdetect", version=__version__, docs_url=None, redoc_url=None, responses=ALWAYS,
         description="Tells whether a video with sound has been manipulated.",
@@ -82,21 +89,17 @@ def make_app(queue: Queue, limits: UploadLimits, token: str | None) -> FastAPI:
     _add_uploads(app, queue, limits)
     _add_history(app, queue)
 
+    if calls is not None:
+
+        async def receive(request: Request, path: Path) -> None:
+            with _refusing_uploads():
+                await _stream(request, path, limits)
+
+        add_calls(app, calls, receive)
+
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def index() -> HTMLResponse:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-        engine = Environment(
-            loader=FileSystemLoader([TEMPLATES, PAGE_TEMPLATES]),
-            autoescape=True,
-            undefined=StrictUndefined,
-        )
-        nonce = secrets.token_hex(16)
-        page = engine.get_template("serve.html").render(limits=limits, nonce=nonce)
-        policy = f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
-        policy += "connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
-        policy += "frame-ancestors 'none'"
-        return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+        return render("serve.html", limits=limits, calls=calls is not None)
 
     return app
 
@@ -122,16 +125,24 @@ def _add_uploads(app: FastAPI, queue: Queue, limits: UploadLimits) -> None:
 
 async def _receive(request: Request, name: str, queue: Queue, limits: UploadLimits) -> Upload:
     """Return the job of the clip in a request's body; what is refused leaves nothing behind."""
-    if request.headers.get("content-type", "").startswith("multipart/"):
-        words = "send the clip as the body itself (curl --data-binary @CLIP), not in a form"
-        raise HTTPException(415, words)
     folder = None
     try:
-        folder = queue.reserve(limits.waiting)
-        if folder is None:
-            raise HTTPException(429, f"{limits.waiting} clips wait already; try again later")
-        await _stream(request, folder / "upload", limits)
-        return queue.add(folder, name)
+        with _refusing_uploads():
+            folder = queue.reserve(limits.waiting)
+            if folder is None:
+                raise HTTPException(429, f"{limits.waiting} clips wait already; try again later")
+            await _stream(request, folder / "upload", limits)
+            return queue.add(folder, name)
+    finally:
+        if folder is not None:
+            queue.release(folder)
+
+
+@contextmanager
+def _refusing_uploads() -> Iterator[None]:
+    """Turn what may befall an upload into the answers to its request."""
+    try:
+        yield
     except TimeoutError:
         raise HTTPException(408, f"nothing came for {SILENCE:g} s") from None
     except ClientDisconnect:
@@ -140,13 +151,13 @@ async def _receive(request: Request, name: str, queue: Queue, limits: UploadLimi
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise HTTPException(507, "the server's disk is full; delete old clips") from None
-    finally:
-        if folder is not None:
-            queue.release(folder)
 
 
 async def _stream(request: Request, path: Path, limits: UploadLimits) -> None:
     """Write a request's body to a file, piece by piece."""
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        words = "send the clip as the body itself (curl --data-binary @CLIP), not in a form"
+        raise HTTPException(415, words)
     limit, size = limits.megabytes * MB, 0
     pieces = request.stream()
     with path.open("wb") as file:

@@ -56,6 +56,15 @@ ALWAYS |= {422: {"description": "a parameter is not as it should be", "model": F
 
 
 MISSING = _refusals({404: "there is no such job"})
+NO_CALL = _refusals({404: "there is no such call"})
+NO_ANSWER = NO_CALL | _refusals({
+    409: "the call is decided, or the challenge cannot be answered by this",
+}) | {
+    422: {
+        "description": "the recording, or a parameter, is not as it should be",
+        "model": Refusal | Faults,
+    },
+}  # fmt: skip
 PICTURE: Answers = {200: {"description": "a JPEG", "content": {"image/jpeg": {}}}}
 
 

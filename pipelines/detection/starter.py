@@ -34,6 +34,19 @@ def check_experts(weights: Path, facts: Mapping[str, str]) -> None:
         )
 
 
+def check_encoder(weights: Path, facts: Mapping[str, str]) -> None:
+    """Check that a head or map was trained on the package's own picture encoder.
+
+    Raises:
+        WeightsError: it was trained on another.
+    """
+    if facts.get("encoder") != encoder_sha256(ENCODER):
+        raise WeightsError(
+            f"{weights}: learned from another picture encoder than the package's; train it again: "
+            f"avdetect zoo train configs/heads/untrained/{weights.stem}.yaml"
+        )
+
+
 def experts_sha256(path: Path) -> str:
     """Return the digest of the experts' weights in a detector's file.
 

@@ -29,6 +29,7 @@ from pipelines.report.lanes import data_uri, fused, lane, spectrogram, ticks
 from pipelines.report.limits import limits_of
 from pipelines.report.pictures import moment_pictures, silent
 from pipelines.report.wording import EVIDENCE, MODALITIES, clock, crowd_words, why_not
+from pipelines.taxonomy import taxonomy
 from temporal.forgery_map import face_cells
 from temporal.segment import Modality
 
@@ -101,6 +102,7 @@ def page_values(
         "name": Path(result["path"]).name,
         "limits": limits_of(result["model"]),
         "modalities": MODALITIES,
+        "families": taxonomy().families,
         "kinds": EVIDENCE,
         "uncertain": result["uncertain"],
         "faces": sorted(result["faces"], key=lambda face: -face["score"])[:FACES],

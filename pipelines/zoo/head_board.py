@@ -25,16 +25,19 @@ from pipelines.metrics.attribution import (
 )
 from pipelines.metrics.classification import auc, bootstrap_interval
 from pipelines.train.recipe import TrainConfig, read_samples
-from pipelines.zoo.head_clips import HeadClips, head_clips
+from pipelines.zoo.anomaly import evaluate_anomaly
+from pipelines.zoo.head_clips import HeadClips, head_clips, kind_of
 from pipelines.zoo.heads import HEADS, load_head, newcomer_cosines
+from pipelines.zoo.liveness import evaluate_liveness
 from pipelines.zoo.map_board import evaluate_map
-from pipelines.zoo.maps import is_map
 from pipelines.zoo.parts import SHIPPED
 
 Row = dict[str, Any]  # a number and its interval by name
 SHOTS = (1, 3, 5)  # clips by which a new generator is registered
 FEWEST = 8  # clips that a generator needs to be registered
 DRAWS = 50  # random choices of the clips to register by
+# The kinds that are measured on forgeries drawn on genuine crops.
+DRAWN = {"map": evaluate_map, "liveness": evaluate_liveness, "anomaly": evaluate_anomaly}
 
 
 def evaluate_heads(
@@ -57,10 +60,13 @@ def evaluate_heads(
     samples = [s for s in read_samples(recipe.data) if s.split == "dev"]
     rows: dict[str, Row] = {}
     for name in names or sorted(path.stem for path in find_config(HEADS).glob("*.yaml")):
-        if is_map(HEADS / f"{name}.yaml"):
-            rows[name] = evaluate_map(weights / f"{name}.safetensors", samples, recipe, out)
+        path = HEADS / f"{name}.yaml"
+        file = weights / f"{path.stem}.safetensors"
+        kind = kind_of(path)
+        if kind in DRAWN:
+            rows[name] = DRAWN[kind](file, samples, recipe, out)
             continue
-        head, config = load_head(weights / f"{name}.safetensors")
+        head, config = load_head(file)
         clips = head_clips(config, samples, recipe, out)
         labels = list(config.labels)
         if isinstance(head, TypeHead):

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from fusion.heads.closed import clip_vector
-from pipelines.config import ConfigError
+from pipelines.config import ConfigError, read_yaml
 from pipelines.data.samples import Sample
 from pipelines.detection.detector import Detector, load_detector
 from pipelines.detection.starter import STARTER, experts_sha256
 from pipelines.streams.stream_cache import StreamCache
+from pipelines.taxonomy import type_labels
 from pipelines.train.recipe import TrainConfig
 from pipelines.train.stage import StageConfig
 from pipelines.zoo.part_clips import PROBED, Listener, SaidClip, part_clips
@@ -28,13 +29,24 @@ OPENING = 75  # steps of a clip that heads read
 PRECISION = torch.bfloat16  # of the experts; the same in training and inference of heads
 
 
+def kind_of(path: Path) -> str | None:
+    """Return the kind of the head or map that a YAML file describes; None: it is a part.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    kind: str | None = read_yaml(path).get("kind")
+    return kind
+
+
 @dataclass(frozen=True)
 class HeadConfig:
     """One head, named by its file."""
 
     title: str  # for the table
     kind: Literal["types", "families", "open", "laundering"]  # see docs/zoo.md
-    labels: dict[str, tuple[str, ...]]  # patterns of methods by label: see docs/zoo.md
+    # Patterns of methods by label, see docs/zoo.md; left out: the families of the taxonomy.
+    labels: dict[str, tuple[str, ...]] = field(default_factory=type_labels)
     modality: Literal["visual", "audio", "any"] = "any"  # whose forgeries it classifies
     experts: tuple[str, ...] = tuple(EXPERTS)  # whose tokens and opinions it reads
     most: int = 60  # training clips of each source and method

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fusion.heads.closed import FamilyHead, LaunderingHead, TypeHead, best_threshold, mean_proxy
 from fusion.heads.open import OpenFamilyHead
-from pipelines.config import ConfigError, from_dict, load_config, read_yaml, to_dict
+from pipelines.config import ConfigError, from_dict, load_config, to_dict
 from pipelines.data.samples import Sample
 from pipelines.detection.starter import STARTER, check_experts, experts_sha256
 from pipelines.metrics.classification import auc
@@ -33,15 +33,6 @@ FORMAT = "avdetect head 1"
 SHOTS = 3  # clips by which newcomers are registered, to set their threshold
 HEADS = Path("configs/heads")  # where the heads of the project are described
 Head = TypeHead | FamilyHead | LaunderingHead
-
-
-def is_head(path: Path) -> bool:
-    """Return whether a YAML file describes a head, not a part, which gives step logits.
-
-    Raises:
-        ConfigError: the file cannot be read.
-    """
-    return "labels" in read_yaml(path)
 
 
 def train_head(path: Path, data: Path, out: Path, overrides: Sequence[str] = ()) -> Path:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion.heads.closed import best_of_f1
-from pipelines.config import ConfigError, load_config, read_yaml, to_dict
+from pipelines.config import ConfigError, load_config, to_dict
 from pipelines.data.samples import Sample
 from pipelines.detection.starter import STARTER, experts_sha256
 from pipelines.evidence.forgery_map import FORMAT, Locator, stem_of
@@ -58,15 +58,6 @@ class MapChunk:
     crops: Tensor  # (N, 3, 112, 112) uint8
     face: Tensor  # (N, 28, 28) > 0 in the face
     truth: Tensor  # (N, 28, 28) in [0, 1]
-
-
-def is_map(path: Path) -> bool:
-    """Return whether a YAML file describes a map of forgeries.
-
-    Raises:
-        ConfigError: the file cannot be read.
-    """
-    return read_yaml(path).get("kind") == "map"
 
 
 def train_map(path: Path, data: Path, out: Path, overrides: Sequence[str] = ()) -> Path:

@@ -171,12 +171,17 @@ def prediction_envelope(power: Tensor, order: int) -> Tensor:
     return 1 / torch.fft.rfft(whitening, 2 * (len(power) - 1), dim=1).abs().clamp_min(1e-4).T
 
 
-def track_pitch(waveform: Array, hop: int = 160) -> tuple[Array, Array]:
-    """Return the fundamental frequency (M,) in Hz and the periodicity (M,) in [0, 1] per hop."""
+def track_pitch(
+    waveform: Array, hop: int = 160, pitches: tuple[float, float] = PITCHES
+) -> tuple[Array, Array]:
+    """Return the fundamental frequency (M,) in Hz and the periodicity (M,) in [0, 1] per hop.
+
+    pitches: Hz, between which the fundamental is sought.
+    """
     size = 1024
     spectrum = to_spectrum(waveform, size, hop)
     correlation = torch.fft.irfft(spectrum.abs().square(), dim=0)
-    first, last = int(SAMPLE_RATE / PITCHES[1]), int(SAMPLE_RATE / PITCHES[0])
+    first, last = int(SAMPLE_RATE / pitches[1]), int(SAMPLE_RATE / pitches[0])
     # The window's own correlation falls off with the lag: undo it.
     window = torch.hann_window(size)
     own = torch.fft.irfft(torch.fft.rfft(window, 2 * size).abs().square())[first:last]

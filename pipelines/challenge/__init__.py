@@ -1,0 +1,1 @@
+"""Calls tried by challenges: what a caller is asked, and whether the answer does it."""
