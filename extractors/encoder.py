@@ -158,9 +158,8 @@ class VisionTransformer(nn.Module):
             pictures: (N, 3, S, S) uint8 RGB, or float from 0 to 255.
             after: block counts, ascending; blocks beyond the last are not run.
         """
-        x = self._embedded(pictures)
-        first = int(self.config.class_token)
-        patches = first + self.config.registers
+        x = self.embedded(pictures)
+        first, patches = int(self.config.class_token), self.prefix
 
         def told(x: Tensor) -> Tensor:
             return torch.cat([x[:, :first], x[:, patches:]], dim=1) if patches > first else x
@@ -172,7 +171,12 @@ class VisionTransformer(nn.Module):
                 kept.append(told(x))
         return kept
 
-    def _embedded(self, pictures: Tensor) -> Tensor:
+    @property
+    def prefix(self) -> int:
+        """C + R, the tokens before those of the patches: class and registers."""
+        return int(self.config.class_token) + self.config.registers
+
+    def embedded(self, pictures: Tensor) -> Tensor:
         """Return the tokens (N, C + R + P, D) before the first block: class, registers, patches."""
         x = (pictures.float() / 255 - self.mean) / self.deviation
         x = self.embed(x.to(self.embed.weight.dtype)).flatten(2).transpose(1, 2).float()
