@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from extractors.dynamic_prompts import DynamicPrompts
+
 ACTIVATIONS = ("quick_gelu", "gelu", "gelu_tanh", "swiglu")
 
 
@@ -38,6 +40,7 @@ class EncoderConfig:
     patch_bias: bool = False  # of the embedding of patches
     layer_scale: bool = False  # a factor a channel on what each half of a block adds
     rotary: float = 0.0  # the base of rotary positions, as of DINOv3; 0: a table of positions
+    prompts: int = 0  # dynamic prompts before each block, see `extractors.dynamic_prompts`
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
@@ -148,6 +151,7 @@ class VisionTransformer(nn.Module):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
         turn = rotation(config) if config.rotary else None
         self.register_buffer("turn", turn, persistent=False)
+        self.prompts = DynamicPrompts(width, config.prompts) if config.prompts else None
 
     def forward(self, pictures: Tensor, after: Sequence[int]) -> list[Tensor]:
         """Return the tokens (N, C + P, D) float32 after each of the blocks.
@@ -166,7 +170,7 @@ class VisionTransformer(nn.Module):
 
         kept = [told(x)] if 0 in after else []
         for number, block in enumerate(self.blocks[: max(after)], 1):
-            x = block(x, self.turn)
+            x = block(self.prompted(x), self.turn)
             if number in after:
                 kept.append(told(x))
         return kept
@@ -189,6 +193,10 @@ class VisionTransformer(nn.Module):
             between = self.registers.expand(len(x), -1, -1)
             x = torch.cat([x[:, :first], between, x[:, first:]], dim=1)
         return self.pre(x)
+
+    def prompted(self, x: Tensor) -> Tensor:
+        """Return the tokens (N, P, D) that go into a block, with what prompts add to them."""
+        return x if self.prompts is None else self.prompts(x)
 
     def in_precision(self, precision: torch.dtype) -> VisionTransformer:
         """Convert the matrices to a precision and return the module; norms stay in float32."""

@@ -35,7 +35,7 @@ def seed(number: int = 0) -> torch.Generator:
 
 def test_the_same_seed_hides_the_same_patches() -> None:
     module, streams = tiny().eval(), faces(4)
-    losses = [float(module(streams, seed(n))) for n in (1, 1, 2)]
+    losses = [float(module(streams, seed(n)).detach()) for n in (1, 1, 2)]
     assert losses[0] == losses[1] != losses[2]
 
 
@@ -44,7 +44,7 @@ def test_the_loss_is_the_sum_of_its_weighted_parts() -> None:
 
     def loss(of_region: float, of_likeness: float) -> float:
         module.weights = of_region, of_likeness
-        return float(module(streams, seed()))
+        return float(module(streams, seed()).detach())
 
     plain = loss(0, 0)
     region, unlike = loss(1, 0) - plain, loss(0, 1) - plain
@@ -88,15 +88,15 @@ def test_of_the_published_shape_in_small_the_encoder_has_0_8_million_parameters(
 
 def test_what_is_hidden_is_told_better_after_learning() -> None:
     """Faces that all are one of two pictures: what is seen tells which."""
-    streams = faces(16)
-    streams["appearance"] = streams["appearance"][:2].repeat(8, 1, 1, 1, 1)
+    streams = faces(8)
+    streams["appearance"] = streams["appearance"][:2].repeat(4, 1, 1, 1, 1)
     module = tiny()
     optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], 3e-3)
-    before = float(module.eval()(streams, seed(99)))
-    for step in range(120):
+    before = float(module.eval()(streams, seed(99)).detach())
+    for step in range(80):
         loss = module.train()(streams, seed(step))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert float(module.eval()(streams, seed(99))) < before - 0.3
+    assert float(module.eval()(streams, seed(99)).detach()) < before - 0.3
     assert before == pytest.approx(module.chance(16), abs=0.5)

@@ -41,7 +41,7 @@ def test_patches_find_their_place_after_learning() -> None:
     slope = torch.linspace(0, 120, 32)[:, None] + torch.linspace(0, 30, 32)
     optimizer = torch.optim.AdamW(module.parameters(), 2e-3)
     losses = []
-    for step in range(100):
+    for step in range(70):
         pictures = (slope + 100 * torch.rand(16, 1, 1, 1, 1)).expand(16, 1, 3, 32, 32)
         loss = module({"appearance": pictures}, torch.Generator().manual_seed(step))
         optimizer.zero_grad()

@@ -10,9 +10,14 @@ import torch
 from torch import Tensor
 
 from pipelines.pretrain.corpus import FaceLooks
+from pipelines.stress.operators.coding import CODING
+from pipelines.stress.operators.picture import LIGHT_AND_FOCUS
+from pipelines.stress.perturb import SEVERITIES
 from pipelines.train.batches import collate, random_chunk
 from pipelines.train.clips import TrainClip
 from pipelines.train.stage import StageConfig
+
+DEGRADATIONS = LIGHT_AND_FOCUS | {name: CODING[name] for name in ("jpeg", "webp", "rescale")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +57,24 @@ def look_batch(looks: Sequence[FaceLooks], size: int, key: Sequence[int]) -> Pre
         regions.append(pair[1])
     streams = {"appearance": torch.stack(crops)[:, None], "regions": torch.stack(regions)[:, None]}
     return PretrainBatch(streams, int(rng.integers(2**31)))
+
+
+def degraded(batch: PretrainBatch, share: float) -> PretrainBatch:
+    """Return a batch of which a share of the clips is degraded; `clean` has the crops as they were.
+
+    Two to four operators in random order and of random severity, as CoLoRA's encoder is pre-trained
+    (Park et al. 2024); none of them moves pixels.
+    """
+    rng = np.random.default_rng(batch.seed)
+    clean = batch.streams["appearance"]
+    crops = clean.clone()
+    for clip in crops:
+        if rng.random() < share:
+            frames = np.ascontiguousarray(clip.permute(0, 2, 3, 1).numpy())
+            for name in rng.choice(list(DEGRADATIONS), int(rng.integers(2, 5)), replace=False):
+                frames = DEGRADATIONS[name](int(rng.choice(SEVERITIES)), rng)(frames)
+            clip.copy_(torch.from_numpy(frames).permute(0, 3, 1, 2))
+    return PretrainBatch(batch.streams | {"appearance": crops, "clean": clean}, batch.seed)
 
 
 def _picks(count: int, size: int, rng: np.random.Generator) -> list[int]:

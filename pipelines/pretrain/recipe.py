@@ -52,6 +52,18 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True)
+class AdapterConfig:
+    """What is learned of an encoder that has learned before; all else of it is frozen."""
+
+    kind: Literal["none", "colora", "dvpt"] = "none"  # none: nothing is frozen
+    # colora: numbers of all low-rank changes, as a share of the blocks' matrices, and the updates
+    # of the whole fine-tuning that tells what each matrix contributes.
+    budget: float = 0.05
+    trial: int = 100
+    prompts: int = 8  # dvpt: questions that are asked of the tokens before each block
+
+
+@dataclass(frozen=True)
 class PretrainConfig:
     """One pre-training."""
 
@@ -63,11 +75,17 @@ class PretrainConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     # File or folder of an encoder to go on from, see docs/encoders.md; None: `network`.
     start: str | None = None
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    degraded: float = 0.0  # share of the clips that are degraded, to be reconstructed clean
     stage: StageConfig = field(default_factory=lambda: StageConfig(2000, 32, 64, rate=5e-4))
     seed: int = 0
     threads: int = 2
     device: str = "cpu"
     precision: str = "float32"  # of the forward passes, or bfloat16
+
+    def __post_init__(self) -> None:
+        if self.adapter.kind != "none" and self.start is None:
+            raise ValueError("adapter: changes what has learned before; `start` must name it")
 
 
 def build_encoder(config: PretrainConfig) -> VisionTransformer:

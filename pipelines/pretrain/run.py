@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,16 +12,17 @@ from torch import Tensor
 
 from extractors.encoder_file import save_encoder
 from pipelines.config import ConfigError, load_config
-from pipelines.pretrain.batches import PretrainBatch, clip_batch, look_batch
+from pipelines.pretrain.adapters import with_low_rank, with_prompts
+from pipelines.pretrain.batches import PretrainBatch, clip_batch, degraded, look_batch
 from pipelines.pretrain.corpus import face_looks, load_corpus, read_corpus
 from pipelines.pretrain.recipe import Objective, PretrainConfig, build_encoder, build_objective
 from pipelines.streams.stream_cache import StreamCache
 from pipelines.train.clips import TrainClip
 from pipelines.train.fill_cache import fill_cache
 from pipelines.train.fit import Run, fit
+from temporal.pretraining.low_rank import merge_low_rank
 
-logger = logging.getLogger(__name__)
-HELD_OUT = 8  # batches of clips held out that the loss is measured on
+HELD_OUT = 4  # batches of clips held out that the loss is measured on
 Draw = Callable[[Sequence[int]], PretrainBatch]  # a batch by its key
 
 
@@ -48,65 +48,83 @@ def pretrain(path: Path, overrides: Sequence[str] = ()) -> Pretrained:
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     run = Run(Path(config.out), config.seed, config.device, config.precision)
-    objective = build_objective(config, build_encoder(config))
-    train, val = _draws(config, objective, run)
-    objective.to(run.device)
+    encoder = build_encoder(config)
+    draw, draw_held_out = _draws(config, build_objective(config, encoder).reads, run)
+    held_out = [draw_held_out((run.seed, place)) for place in range(HELD_OUT)]
 
     def batches(first: int, last: int) -> Iterator[PretrainBatch]:
-        return (train((run.seed, update)) for update in range(first, last))
+        return (draw((run.seed, update)) for update in range(first, last))
 
     def loss_of(module: Objective, batch: PretrainBatch) -> Tensor:
         streams = {name: stream.to(run.device) for name, stream in batch.streams.items()}
-        return module(streams, torch.Generator().manual_seed(batch.seed))
-
-    held_out = [val((run.seed, place)) for place in range(HELD_OUT)]
+        loss: Tensor = module(streams, torch.Generator().manual_seed(batch.seed))
+        return loss
 
     def score_of(module: Objective) -> float:
         return -sum(float(loss_of(module, batch)) for batch in held_out) / len(held_out)
 
-    def measured() -> float:
+    def measured(module: Objective) -> float:
         with torch.inference_mode(), run.autocast():
-            return -score_of(objective.eval())
+            return -score_of(module.eval())
 
-    before = measured()
-    fit(config.objective, objective, config.stage, run, batches, loss_of, score_of)
-    loss = measured()
-    chance = objective.chance(config.stage.batch)
+    def train(name: str, module: Objective, updates: int) -> None:
+        fit(name, module, replace(config.stage, updates=updates), run, batches, loss_of, score_of)
+
+    if config.adapter.kind == "dvpt":
+        encoder = with_prompts(encoder, config.adapter.prompts)
+    elif config.adapter.kind == "colora":
+        encoder = with_low_rank(encoder, config, run, train, loss_of, list(batches(0, HELD_OUT)))
+    objective = build_objective(config, encoder).to(run.device)
+    before = measured(objective)
+    train(config.objective, objective, config.stage.updates)
+    loss, chance = measured(objective), objective.chance(config.stage.batch)
     run.log(held_out=round(loss, 4), before=round(before, 4), chance=round(chance, 4))
+    merge_low_rank(objective.encoder)
     weights = run.folder / "encoder.safetensors"
-    save_encoder(weights, objective.encoder.config, objective.encoder.cpu().state_dict())
+    save_encoder(weights, encoder.config, objective.encoder.cpu().state_dict())
     return Pretrained(weights, loss, before, chance)
 
 
-def _draws(config: PretrainConfig, objective: Objective, run: Run) -> tuple[Draw, Draw]:
+def _draws(config: PretrainConfig, reads: Sequence[str], run: Run) -> tuple[Draw, Draw]:
     """Return what draws batches of the training clips, and of those held out.
 
     Raises:
         ConfigError: train or val has no clip with what the objective reads.
     """
-    corpus, reads = config.corpus, objective.reads
+    corpus = config.corpus
     samples = read_corpus(corpus, config.corpus_policy)
     paths = [sample.path for sample in samples]
     failed = fill_cache(Path(corpus.cache), paths, corpus.workers, lambda done, total: None)
     readable = [sample for sample in samples if sample.path not in failed]
     streams = [name for name in reads if name != "regions"]
     clips = load_corpus(readable, StreamCache(Path(corpus.cache)), corpus.min_face, streams)
-    draws = [_draw(clips[split], config, reads) for split in ("train", "val")]
     run.log(
         clips={split: len(members) for split, members in clips.items()},
         failed={path.name: why for path, why in failed.items()},
     )
-    for split, draw in zip(("train", "val"), draws, strict=True):
-        if draw is None:
-            why = "; ".join(failed.values()) or f"none has {' and '.join(reads)}"
-            raise ConfigError(f"{corpus.manifest}: no clip of the split {split} can be used: {why}")
-    train, val = draws
-    return train, val
+    why = "; ".join(failed.values()) or f"none has {' and '.join(reads)}"
+    return _draw("train", clips, config, reads, why), _draw("val", clips, config, reads, why)
 
 
-def _draw(clips: Sequence[TrainClip], config: PretrainConfig, reads: Sequence[str]) -> Draw | None:
-    """Return what draws batches of clips by their key; None: there is nothing to draw."""
+def _draw(
+    split: str, clips: Mapping[str, list[TrainClip]], config: PretrainConfig, reads: Sequence[str],
+    why: str,
+) -> Draw:  # fmt: skip
+    """Return what draws batches of a split's clips by their key.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    members = clips[split]
     if "regions" in reads:
-        looks = face_looks(clip for clip in clips if clip.face is not None and not clip.face.scene)
-        return partial(look_batch, looks, config.stage.batch) if looks else None
-    return partial(clip_batch, clips, reads, config.stage) if clips else None
+        looks = face_looks(c for c in members if c.face is not None and not c.face.scene)
+        plain: Draw = partial(look_batch, looks, config.stage.batch)
+        members = members if looks else []
+    else:
+        plain = partial(clip_batch, members, reads, config.stage)
+    if not members:
+        where = config.corpus.manifest
+        raise ConfigError(f"{where}: no clip of the split {split} can be used: {why}")
+    if not config.degraded:
+        return plain
+    return lambda key: degraded(plain(key), config.degraded)

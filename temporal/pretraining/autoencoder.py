@@ -66,7 +66,7 @@ def encoded(encoder: VisionTransformer, tokens: Tensor, seen: Tensor) -> Tensor:
         before = torch.arange(prefix, device=seen.device).expand(len(seen), -1)
         turn = turn[:, torch.cat([before, own], dim=1)][:, :, None]  # (2, N, 1, C + R + K, d)
     for block in encoder.blocks:
-        x = block(x, turn)
+        x = block(encoder.prompted(x), turn)
     return x
 
 
@@ -113,8 +113,8 @@ class Decoder(nn.Module):
         )
         for block in self.blocks:
             x = block(x)
-        x = self.last(x)
-        return x
+        told: Tensor = self.last(x)
+        return told
 
 
 def patch_errors(told: Tensor, pixels: Tensor, wanted: Tensor) -> Tensor:

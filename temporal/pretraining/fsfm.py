@@ -76,7 +76,10 @@ class Fsfm(nn.Module):
         return 1.0 + self.weights[0]
 
     def forward(self, streams: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
-        """Return the loss () of crops (B, L, 3, S, S) and their label maps (B, L, S, S)."""
+        """Return the loss () of crops (B, L, 3, S, S) and their label maps (B, L, S, S).
+
+        What is reconstructed is `clean`, if the crops were degraded from it.
+        """
         config = self.encoder.config
         crops = fitted(streams["appearance"].flatten(0, 1), config.image)
         mask, core = self._masks(streams["regions"].flatten(0, 1), generator)
@@ -85,7 +88,8 @@ class Fsfm(nn.Module):
         pictures = self.encoder.embedded(crops)
         tokens = encoded(self.encoder, pictures, seen)
         told = self.pixels(self.decoder(tokens, seen, wanted)[:, -self.hidden :])
-        errors = patch_errors(told, patch_pixels(crops, config.patch), wanted)
+        clean = fitted(streams.get("clean", streams["appearance"]).flatten(0, 1), config.image)
+        errors = patch_errors(told, patch_pixels(clean, config.patch), wanted)
         view = self.projector(self.viewer(tokens, seen, wanted).mean(dim=1))
         if self.training:
             self._follow()

@@ -73,12 +73,12 @@ class VideoMae(nn.Module):
         return 1.0
 
     def forward(self, streams: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
-        """Return the loss () of crops (B, L, 3, S, S)."""
-        config = self.encoder.config
-        crops = streams["appearance"]
-        chosen = torch.linspace(0, crops.shape[1] - 1, self.frames, device=crops.device).long()
-        crops = fitted(crops[:, chosen].flatten(0, 1), config.image)
-        crops = crops.view(-1, self.steps, TUBELET, *crops.shape[1:])  # (B, T, 2, 3, S, S)
+        """Return the loss () of crops (B, L, 3, S, S).
+
+        What is reconstructed is `clean`, if the crops were degraded from it.
+        """
+        crops = self._paired(streams["appearance"])
+        clean = self._paired(streams["clean"]) if "clean" in streams else crops
         shape = len(crops), self.steps, self.patches
         noise = uniform(shape, generator, crops.device)
         mask = tube_mask(noise[:, 0], self.steps, self.hidden)  # (B, T, P)
@@ -87,9 +87,15 @@ class VideoMae(nn.Module):
         wanted = places(targets, self.targets)
         tokens = encoded(self.encoder, self.embedded(crops), seen)
         told = self.pixels(self.decoder(tokens, seen, wanted)[:, -self.targets :])
-        pixels = patch_pixels(crops.flatten(0, 2), config.patch)
+        pixels = patch_pixels(clean.flatten(0, 2), self.encoder.config.patch)
         pixels = pixels.view(*shape[:2], TUBELET, self.patches, -1).transpose(2, 3)
         return patch_errors(told, pixels.flatten(3).flatten(1, 2), wanted).mean()
+
+    def _paired(self, crops: Tensor) -> Tensor:
+        """Return pairs of frames (B, T, 2, 3, S, S) of crops (B, L, 3, H, W)."""
+        chosen = torch.linspace(0, crops.shape[1] - 1, self.frames, device=crops.device).long()
+        few = fitted(crops[:, chosen].flatten(0, 1), self.encoder.config.image)
+        return few.view(-1, self.steps, TUBELET, *few.shape[1:])
 
     def embedded(self, crops: Tensor) -> Tensor:
         """Return the tokens (B, C + R + T · P, D) of pairs of frames (B, T, 2, 3, S, S)."""
