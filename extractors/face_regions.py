@@ -11,8 +11,10 @@ from extractors.lips import OUTER
 REGIONS = ("background", "skin", "boundary", "brows", "eyes", "nose", "mouth")
 CHOSEN_FROM = tuple(range(2, len(REGIONS)))  # facial features: neither skin nor background
 # Landmarks of MediaPipe's mesh. The oval's lower part, from temple to temple, is the jaw.
-OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-        152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)  # fmt: skip
+OVAL = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
 JAW = OVAL[7:30]
 JAW_WIDTH = 0.06  # of the crop's side
 PARTS = {

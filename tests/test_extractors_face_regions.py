@@ -24,7 +24,7 @@ def labelled(face_frames: Any) -> tuple[Any, Any]:
 
 
 def test_every_region_of_a_face_is_there(labelled: tuple[Any, Any]) -> None:
-    frame, labels = labelled
+    _, labels = labelled
     shares = np.bincount(labels.ravel(), minlength=len(REGIONS)) / labels.size
     assert (shares > 0.002).all()
     assert shares.sum() == pytest.approx(1)

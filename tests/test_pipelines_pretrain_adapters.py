@@ -69,6 +69,12 @@ def test_colora_changes_matrices_by_a_low_rank_and_nothing_else(
     assert 0 < spent <= trial["budget"] == int(0.1 * 2 * 12 * 32**2)
 
 
+def test_a_budget_below_one_rank_is_refused(recipe: Path, tmp_path: Path) -> None:
+    words = [f"out={tmp_path}", "adapter.kind=colora", "adapter.trial=1", "adapter.budget=0.001"]
+    with pytest.raises(ConfigError, match="budget: 24 numbers are too few"):
+        pretrain(recipe, words)
+
+
 def test_dvpt_learns_prompts_alone(recipe: Path, tmp_path: Path) -> None:
     done = pretrain(recipe, [f"out={tmp_path}", "adapter.kind=dvpt", "adapter.prompts=4"])
     old = load_encoder(recipe.parent / "start.safetensors").state_dict()

@@ -53,7 +53,9 @@ def test_a_manifest_without_a_column_is_refused(tmp_path: Path, field: str) -> N
 )
 def test_people_who_did_not_agree_are_refused(tmp_path: Path, policy: str, people: str) -> None:
     path = manifest(tmp_path, {}, {"contains_people": people})
-    with pytest.raises(ConfigError, match=rf"1\.mp4.*contains_people is '{people}', and must be no"):
+    with pytest.raises(
+        ConfigError, match=rf"1\.mp4.*contains_people is '{people}', and must be no"
+    ):
         check_policy(path, policy)  # type: ignore[arg-type]
 
 

@@ -62,14 +62,15 @@ def test_views_are_half_a_cosine_apart_at_most() -> None:
 
 def test_the_target_follows_as_a_geometric_mean_and_gets_no_gradient() -> None:
     module = tiny(keep=0.9)
-    old = module.target[0].embed.weight.clone()
+    old = module.slow_encoder.embed.weight.clone()
     with torch.no_grad():
         module.encoder.embed.weight.fill_(2.0)
     for _ in range(3):
         module(faces(2), seed()).backward()
-    followed = module.target[0].embed.weight
+    followed = module.slow_encoder.embed.weight
     torch.testing.assert_close(followed, 2 + 0.9**3 * (old - 2))
-    assert all(p.grad is None for p in module.target.parameters())
+    slow = (module.slow_encoder, module.slow_viewer, module.slow_projector)
+    assert all(p.grad is None for part in slow for p in part.parameters())
     kept = copy.deepcopy(followed)
     module.eval()(faces(2), seed())
     assert torch.equal(followed, kept)  # judging moves nothing

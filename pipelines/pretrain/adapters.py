@@ -10,12 +10,13 @@ from functools import partial
 from torch import Tensor
 
 from extractors.encoder import VisionTransformer
+from pipelines.config import ConfigError
 from pipelines.pretrain.batches import PretrainBatch
 from pipelines.pretrain.recipe import Objective, PretrainConfig, build_objective
 from pipelines.train.fit import Run
 from temporal.pretraining.low_rank import add_low_rank, contributions, matrices, ranks_within
 
-Fit = Callable[[str, Objective, int], None]  # trains under a name for a number of updates
+TrainObjective = Callable[[str, Objective, int], None]  # under a name, for a number of updates
 LossOf = Callable[[Objective, PretrainBatch], Tensor]
 
 
@@ -33,13 +34,16 @@ def with_prompts(encoder: VisionTransformer, prompts: int) -> VisionTransformer:
 
 
 def with_low_rank(
-    encoder: VisionTransformer, config: PretrainConfig, run: Run, train: Fit, loss_of: LossOf,
-    calibration: Sequence[PretrainBatch],
+    encoder: VisionTransformer, config: PretrainConfig, run: Run, train: TrainObjective,
+    loss_of: LossOf, calibration: Sequence[PretrainBatch],
 ) -> VisionTransformer:  # fmt: skip
     """Return the encoder, frozen but for low-rank changes of the matrices that contribute most.
 
     The whole objective is trained first, and a copy of the encoder with it. How much each matrix's
     change then contributes is told by the gradient at the weights before.
+
+    Raises:
+        ConfigError: the budget is too small for a single rank.
     """
     trial = build_objective(config, copy.deepcopy(encoder)).to(run.device)
     train("colora trial", trial, config.adapter.trial)
@@ -52,5 +56,7 @@ def with_low_rank(
     budget = int(config.adapter.budget * sum(weight.numel() for weight in old.values()))
     ranks = ranks_within(contributed, shapes, budget)
     run.log(stage="colora trial", budget=budget, ranks=ranks)
+    if not ranks:
+        raise ConfigError(f"adapter: budget: {budget} numbers are too few for a rank of any matrix")
     add_low_rank(encoder, ranks)
     return encoder

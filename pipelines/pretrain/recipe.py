@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import Tensor, nn
-
 from extractors.encoder import EncoderConfig, VisionTransformer
 from extractors.encoder_file import load_encoder
 from pipelines.config import ConfigError

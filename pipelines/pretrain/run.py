@@ -23,7 +23,7 @@ from pipelines.train.fit import Run, fit
 from temporal.pretraining.low_rank import merge_low_rank
 
 HELD_OUT = 4  # batches of clips held out that the loss is measured on
-Draw = Callable[[Sequence[int]], PretrainBatch]  # a batch by its key
+DrawBatch = Callable[[Sequence[int]], PretrainBatch]  # a batch by its key
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def pretrain(path: Path, overrides: Sequence[str] = ()) -> Pretrained:
     return Pretrained(weights, loss, before, chance)
 
 
-def _draws(config: PretrainConfig, reads: Sequence[str], run: Run) -> tuple[Draw, Draw]:
+def _draws(config: PretrainConfig, reads: Sequence[str], run: Run) -> tuple[DrawBatch, DrawBatch]:
     """Return what draws batches of the training clips, and of those held out.
 
     Raises:
@@ -109,7 +109,7 @@ def _draws(config: PretrainConfig, reads: Sequence[str], run: Run) -> tuple[Draw
 def _draw(
     split: str, clips: Mapping[str, list[TrainClip]], config: PretrainConfig, reads: Sequence[str],
     why: str,
-) -> Draw:  # fmt: skip
+) -> DrawBatch:  # fmt: skip
     """Return what draws batches of a split's clips by their key.
 
     Raises:
@@ -118,7 +118,7 @@ def _draw(
     members = clips[split]
     if "regions" in reads:
         looks = face_looks(c for c in members if c.face is not None and not c.face.scene)
-        plain: Draw = partial(look_batch, looks, config.stage.batch)
+        plain: DrawBatch = partial(look_batch, looks, config.stage.batch)
         members = members if looks else []
     else:
         plain = partial(clip_batch, members, reads, config.stage)

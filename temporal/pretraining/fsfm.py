@@ -68,11 +68,12 @@ class Fsfm(nn.Module):
         self.viewer = Decoder(config, 1, width, layers)
         self.projector = _head(width, projection)
         self.predictor = _head(projection, projection)
-        self.target = copy.deepcopy(nn.ModuleList([encoder, self.viewer, self.projector]))
-        self.target.requires_grad_(False)
+        self.slow_encoder = copy.deepcopy(encoder).requires_grad_(False)
+        self.slow_viewer = copy.deepcopy(self.viewer).requires_grad_(False)
+        self.slow_projector = copy.deepcopy(self.projector).requires_grad_(False)
 
     def chance(self, clips: int) -> float:
-        """Return the loss of one who tells nothing of hidden patches, and whose views are unlike."""
+        """Return the loss of one who tells nothing of hidden patches and whose views are unlike."""
         return 1.0 + self.weights[0]
 
     def forward(self, streams: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
@@ -110,17 +111,21 @@ class Fsfm(nn.Module):
     @torch.no_grad()
     def _whole(self, crops: Tensor) -> Tensor:
         """Return the target's projection (N, K) of whole crops."""
-        encoder, viewer, projector = self.target
         every = torch.arange(self.patches, device=crops.device).expand(len(crops), -1)
-        tokens = encoded(encoder, encoder.embedded(crops), every)
-        projected: Tensor = projector(viewer(tokens, every, every[:, :0]).mean(dim=1))
+        tokens = encoded(self.slow_encoder, self.slow_encoder.embedded(crops), every)
+        view = self.slow_viewer(tokens, every, every[:, :0]).mean(dim=1)
+        projected: Tensor = self.slow_projector(view)
         return projected
 
     @torch.no_grad()
     def _follow(self) -> None:
-        online = nn.ModuleList([self.encoder, self.viewer, self.projector])
-        for slow, fast in zip(self.target.parameters(), online.parameters(), strict=True):
-            slow.lerp_(fast, 1 - self.keep)
+        for slow, fast in (
+            (self.slow_encoder, self.encoder),
+            (self.slow_viewer, self.viewer),
+            (self.slow_projector, self.projector),
+        ):
+            for old, new in zip(slow.parameters(), fast.parameters(), strict=True):
+                old.lerp_(new, 1 - self.keep)
 
 
 def view_loss(told: Tensor, target: Tensor) -> Tensor:

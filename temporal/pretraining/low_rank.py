@@ -38,7 +38,7 @@ def matrices(encoder: VisionTransformer) -> dict[str, nn.Linear]:
 def contributions(
     encoder: VisionTransformer, changes: Mapping[str, Tensor], losses: Iterable[Tensor]
 ) -> dict[str, float]:
-    """Return how much a change of each matrix changes the loss, to first order, in either direction.
+    """Return how much a change of each matrix changes the loss up or down, to first order.
 
     The mean over a matrix and over calibration batches of |gradient · change|.
 

@@ -55,7 +55,9 @@ class VideoMae(nn.Module):
         """
         super().__init__()
         if frames % TUBELET or not 0.5 <= hidden < 1:
-            raise ValueError(f"frames must be even and hidden from 0.5 to 1, got {frames}, {hidden}")
+            raise ValueError(
+                f"frames must be even and hidden from 0.5 to 1, got {frames}, {hidden}"
+            )
         config = encoder.config
         self.encoder, self.frames, self.steps = encoder, frames, frames // TUBELET
         self.patches = (config.image // config.patch) ** 2
