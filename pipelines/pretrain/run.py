@@ -20,7 +20,7 @@ from pipelines.streams.stream_cache import StreamCache
 from pipelines.train.clips import TrainClip
 from pipelines.train.fill_cache import fill_cache
 from pipelines.train.fit import Run, fit
-from temporal.pretraining.low_rank import merge_low_rank
+from temporal.pretraining.low_rank import merged
 
 HELD_OUT = 4  # batches of clips held out that the loss is measured on
 DrawBatch = Callable[[Sequence[int]], PretrainBatch]  # a batch by its key
@@ -79,9 +79,8 @@ def pretrain(path: Path, overrides: Sequence[str] = ()) -> Pretrained:
     train(config.objective, objective, config.stage.updates)
     loss, chance = measured(objective), objective.chance(config.stage.batch)
     run.log(held_out=round(loss, 4), before=round(before, 4), chance=round(chance, 4))
-    merge_low_rank(objective.encoder)
     weights = run.folder / "encoder.safetensors"
-    save_encoder(weights, encoder.config, objective.encoder.cpu().state_dict())
+    save_encoder(weights, encoder.config, merged(objective.encoder.cpu()))
     return Pretrained(weights, loss, before, chance)
 
 

@@ -83,8 +83,8 @@ def add_low_rank(encoder: VisionTransformer, ranks: Mapping[str, int]) -> None:
         parametrize.register_parametrization(layer, "weight", LowRank(layer.weight, rank))
 
 
-def merge_low_rank(encoder: VisionTransformer) -> None:
-    """Multiply all low-rank changes into their matrices, in place."""
-    for layer in matrices(encoder).values():
-        if parametrize.is_parametrized(layer, "weight"):
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+def merged(encoder: VisionTransformer) -> dict[str, Tensor]:
+    """Return an ordinary encoder's weights, low-rank changes multiplied into its matrices."""
+    state = {n: t for n, t in encoder.state_dict().items() if ".parametrizations." not in n}
+    weights = {f"blocks.{n}.weight": layer.weight for n, layer in matrices(encoder).items()}
+    return state | {name: weight.detach() for name, weight in weights.items()}
