@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from extractors.dynamic_prompts import DynamicPrompts
+
 ACTIVATIONS = ("quick_gelu", "gelu", "gelu_tanh", "swiglu")
 
 
@@ -39,6 +41,7 @@ class EncoderConfig:
     patch_bias: bool = False  # of the embedding of patches
     layer_scale: bool = False  # a factor a channel on what each half of a block adds
     rotary: float = 0.0  # the base of rotary positions, as of DINOv3; 0: a table of positions
+    prompts: int = 0  # dynamic prompts before each block, see `extractors.dynamic_prompts`
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
@@ -163,6 +166,7 @@ class VisionTransformer(nn.Module):
                 self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
             turn = rotation(config) if config.rotary else None
             self.register_buffer("turn", turn, persistent=False)
+        self.prompts = DynamicPrompts(width, config.prompts) if config.prompts else None
 
     def forward(self, pictures: Tensor, after: Sequence[int]) -> list[Tensor]:
         """Return the tokens (N, C + P, D) float32 after each of the blocks.
@@ -173,16 +177,15 @@ class VisionTransformer(nn.Module):
             pictures: (N, 3, S, S) uint8 RGB, or float from 0 to 255.
             after: block counts, ascending; blocks beyond the last are not run.
         """
-        x = self._embedded(pictures)
-        first = int(self.config.class_token)
-        patches = first + self.config.registers
+        x = self.embedded(pictures)
+        first, patches = int(self.config.class_token), self.prefix
 
         def told(x: Tensor) -> Tensor:
             return torch.cat([x[:, :first], x[:, patches:]], dim=1) if patches > first else x
 
         kept = [told(x)] if 0 in after else []
         for number, block in enumerate(self.blocks[: max(after)], 1):
-            x = block(x, self.turn)
+            x = block(self.prompted(x), self.turn)
             if number in after:
                 kept.append(told(x))
         return kept
@@ -204,16 +207,21 @@ class VisionTransformer(nn.Module):
             pictures: as in `forward`.
             first: blocks that run as they are; each later one adds its `values_attended`.
         """
-        x = self._embedded(pictures)
+        x = self.embedded(pictures)
         for block in self.blocks[:first]:
             x = block(x, self.turn)
         tokens = x
         for block in cast("list[Block]", self.blocks[first:]):
             tokens = tokens + block.values_attended(x)
             x = block(x, self.turn)
-        return tokens[:, int(self.config.class_token) + self.config.registers :]
+        return tokens[:, self.prefix :]
 
-    def _embedded(self, pictures: Tensor) -> Tensor:
+    @property
+    def prefix(self) -> int:
+        """C + R, the tokens before those of the patches: class and registers."""
+        return int(self.config.class_token) + self.config.registers
+
+    def embedded(self, pictures: Tensor) -> Tensor:
         """Return the tokens (N, C + R + P, D) before the first block: class, registers, patches."""
         x = (pictures.float() / 255 - self.mean) / self.deviation
         x = self.embed(x.to(self.embed.weight.dtype)).flatten(2).transpose(1, 2).float()
@@ -226,6 +234,10 @@ class VisionTransformer(nn.Module):
             between = self.registers.expand(len(x), -1, -1)
             x = torch.cat([x[:, :first], between, x[:, first:]], dim=1)
         return self.pre(x)
+
+    def prompted(self, x: Tensor) -> Tensor:
+        """Return the tokens (N, P, D) that go into a block, with what prompts add to them."""
+        return x if self.prompts is None else self.prompts(x)
 
     def in_precision(self, precision: torch.dtype) -> VisionTransformer:
         """Convert the matrices to a precision and return the module; norms stay in float32."""

@@ -163,6 +163,10 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "rows of a set, and what they add up to",
         ("pipelines/scan/summary",),
     ),
+    "pipelines_pretrain_run": (
+        "from clips to an encoder",
+        tuple(f"pipelines/pretrain/{name}" for name in ("batches", "recipe")),
+    ),
     "pipelines_stress_perturb": (
         "all operators keep the same promises",
         tuple(f"pipelines/stress/operators/{name}" for name in ("coding", "picture", "sound")),

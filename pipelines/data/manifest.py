@@ -24,11 +24,13 @@ WHOLE: Spans = ((0.0, float("inf")),)
 # what a clip shows that makes it a risk, such as "public figures"
 GROUPS = ("age", "gender", "skin_type", "race", "lighting", "language", "quality", "aspect")
 MARK = "visual_segments"  # the column that identifies this kind of manifest
+TOLD = ("source", "licence", "attribution", "contains_people", "doubt")
 COLUMNS = (
     "path", "label", MARK, "audio_segments", "sync_segments", "method", "forgery_type", "domain",
-    "split", "persons", *GROUPS, "fps", "source", "licence", "doubt",
+    "split", "persons", *GROUPS, "fps", *TOLD,
 )  # fmt: skip
 LABELS = {"real": False, "0": False, "fake": True, "1": True}
+PEOPLE = ("no", "consented", "yes", "")  # whether people are seen or heard; empty: unknown
 SPLITS = {
     "train": "train", "training": "train",
     "val": "val", "dev": "val", "valid": "val", "validation": "val", "progress": "val",
@@ -55,12 +57,19 @@ class Record:
     fps: float | None = None
     source: str = ""  # the data set
     licence: str = ""
+    attribution: str = ""  # whom the licence asks to name
+    contains_people: str = ""  # one of PEOPLE; consented: all of them agreed to be learned from
     doubt: str = ""  # how the annotations contradict each other, if they do
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.groups if name not in GROUPS]
         if unknown or self.split not in SPLITS.values():
             raise InputError(f"{self.path}: unknown group {unknown} or split {self.split!r}")
+        if self.contains_people not in PEOPLE:
+            raise InputError(
+                f"{self.path}: contains_people must be one of {', '.join(filter(None, PEOPLE))}, "
+                f"got {self.contains_people!r}"
+            )
 
     @property
     def spans(self) -> dict[str, Spans | None]:
@@ -152,7 +161,7 @@ def _cells(record: Record) -> dict[str, object]:
         **{name: record.groups.get(name, "") for name in GROUPS},
         **{n: getattr(record, n) for n in ("method", "forgery_type", "domain", "split")},
         "persons": ";".join(record.persons), "fps": "" if record.fps is None else record.fps,
-        "source": record.source, "licence": record.licence, "doubt": record.doubt,
+        **{n: getattr(record, n) for n in TOLD},
     }  # fmt: skip
 
 
@@ -167,7 +176,7 @@ def _record(row: dict[str, str]) -> Record:
         groups={name: row[name] for name in GROUPS if row[name]},
         fps=float(row["fps"]) if row["fps"] else None,
         **{n: row[n] for n in ("method", "forgery_type", "domain", "split")},
-        **{n: row[n] for n in ("source", "licence", "doubt")},
+        **{n: row[n] for n in TOLD},
     )
 
 

@@ -1,0 +1,1 @@
+"""Pre-training of picture encoders on a corpus of clips, and adapters for them."""
