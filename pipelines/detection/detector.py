@@ -20,6 +20,7 @@ from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.opinions import ABSENT, Opinion, opinions_of
 from pipelines.detection.pooling import any_logit, clip_means, clip_peaks
 from pipelines.storage.weights import WeightsError, load_into, load_weights, save_weights
+from temporal.adapters import Adapter
 from temporal.experts import CONTEXT, EXPERTS, build_experts, normalise
 from temporal.localization import LocalizationHead, StepOutputs
 from temporal.localizer import SoundLocalizer
@@ -68,6 +69,7 @@ class Detector(nn.Module):
         self.config, self.opinions = config, opinions_of(config)
         dim, fusion = config.experts.dim, config.fusion
         self.experts = build_experts(config.experts)
+        self.adapters = nn.ModuleDict({name: Adapter(dim) for name in config.adapters})
         self.lag = LagProfile(dim, fusion.reach, fusion.lag_span, CONTEXT["lips"])
         self.lag_token = nn.Linear(2 * fusion.reach + 1, dim)
         self.fusion = CrossModalTransformer((*EXPERTS, "lag"), dim, fusion)
@@ -108,7 +110,7 @@ class Detector(nn.Module):
     def expert_tokens(self, name: str, streams: Mapping[str, Tensor]) -> Tensor:
         """Return the tokens (N, L, D) of one expert, all of whose streams (N, L, ...) are given."""
         tokens: Tensor = self.experts[name](*(normalise(s, streams[s]) for s in EXPERTS[name]))
-        return tokens
+        return self.adapters[name](tokens) if name in self.adapters else tokens
 
     def tokens(self, streams: Mapping[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """Return, by name, the tokens (N, L, D) of every expert whose streams (N, L, ...) exist.
