@@ -15,7 +15,7 @@ from cues.maps import MOST, STEPS, Inside, artefact_tube, evidence_inside, forge
 from extractors.faces import track_faces
 from pipelines.detection.detector import Detector, load_detector
 from pipelines.detection.starter import STARTER
-from pipelines.train.experts import ExpertProbe
+from pipelines.train.expert_probe import ExpertProbe
 
 CLIPS = 12
 PICTURES_AND_SOUND = ("appearance", "flow", "depth", "mel")

@@ -69,7 +69,8 @@ def train(
 
 def train_by(config: TrainConfig, workers: int = 1, address: str | None = None) -> Path:
     """Train by a recipe and return the path of the weights; see `train`."""
-    config = replace(config, detector=on_encoder(config.detector, config.encoder))
+    detector = config.options.on(on_encoder(config.detector, config.encoder))
+    config = replace(config, detector=detector)
     data, out = config.data, Path(config.out)
     paths = [sample.path for sample in read_samples(data)]
     failed = fill_cache(Path(data.cache), paths, data.workers, _report, address, config.streams)
