@@ -51,19 +51,24 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def trained(corpus: Path, out: str, options: str) -> dict[str, torch.Tensor]:
-    """Train the sound expert for two updates; return the detector's weights."""
+def recipe_with(corpus: Path, out: str, options: str) -> Path:
+    """Write how to train the sound expert for two updates."""
     names = ("lips", "flow", "depth", "mel", "voice")
     sizes = "{dim: 16, appearance: 8, " + ", ".join(f"{name}: [4, 8]" for name in names) + "}"
     recipe = corpus / f"{out}.yaml"
     recipe.write_text(
-        f"out: {corpus / out}\nthreads: 1\nprecision: float32\nstages: [mel]\n"
+        f"out: {corpus / out}\nthreads: 1\nprecision: bfloat16\nstages: [mel]\n"
         f"data: {{sounds: {corpus / 'manifest.csv'}, splits: {corpus / 'splits.yaml'}, "
         f"cache: {corpus / 'cache'}, workers: 1}}\n"
         f"detector: {{name: tiny, experts: {sizes}, opinions: [mel]}}\n"
         f"mel: {{updates: 2, batch: 4, length: 13, evaluate_every: 2}}\n{options}"
     )
-    weights = train(recipe)
+    return recipe
+
+
+def trained(corpus: Path, out: str, options: str) -> dict[str, torch.Tensor]:
+    """Train the sound expert for two updates; return the detector's weights."""
+    weights = train(recipe_with(corpus, out, options))
     assert load_detector(weights).config.name == "tiny"
     return load_weights(weights, None)[0]
 
@@ -92,6 +97,12 @@ def test_an_option_of_another_stage_leaves_this_one_as_it_was(
 ) -> None:
     again = trained(corpus, "again", "options: {qad: {stages: [appearance]}}\n")
     assert all(torch.equal(again[name], plain[name]) for name in plain)
+
+
+def test_several_processes_are_refused_before_any_work(corpus: Path) -> None:
+    with pytest.raises(ConfigError, match="options: mdb: trained by one process alone, not 2"):
+        train(recipe_with(corpus, "several", "options: {mdb: {}}\n"), workers=2)
+    assert not (corpus / "several").exists()
 
 
 def test_every_option_is_tried() -> None:

@@ -8,7 +8,6 @@ from typing import Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from pipelines.config import ConfigError
 from pipelines.detection.detector import Detector
 from pipelines.detection.opinions import Opinion
 from pipelines.metrics.classification import auc
@@ -86,9 +85,6 @@ def train_steps(
         config: the schedule.
         run: where log and checkpoints go.
         option: the method by which an `ExpertProbe` is trained; None: by the loss of its steps.
-
-    Raises:
-        ConfigError: an option, and a team of several workers.
     """
     train, val = (
         [c for c in members if set(streams) <= c.names and getattr(c.sample, modality) is not None]
@@ -99,11 +95,7 @@ def train_steps(
         run.log(stage=name, skipped=f"no genuine or no forged {modality} in train or val")
         return
     weights = balanced_weights(train, modality)
-    method = None
-    if option is not None:
-        if run.team.size > 1:
-            raise ConfigError(f"options: the stage {name} is trained by one process with an option")
-        method = option.build(cast(ExpertProbe, probe), train, modality)
+    method = option.build(cast(ExpertProbe, probe), train, modality) if option else None
     module = (method or probe).to(run.device)
 
     def batches(first: int, last: int) -> Iterator[Batch]:

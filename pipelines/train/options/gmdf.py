@@ -18,7 +18,7 @@ from pipelines.train.batches import Batch
 from pipelines.train.clips import TrainClip
 from pipelines.train.expert_probe import ExpertProbe
 from pipelines.train.fit import backward
-from pipelines.train.options.method import Method, MethodConfig, displaced
+from pipelines.train.options.method import Method, MethodConfig, displaced, inner_products
 from temporal.adapters import DOMAIN_WIDTH
 
 PATCHES = 8  # a side of a picture, each hidden at even odds
@@ -131,7 +131,7 @@ def prototype_loss(
         classes: (B,) 0 genuine, 1 forged.
     """
     flat = functional.normalize(prototypes.flatten(0, 1), dim=1)
-    cosines = functional.normalize(features, dim=1) @ flat.T  # (B, 2M)
+    cosines = inner_products(functional.normalize(features, dim=1), flat)  # (B, 2M)
     softness = TEMPERATURE + LOOSER * prototypes.flatten(1).norm(dim=1)[domains]
     return functional.cross_entropy(cosines / softness[:, None], 2 * domains + classes)
 
@@ -146,5 +146,5 @@ def wasserstein(x: Tensor, y: Tensor) -> Tensor:
     a = (x - x.mean(dim=0)) / len(x) ** 0.5
     b = (y - y.mean(dim=0)) / len(y) ** 0.5
     apart = (x.mean(dim=0) - y.mean(dim=0)).square().sum()
-    shared = torch.linalg.svdvals(a @ b.T).sum()
+    shared = torch.linalg.svdvals(inner_products(a, b)).sum()
     return apart + a.square().sum() + b.square().sum() - 2 * shared

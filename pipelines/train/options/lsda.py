@@ -20,7 +20,13 @@ from pipelines.detection.pooling import clip_means
 from pipelines.train.batches import Batch, Views
 from pipelines.train.clips import TrainClip
 from pipelines.train.expert_probe import ExpertProbe
-from pipelines.train.options.method import Kinds, Method, MethodConfig, drawn_partners
+from pipelines.train.options.method import (
+    Kinds,
+    Method,
+    MethodConfig,
+    drawn_partners,
+    inner_products,
+)
 
 LIKE = 1000.0  # how much likelier a latent is mixed with one of its own original than with others
 
@@ -99,7 +105,7 @@ class Lsda(Method):
                 taught[kinds == kind] = self._latents(kind, batch.rows(kinds == kind))
         wanted = self._wanted(taught.detach(), kinds, origins)
         return (
-            functional.cross_entropy(self.domain(taught), kinds)
+            functional.cross_entropy(self.domain(taught).float(), kinds)
             + self.binary * self.step_loss(self.probe.linear(tokens), batch)
             + (student - wanted).square().mean()
             + person_loss(persons, kinds, origins, self.keeps)
@@ -187,5 +193,5 @@ def person_loss(latents: Tensor, kinds: Tensor, origins: Tensor, keeps: Tensor) 
     """
     pairs = (kinds == 0)[:, None] & (kinds > 0) & (origins[:, None] == origins)
     unit = functional.normalize(latents.float(), dim=1)
-    unlike = (1 - unit @ unit.T) * keeps[kinds]
+    unlike = (1 - inner_products(unit, unit)) * keeps[kinds]
     return (pairs * unlike).sum() / pairs.sum().clamp(min=1)

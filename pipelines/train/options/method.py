@@ -163,6 +163,12 @@ def pooled_rows(features: Tensor, rows: int) -> Tensor:
     return pooled.reshape(rows, -1, pooled.shape[1]).mean(dim=1)
 
 
+def inner_products(x: Tensor, y: Tensor) -> Tensor:
+    """Return the inner products (n, m) of rows (n, D) and (m, D), in float32 under autocast too."""
+    with torch.autocast(x.device.type, enabled=False):
+        return x.float() @ y.float().T
+
+
 def drawn_partners(weights: Tensor) -> Tensor:
     """Return another row for each (n,), drawn by weights (n, n); itself where all are 0."""
     itself = 1e-6 * torch.eye(len(weights), device=weights.device)

@@ -29,6 +29,7 @@ from pipelines.train.options.method import (
     Method,
     MethodConfig,
     blocks_of,
+    inner_products,
     pooled_rows,
     tapped,
 )
@@ -108,7 +109,7 @@ class SelfCon(Method):
     def _remember(self, embedded: Tensor, kinds: Tensor) -> None:
         names = functional.one_hot(kinds, self.kinds.count).to(embedded.dtype)  # (B, K)
         counts = names.sum(dim=0)[:, None]
-        mean = names.T @ embedded / counts.clamp(min=1)
+        mean = inner_products(names.T, embedded.T) / counts.clamp(min=1)
         known = self.centres.any(dim=1, keepdim=True)
         moved = torch.where(known, self.centres.lerp(mean, 1 - MEMORY), mean)
         self.centres.copy_(torch.where(counts > 0, moved, self.centres))
@@ -183,7 +184,7 @@ def contrast(points: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """
     itself = torch.eye(len(points), dtype=torch.bool, device=points.device)
     alike = (labels[:, None] == labels) & ~itself
-    logits = (points @ points.T / temperature).masked_fill(itself, -torch.inf)
+    logits = (inner_products(points, points) / temperature).masked_fill(itself, -torch.inf)
     chances = (logits - logits.logsumexp(dim=1, keepdim=True)).masked_fill(~alike, 0.0)
     mates = alike.sum(dim=1)
     losses = -chances.sum(dim=1) / mates.clamp(min=1)

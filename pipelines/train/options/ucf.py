@@ -25,6 +25,7 @@ from temporal.experts import SoundExpert
 
 SIDE = 32  # pixels of the pictures that are rebuilt
 PLACES = 8  # of a style's map, from which its means and deviations are taken
+EPSILON = 1e-5  # of a variance: gradients stay finite where a channel is constant
 MARGIN = 3.0  # of the triplets
 SHUFFLED = 0.7  # share of the updates in which common features are swapped within their class
 
@@ -58,7 +59,7 @@ class Ucf(Method):
         for layer in self.specific.modules():
             if isinstance(layer, nn.Linear | nn.Conv1d):
                 layer.reset_parameters()
-        self.name = nn.Linear(probe.dim, self.kinds.count)
+        self.method_head = nn.Linear(probe.dim, self.kinds.count)
         one = clips[0].chunk(0, 1, (probe.name,), None)
         channels = probe.pictures({n: s[None] for n, s in one.items()}, SIDE).shape[2]
         self.content = ContentEncoder(channels, config.width)
@@ -71,7 +72,9 @@ class Ucf(Method):
         kinds = self.kinds(batch, forged)
         summed = [clip_means(x.float(), batch.mask) for x in (common, specific)]
         total = self.step_loss(self.probe.linear(common), batch)
-        total = total + config.specific * functional.cross_entropy(self.name(summed[1]), kinds)
+        total = total + config.specific * functional.cross_entropy(
+            self.method_head(summed[1]).float(), kinds
+        )
         total = total + config.rebuilt * self._rebuilding(batch, common, specific, forged)
         if forged.any() and not forged.all():
             total = total + config.contrast * (
@@ -160,8 +163,7 @@ def adain(content: Tensor, style: Tensor) -> Tensor:
     flat, goal = content.float().flatten(2), style.float().flatten(2)
     deviation, mean = torch.var_mean(flat, dim=2, keepdim=True, correction=0)
     wanted, centre = torch.var_mean(goal, dim=2, keepdim=True, correction=0)
-    # the small terms keep gradients finite where a channel is constant
-    scale = (wanted + 1e-12).sqrt() / (deviation + 1e-12).sqrt()
+    scale = ((wanted + EPSILON) / (deviation + EPSILON)).sqrt()
     return ((flat - mean) * scale + centre).reshape(content.shape)
 
 
