@@ -75,7 +75,10 @@ class Ucf(Method):
         total = total + config.specific * functional.cross_entropy(
             self.method_head(summed[1]).float(), kinds
         )
-        total = total + config.rebuilt * self._rebuilding(batch, common, specific, forged)
+        if torch.rand(()) < SHUFFLED:
+            common = common[drawn_partners((forged[:, None] == forged).float())]
+        style = torch.cat([common, specific], dim=-1)
+        total = total + config.rebuilt * self._rebuilding(batch, style, forged)
         if forged.any() and not forged.all():
             total = total + config.contrast * (
                 triplets(summed[0], forged.long(), forged) + triplets(summed[1], kinds, forged)
@@ -91,22 +94,24 @@ class Ucf(Method):
             specific = specific.transpose(1, 2)
         return common, specific
 
-    def _rebuilding(self, batch: Batch, common: Tensor, specific: Tensor, forged: Tensor) -> Tensor:
-        """Return the sum of the errors of pictures, each the mean of a class."""
-        pictures = self.probe.pictures(batch.streams, SIDE)
-        content = self.content(pictures)
-        if torch.rand(()) < SHUFFLED:
-            common = common[drawn_partners((forged[:, None] == forged).float())]
-        style = torch.cat([common, specific], dim=-1)
+    def _rebuilding(self, batch: Batch, style: Tensor, forged: Tensor) -> Tensor:
+        """Return the sum of the errors of pictures by styles (B, L, 2D), each the mean of a class.
+
+        In float32: in bfloat16 on a CPU, PyTorch 2.9.1 gave NaN gradients of the encoder's
+        convolutions on pictures as narrow as those of sound.
+        """
         styles = [style]
         if self.config.cross == "content" and forged.any() and not forged.all():
             styles.append(style[drawn_partners((forged[:, None] != forged).float())])
         total = torch.zeros((), device=style.device)
-        for given in styles:
-            made = self.generator(content, given, pictures.shape[-2:])
-            error = (made - pictures).float().abs().flatten(2).mean(dim=2)  # (B, L)
-            rows = clip_means(error[..., None], batch.mask)[:, 0]
-            total = total + sum(rows[c].mean() for c in (forged, ~forged) if c.any())
+        with torch.autocast(style.device.type, enabled=False):
+            pictures = self.probe.pictures(batch.streams, SIDE)
+            content = self.content(pictures)
+            for given in styles:
+                made = self.generator(content, given.float(), pictures.shape[-2:])
+                error = (made - pictures).abs().flatten(2).mean(dim=2)  # (B, L)
+                rows = clip_means(error[..., None], batch.mask)[:, 0]
+                total = total + sum(rows[c].mean() for c in (forged, ~forged) if c.any())
         return total
 
 
