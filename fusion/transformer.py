@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from fusion.cvt import CvtLayer
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class FusionConfig:
     heads: int = 4
     cross_layers: int = 2
     time_layers: int = 2
+    block: Literal["neighbourhood", "cvt"] = "neighbourhood"  # of the layers along time
     reach: int = 10  # steps to either side that cross-modal attention sees: 0.4 s
     window: int = 16  # steps to either side that attention along time sees
     lag_span: int = 12  # steps to either side over which lip-sound similarity is averaged
@@ -44,7 +48,12 @@ class CrossModalTransformer(nn.Module):
         )
         self.merge = nn.Linear(len(streams) * dim, dim)
         self.time = nn.ModuleList(
-            [NeighbourhoodLayer(dim, 1, config.window, config) for _ in range(config.time_layers)]
+            [
+                CvtLayer(dim, config.heads, config.window, config.dropout)
+                if config.block == "cvt"
+                else NeighbourhoodLayer(dim, 1, config.window, config)
+                for _ in range(config.time_layers)
+            ]
         )
         self.out = nn.LayerNorm(dim)
 

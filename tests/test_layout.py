@@ -181,7 +181,11 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "pipelines_train_run": (
         "stages of one training",
         tuple(f"pipelines/train/{name}" for name in (
-            "fit", "fusion", "opinions", "stage", "sync")),
+            "expert_probe", "fit", "fusion", "opinions", "stage", "sync")),
+    ),
+    "pipelines_train_options_qad": (
+        "what options are made of",
+        ("pipelines/train/changed_clip", "pipelines/train/options/method"),
     ),
     "pipelines_adapt_clip_tracks": (
         "the file that judges as its tracks foretell", ("pipelines/adapt/adapted_file",)

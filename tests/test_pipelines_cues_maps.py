@@ -15,7 +15,7 @@ from pipelines.cues.isolation import MEANT, taught
 from pipelines.cues.maps import MOST, STEPS, Inside, artefact_tube, evidence_inside, forged_clips
 from pipelines.detection.detector import Detector, load_detector
 from pipelines.detection.starter import STARTER
-from pipelines.train.experts import ExpertProbe
+from pipelines.train.expert_probe import ExpertProbe
 
 CLIPS = 12
 PICTURES_AND_SOUND = ("appearance", "flow", "depth", "mel")

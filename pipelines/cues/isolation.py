@@ -21,7 +21,7 @@ from pipelines.detection.detector import Detector, load_detector
 from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.starter import STARTER
 from pipelines.metrics.classification import auc
-from pipelines.train.experts import ExpertProbe
+from pipelines.train.expert_probe import ExpertProbe
 from pipelines.train.fit import Run, fit
 from pipelines.train.losses import step_loss
 from pipelines.train.stage import StageConfig

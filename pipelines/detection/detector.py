@@ -20,6 +20,7 @@ from pipelines.detection.detector_config import DetectorConfig
 from pipelines.detection.opinions import ABSENT, Opinion, opinions_of
 from pipelines.detection.pooling import any_logit, clip_means, clip_peaks
 from pipelines.storage.weights import WeightsError, load_into, load_weights, save_weights
+from temporal.adapters import Adapter
 from temporal.added_experts import add_experts, streams_of_experts
 from temporal.experts import CONTEXT, build_experts, normalise
 from temporal.localization import LocalizationHead, StepOutputs
@@ -72,6 +73,7 @@ class Detector(nn.Module):
         self.reads = streams_of_experts(o.reads for o in self.opinions if o.source == "tokens")
         self.experts = build_experts(config.experts)
         add_experts(self.experts, self.reads, config.experts)
+        self.adapters = nn.ModuleDict({name: Adapter(dim) for name in config.adapters})
         self.lag = LagProfile(dim, fusion.reach, fusion.lag_span, CONTEXT["lips"])
         self.lag_token = nn.Linear(2 * fusion.reach + 1, dim)
         self.fusion = CrossModalTransformer((*self.reads, "lag"), dim, fusion)
@@ -111,8 +113,9 @@ class Detector(nn.Module):
 
     def expert_tokens(self, name: str, streams: Mapping[str, Tensor]) -> Tensor:
         """Return the tokens (N, L, D) of one expert, all of whose streams (N, L, ...) are given."""
-        tokens: Tensor = self.experts[name](*(normalise(s, streams[s]) for s in self.reads[name]))
-        return tokens
+        inputs = (normalise(stream, streams[stream]) for stream in self.reads[name])
+        tokens: Tensor = self.experts[name](*inputs)
+        return self.adapters[name](tokens) if name in self.adapters else tokens
 
     def tokens(self, streams: Mapping[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """Return, by name, the tokens (N, L, D) of every expert whose streams (N, L, ...) exist.

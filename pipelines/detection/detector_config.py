@@ -60,6 +60,7 @@ class DetectorConfig:
     localized_steps: int = 8  # the same of a localizer, which finds stretches of 0.3 s
     # Prior log odds of each of two tracks, such that either is forged at even odds.
     two_tracks: float = log(2**0.5 - 1)
+    adapters: tuple[str, ...] = ()  # experts whose tokens a low-rank adapter corrects
     experts: ExpertConfig = field(default_factory=ExpertConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     localization: LocalizationConfig = field(default_factory=LocalizationConfig)

@@ -14,7 +14,7 @@ from pipelines.probes.panel import Panel
 from pipelines.progress import OnStep
 from pipelines.storage.kept_rows import KeptRows
 from pipelines.stress.poison import coded_face, decoded_face
-from pipelines.train.experts import ExpertProbe
+from pipelines.train.expert_probe import ExpertProbe
 
 APPEARANCE = "appearance"
 CropExpert = Callable[[Tensor], Tensor]  # crops (N, 3, H, W) of 0 to 255 -> logits (N,)

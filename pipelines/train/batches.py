@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ class Batch:
     streams: dict[str, Tensor]  # (B, L, ...)
     targets: Tensor  # (B, L, 3)
     mask: Tensor  # (B, L) bool
+    # (B,) int64, each row's place among the clips that batches are drawn from; empty: unknown
+    clips: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
     def __post_init__(self) -> None:
         check_arrays(self, targets="B L 3", mask="B L bool")
@@ -35,8 +37,19 @@ class Batch:
                     f"got {tuple(stream.shape[:2])}"
                 )
 
+    def to(self, device: str) -> Batch:
+        """Return the batch on a device."""
+        streams = {name: stream.to(device) for name, stream in self.streams.items()}
+        return Batch(streams, self.targets.to(device), self.mask.to(device), self.clips.to(device))
+
+    def rows(self, chosen: Tensor) -> Batch:
+        """Return the rows that are True in (B,) bool."""
+        streams = {name: stream[chosen] for name, stream in self.streams.items()}
+        return Batch(streams, self.targets[chosen], self.mask[chosen], self.clips[chosen])
+
 
 TrainChunk = tuple[dict[str, Tensor], Tensor]  # streams (L, ...) by name, targets (L, 3)
+Views = Callable[[int], Sequence[tuple[int, TrainClip]]]  # place of a clip -> its rows in a batch
 ONE_SIDED = 0.5  # weight of a source of which all clips are fake, or all genuine
 
 
@@ -77,12 +90,15 @@ def draw_batches(
     forged: float = 0.0,
     team: Workers = Workers(),
     more: Callable[[np.random.Generator], list[TrainChunk]] = lambda rng: [],
+    views: Views | None = None,
 ) -> Iterator[Batch]:
     """Yield the batches of the updates [first, last), each from its own seed, one prefetched.
 
     size: clips per worker of the team; together they hold what one worker would draw at once.
     forged: share of the genuine chunks whose face crops are forged on the fly.
     more: draws further chunks of this worker, appended to its batch.
+    views: the rows that a drawn clip becomes: places and clips, all cut to the same stretch and
+        augmented alike; None: the clip itself.
     """
 
     def make(update: int) -> Batch:
@@ -90,13 +106,15 @@ def draw_batches(
         p = weights.numpy().astype(np.float64)
         picks = rng.choice(len(clips), size * team.size, p=p / p.sum())
         drawn = [clips[i] for i in picks]
-        chunks = [
-            random_chunk(
-                clip, length, names, np.random.default_rng((seed, update, place)), drawn, forged
-            )
-            for place, clip in team.share(drawn)
-        ]
-        return collate(chunks + more(np.random.default_rng((seed, update, team.rank, len(picks)))))
+        rows, chunks = [], []
+        for place, pick in team.share(picks.tolist()):
+            for row, clip in views(pick) if views else [(pick, clips[pick])]:
+                rng = np.random.default_rng((seed, update, place))
+                rows.append(row)
+                chunks.append(random_chunk(clip, length, names, rng, drawn, forged, clips[pick]))
+        chunks += more(np.random.default_rng((seed, update, team.rank, len(picks))))
+        rows += [-1] * (len(chunks) - len(rows))
+        return replace(collate(chunks), clips=torch.tensor(rows))
 
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(make, first)
@@ -114,20 +132,22 @@ def random_chunk(
     rng: np.random.Generator,
     donors: Sequence[TrainClip] = (),
     forged: float = 0.0,
+    lead: TrainClip | None = None,
 ) -> TrainChunk:
     """Return streams and targets of a random stretch; half of those of partial forgeries hit it.
 
-    A share of the genuine stretches is forged from the clip's own crops or a donor's.
+    A share of the genuine stretches is forged from the clip's own crops or a donor's. With a lead,
+    a clip as long as this one, the stretch is that which would be drawn of it.
     """
     steps = clip.steps
-    targets = clip.targets()
+    targets = (lead or clip).targets()
     begin = int(rng.integers(0, max(steps - length, 0) + 1))
     partial = (targets == 1).any(dim=1)
     if partial.any() and not partial.all() and rng.random() < 0.5:
         hit = int(rng.choice(partial.nonzero().flatten().numpy()))
         begin = int(np.clip(hit - rng.integers(0, length), 0, max(steps - length, 0)))
     end = min(begin + length, steps)
-    targets = targets[begin:end]
+    targets = clip.targets()[begin:end]
     pictures = clip.pictures(begin, end, names)
     column = targets[:, MODALITIES.index("visual")]
     if "appearance" in pictures and (column == 0).all() and rng.random() < forged:
@@ -160,6 +180,13 @@ def collate(chunks: Sequence[TrainChunk]) -> Batch:
         targets=torch.stack([_pad(targets, longest) for _, targets in chunks]),
         mask=torch.stack([torch.arange(longest) < len(targets) for _, targets in chunks]),
     )
+
+
+def targets_of(targets: Tensor, modality: str) -> Tensor:
+    """Return a modality's step targets (B, L) of targets (B, L, 3); "any" takes their maximum."""
+    if modality == "any":
+        return targets.amax(dim=-1)
+    return targets[..., MODALITIES.index(modality)]
 
 
 def _pad(x: Tensor, length: int) -> Tensor:

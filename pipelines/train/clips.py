@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from extractors.added_streams import of_sound
+from extractors.clip import Array
 from extractors.media import SAMPLES_PER_STEP, open_media
 from extractors.spectrogram import log_mel
 from extractors.stream_extractor import StreamExtractor
@@ -82,7 +83,7 @@ class TrainClip:
         begin, end = self.start + first + shift, self.start + last + shift
         before = max(begin - 1, 0)  # a step of history fills the first columns' windows
         piece = source[before * SAMPLES_PER_STEP : end * SAMPLES_PER_STEP].numpy()
-        piece = piece.astype(np.float32) / 32768
+        piece = self.retold(piece.astype(np.float32) / 32768)
         if rng is not None:
             piece = augment_waveform(piece, rng)
         return log_mel(piece)[begin - before :]
@@ -104,13 +105,21 @@ class TrainClip:
 
         pictures replaces the clip's own picture streams.
         """
-        streams = self.pictures(first, last, names) if pictures is None else pictures
+        streams = self.seen(self.pictures(first, last, names) if pictures is None else pictures)
         heard = {n: stream[first:last] for n, stream in self.heard.items() if n in names}
         if rng is not None and streams:
             streams = augment_streams(streams, rng)
         if "mel" in names and self.waveform is not None:
             streams["mel"] = self.mel(first, last, rng)
         return streams | heard
+
+    def seen(self, pictures: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return picture streams (L, ...) as they are before augmentation."""
+        return pictures
+
+    def retold(self, piece: Array) -> Array:
+        """Return a piece (S,) of the sound as it is before augmentation."""
+        return piece
 
 
 def train_clip(sample: Sample, extract: Extract, min_face: float) -> TrainClip | None:

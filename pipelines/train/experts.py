@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from pipelines.detection.detector import Detector
 from pipelines.detection.opinions import Opinion
 from pipelines.metrics.classification import auc
-from pipelines.train.batches import Batch, balanced_weights, draw_batches
+from pipelines.train.batches import Batch, balanced_weights, draw_batches, targets_of
 from pipelines.train.clips import LONGEST, TrainClip
-from pipelines.train.fit import Run, fit
+from pipelines.train.expert_probe import ExpertProbe
+from pipelines.train.fit import Run, backward, fit
 from pipelines.train.losses import step_loss
+from pipelines.train.options.method import Method, MethodConfig
 from pipelines.train.stage import StageConfig
-from temporal.experts import normalise
-from temporal.segment import MODALITIES
 
 
 @runtime_checkable
@@ -34,21 +34,6 @@ class Learner(Protocol):
             targets: (B, L, 3) of each modality: 1 forged, 0 genuine, -1 unknown.
             mask: (B, L) bool, False where there is no step.
         """
-
-
-class ExpertProbe(nn.Module):
-    """An expert with a linear layer on its tokens: step logits (B, L) of one modality."""
-
-    def __init__(self, name: str, detector: Detector) -> None:
-        super().__init__()
-        self.reads, self.expert = detector.reads[name], detector.experts[name]
-        self.linear = detector.network(name)
-
-    def forward(self, streams: dict[str, Tensor]) -> Tensor:
-        """Return step logits (B, L)."""
-        inputs = [normalise(stream, streams[stream]) for stream in self.reads]
-        logits: Tensor = self.linear(self.expert(*inputs))
-        return logits
 
 
 class OpinionOfStreams(nn.Module):
@@ -68,11 +53,12 @@ class OpinionOfStreams(nn.Module):
 
 def train_expert(
     name: str, modality: str, detector: Detector, clips: dict[str, list[TrainClip]],
-    config: StageConfig, run: Run,
+    config: StageConfig, run: Run, option: MethodConfig | None = None,
 ) -> None:  # fmt: skip
     """Train an expert of the detector to tell forged from genuine steps."""
     probe = ExpertProbe(name, detector)
-    train_steps(name, probe, probe.reads, modality, (clips["train"], clips["val"]), config, run)
+    parts = (clips["train"], clips["val"])
+    train_steps(name, probe, probe.reads, modality, parts, config, run, option)
 
 
 def train_steps(
@@ -83,6 +69,7 @@ def train_steps(
     clips: tuple[Sequence[TrainClip], Sequence[TrainClip]],
     config: StageConfig,
     run: Run,
+    option: MethodConfig | None = None,
 ) -> None:
     """Train a module that gives step logits (B, L) of streams to tell forged from genuine steps.
 
@@ -96,6 +83,7 @@ def train_steps(
         clips: the training clips, and those for early stopping.
         config: the schedule.
         run: where log and checkpoints go.
+        option: the method by which an `ExpertProbe` is trained; None: by the loss of its steps.
     """
     train, val = (
         [c for c in members if set(streams) <= c.names and getattr(c.sample, modality) is not None]
@@ -106,36 +94,37 @@ def train_steps(
         run.log(stage=name, skipped=f"no genuine or no forged {modality} in train or val")
         return
     weights = balanced_weights(train, modality)
-    probe.to(run.device)
+    method = option.build(cast(ExpertProbe, probe), train, modality) if option else None
+    module = (method or probe).to(run.device)
 
     def batches(first: int, last: int) -> Iterator[Batch]:
         return draw_batches(
             train, weights, streams, config.length, config.batch, run.seed, first, last,
-            config.forged, run.team,
+            config.forged, run.team, views=option.views(train) if option else None,
         )  # fmt: skip
 
     def loss_of(module: nn.Module, batch: Batch) -> Tensor:
-        streams = {n: s.to(run.device) for n, s in batch.streams.items()}
-        truth, mask = batch.targets.to(run.device), batch.mask.to(run.device)
+        batch = batch.to(run.device)
+        if isinstance(module, Method):
+            return module.loss(batch)
         more: Tensor | float = 0.0
         if isinstance(module, Learner):
-            logits, more = module.learn(streams, truth, mask)
+            logits, more = module.learn(batch.streams, batch.targets, batch.mask)
         else:
-            logits = module(streams)
-        targets = targets_of(truth, modality)[..., None]
-        return step_loss(logits[..., None], targets, mask) + more
+            logits = module(batch.streams)
+        targets = targets_of(batch.targets, modality)[..., None]
+        return step_loss(logits[..., None], targets, batch.mask) + more
 
     def score_of(module: nn.Module) -> float:
         return probe_auc(module, val, streams, modality, run.device)
 
-    fit(name, probe, config, run, batches, loss_of, score_of)
-
-
-def targets_of(targets: Tensor, modality: str) -> Tensor:
-    """Return a modality's step targets (B, L) of targets (B, L, 3); "any" takes their maximum."""
-    if modality == "any":
-        return targets.amax(dim=-1)
-    return targets[..., MODALITIES.index(modality)]
+    finished = run.finished(name, module)
+    gradients = method.gradients if method else backward
+    fit(name, module, config, run, batches, loss_of, score_of, gradients)
+    if method is not None and not finished:
+        with torch.inference_mode(), run.autocast():
+            scores = [clip_score(method, clip, streams, run.device) for clip in val]
+        run.log(stage=name, **method.report(val, scores))
 
 
 def probe_auc(

@@ -67,6 +67,13 @@ class Run:
         save_weights(self.folder / f"{stage}.safetensors", module.state_dict(), STAGE, {})
 
 
+def backward(loss_on: Callable[[Item], Tensor], batch: Item) -> Tensor:
+    """Add the gradients of the loss on a batch to its parameters', and return the loss."""
+    loss = loss_on(batch)
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss
+
+
 def fit(
     stage: str,
     module: Module,
@@ -75,6 +82,7 @@ def fit(
     batches: Callable[[int, int], Iterator[Item]],
     loss_of: Callable[[Module, Item], Tensor],
     score_of: Callable[[Module], float],
+    gradients: Callable[[Callable[[Item], Tensor], Item], Tensor] = backward,
 ) -> None:
     """Train a module in place; it ends with the averaged weights of the best held-out score.
 
@@ -88,6 +96,7 @@ def fit(
         batches: the batches of the updates [first, last).
         loss_of: the loss of a module on one batch.
         score_of: the held-out score of a module, higher is better.
+        gradients: leaves the module's gradients by the loss on a batch, and returns that loss.
     """
     if run.finished(stage, module):
         return
@@ -103,15 +112,18 @@ def fit(
         optimizer.load_state_dict(saved["optimizer"])
         state, best = saved["state"], saved["best"]
     losses = run.team.losses(module, loss_of)
+
+    def loss_on(batch: Item) -> Tensor:
+        with run.autocast():
+            return losses(batch)
+
     begin, total = time.time(), 0.0
     for update, batch in enumerate(batches(state["update"], config.updates), state["update"]):
         for group in optimizer.param_groups:
             group["lr"] = config.rate * _schedule(update, config.updates)
         module.train()
-        with run.autocast():
-            loss = losses(batch)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = gradients(loss_on, batch)
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimizer.step()
         _average(averaged, module, min(config.average, (update + 1) / (update + 10)))

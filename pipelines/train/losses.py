@@ -20,7 +20,7 @@ def step_loss(
         mask: (N, L) bool, False where there is no step.
         positive_weight: weight of each manipulated step.
     """
-    known = _known(targets, mask)
+    known = known_steps(targets, mask)
     weight = known * (1 + (positive_weight - 1) * targets.float().clamp(min=0))
     loss = F.binary_cross_entropy_with_logits(
         logits.float(), targets.float().clamp(min=0), reduction="none"
@@ -53,7 +53,7 @@ def focal_loss(
         alpha: weight of the positives; a negative value means no class weights.
         gamma: 0 gives the cross-entropy.
     """
-    known = _known(targets, mask)
+    known = known_steps(targets, mask)
     logits, truth = logits.float(), targets.float().clamp(min=0)
     entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     wrong = logits.sigmoid() * (1 - truth) + (1 - logits.sigmoid()) * truth  # 1 - p
@@ -81,7 +81,7 @@ def reach_loss(
     """
     if kind not in ("diou", "giou"):
         raise ValueError(f"expected kind 'diou' or 'giou', got {kind!r}")
-    chosen = (positive > 0).float() * _known(positive, mask)
+    chosen = (positive > 0).float() * known_steps(positive, mask)
     sign = reach.new_tensor([-1.0, 1.0], dtype=torch.float32)
     overlap = diou if kind == "diou" else giou
     loss = 1 - overlap(reach.float() * sign, target.float() * sign)  # the step is at 0
@@ -118,7 +118,7 @@ def _overlap(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return shared, lengths - shared, high[..., 1] - low[..., 0]
 
 
-def _known(targets: Tensor, mask: Tensor | None) -> Tensor:
+def known_steps(targets: Tensor, mask: Tensor | None) -> Tensor:
     """Return 1.0 where a target is known and unmasked, else 0.0, in its shape (N, L, ...)."""
     known = targets >= 0
     if mask is not None:

@@ -68,8 +68,9 @@ def train_opinions(
             continue
         if opinion.fit == "with its expert":
             train_expert(
-                opinion.name, opinion.modality, detector, clips, config.stage(opinion.name), run
-            )
+                opinion.name, opinion.modality, detector, clips, config.stage(opinion.name), run,
+                config.options.of(opinion.name),
+            )  # fmt: skip
         elif opinion.fit == "by gradient":
             probe = OpinionOfStreams(opinion, detector)
             train_steps(

@@ -19,9 +19,16 @@ from extractors.encoding import reencode_waveform
 from pipelines.data.manifest import WHOLE
 from pipelines.detection.detector import Detector
 from pipelines.forge.sound.neural_vocoder import Vocoder, respeak
-from pipelines.train.batches import Batch, TrainChunk, balanced_weights, draw_batches
+from pipelines.train.batches import (
+    Batch,
+    TrainChunk,
+    balanced_weights,
+    draw_batches,
+    targets_of,
+)
 from pipelines.train.clips import TrainClip
-from pipelines.train.experts import ExpertProbe, probe_auc, targets_of
+from pipelines.train.expert_probe import ExpertProbe
+from pipelines.train.experts import probe_auc
 from pipelines.train.fit import Run, fit
 from pipelines.train.losses import step_loss
 from pipelines.train.stage import StageConfig

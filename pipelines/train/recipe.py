@@ -18,6 +18,7 @@ from pipelines.detection.own_networks import with_own
 from pipelines.streams.stream_cache import StreamCache
 from pipelines.train.clips import TrainClip, train_clip
 from pipelines.train.fit import Run
+from pipelines.train.options.table import OptionsConfig
 from pipelines.train.stage import StageConfig
 
 
@@ -72,6 +73,7 @@ class TrainConfig:
     sync: StageConfig = field(default_factory=lambda: StageConfig(batch=24, length=64))
     fusion: StageConfig = field(default_factory=lambda: StageConfig(batch=32, length=128))
     opinions: dict[str, StageConfig] = field(default_factory=dict)  # of all other stages
+    options: OptionsConfig = field(default_factory=OptionsConfig)  # docs/train.md has them
 
     @property
     def streams(self) -> StreamConfig:

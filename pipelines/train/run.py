@@ -24,7 +24,7 @@ from pathlib import Path
 
 import torch
 
-from pipelines.config import load_config
+from pipelines.config import ConfigError, load_config
 from pipelines.detection.detector import Detector, save_detector
 from pipelines.detection.own_networks import on_own
 from pipelines.storage.weights import WeightsError, load_weights
@@ -59,7 +59,8 @@ def train(
         address: of a Ray cluster; None: one on this machine, if several processes need one.
 
     Raises:
-        ConfigError: the file or an override names an unknown setting.
+        ConfigError: the file or an override names an unknown setting, or options that several
+            processes cannot train by.
         FileNotFoundError: a manifest does not exist.
         InputError: a network that the recipe names cannot be used.
         PlanError, PoolError: the cluster is missing or too small, or workers fail.
@@ -69,7 +70,11 @@ def train(
 
 def train_by(config: TrainConfig, workers: int = 1, address: str | None = None) -> Path:
     """Train by a recipe and return the path of the weights; see `train`."""
-    config = replace(config, detector=on_own(config.detector, config.networks))
+    if workers > 1 and config.options.chosen():
+        named = ", ".join(config.options.chosen())
+        raise ConfigError(f"options: {named}: trained by one process alone, not {workers}")
+    detector = config.options.on(on_own(config.detector, config.networks))
+    config = replace(config, detector=detector)
     data, out = config.data, Path(config.out)
     paths = [sample.path for sample in read_samples(data)]
     failed = fill_cache(Path(data.cache), paths, data.workers, _report, address, config.streams)
