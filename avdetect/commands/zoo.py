@@ -189,7 +189,7 @@ def _cells(result: PartResult) -> tuple[str, str, str]:
 
     spans = [f"{clock(start)}–{clock(end)}" for _, start, end in result.segments]
     facts = [
-        f"{name}: {f'{value:.4g}' if isinstance(value, float) else value}"
+        f"{name}: {f'{value:.6g}' if isinstance(value, float) else value}"
         for name, value in result.facts.items()
     ]
     lines = [printable(fact) for fact in facts]
