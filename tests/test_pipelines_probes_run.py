@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pipelines.probes.panel import WHOLE as WHOLE_PICTURE
 from pipelines.probes.panel import Panel, shipped_parts
 from pipelines.probes.run import PROBES, probed_clips
 from pipelines.probes.tables import backdoor_table
+from pipelines.stress.backdoor import universal_perturbation
 from pipelines.stress.poison import canary
 from pipelines.zoo.parts import PartConfig
 from temporal.experts import ExpertConfig
@@ -91,6 +93,8 @@ def audited(panel: Panel, monkeypatch: pytest.MonkeyPatch, planted: int) -> dict
     monkeypatch.setattr(backdoor, "SEVERITIES", (1, 5))
     monkeypatch.setattr(backdoor, "CODED", ("jpeg", "rescale"))
     monkeypatch.setattr(backdoor, "BOUNDS", (2.0,))
+    few_steps = partial(universal_perturbation, steps=2)
+    monkeypatch.setattr(backdoor, "universal_perturbation", few_steps)
     return backdoor_probe([s for s, _ in found], panel)
 
 
