@@ -68,6 +68,25 @@ def test_every_opinion_on_a_face_and_every_part_is_asked(panel: Panel, face_fram
     assert panel.logits(np.full((6, 64, 64, 3), 90, np.uint8)) == {}
 
 
+class Rounds(torch.nn.Module):
+    """Judges whole grey levels, as a part that compresses its crops does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, streams: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self.weight * streams["appearance"].byte().float().mean(dim=(2, 3, 4))
+
+
+def test_a_part_that_rounds_its_crops_cannot_be_followed_backwards(
+    session: DetectorSession,
+) -> None:
+    parts = {"rounds": (PartConfig("t", "m:C"), Rounds()), "cifake": (
+        PartConfig("t", "m:C"), SmallCnn().eval())}  # fmt: skip
+    assert set(crop_experts(Panel(session, parts))) == {"appearance", "cifake"}
+
+
 def test_the_shipped_parts_are_those_that_judge_single_frames() -> None:
     parts = shipped_parts()
     assert {"cifake", "npr", "patchcraft"} <= parts.keys()
