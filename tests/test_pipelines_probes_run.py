@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pipelines.probes.panel import WHOLE as WHOLE_PICTURE
 from pipelines.probes.panel import Panel, shipped_parts
 from pipelines.probes.run import PROBES, probed_clips
 from pipelines.probes.tables import backdoor_table
+from pipelines.stress.backdoor import universal_perturbation
 from pipelines.stress.poison import canary
 from pipelines.zoo.parts import PartConfig
 from temporal.experts import ExpertConfig
@@ -66,6 +68,25 @@ def test_every_opinion_on_a_face_and_every_part_is_asked(panel: Panel, face_fram
     assert panel.logits(np.full((6, 64, 64, 3), 90, np.uint8)) == {}
 
 
+class Rounds(torch.nn.Module):
+    """Judges whole grey levels, as a part that compresses its crops does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, streams: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self.weight * streams["appearance"].byte().float().mean(dim=(2, 3, 4))
+
+
+def test_a_part_that_rounds_its_crops_cannot_be_followed_backwards(
+    session: DetectorSession,
+) -> None:
+    parts = {"rounds": (PartConfig("t", "m:C"), Rounds()), "cifake": (
+        PartConfig("t", "m:C"), SmallCnn().eval())}  # fmt: skip
+    assert set(crop_experts(Panel(session, parts))) == {"appearance", "cifake"}
+
+
 def test_the_shipped_parts_are_those_that_judge_single_frames() -> None:
     parts = shipped_parts()
     assert {"cifake", "npr", "patchcraft"} <= parts.keys()
@@ -91,6 +112,8 @@ def audited(panel: Panel, monkeypatch: pytest.MonkeyPatch, planted: int) -> dict
     monkeypatch.setattr(backdoor, "SEVERITIES", (1, 5))
     monkeypatch.setattr(backdoor, "CODED", ("jpeg", "rescale"))
     monkeypatch.setattr(backdoor, "BOUNDS", (2.0,))
+    few_steps = partial(universal_perturbation, steps=2)
+    monkeypatch.setattr(backdoor, "universal_perturbation", few_steps)
     return backdoor_probe([s for s, _ in found], panel)
 
 

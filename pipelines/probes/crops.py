@@ -38,8 +38,13 @@ def _logits(module: nn.Module, crops: Tensor) -> Tensor:
 
 
 def _has_gradient(expert: CropExpert) -> bool:
+    """Return whether the crop itself is followed: a network that rounds it has gradients too."""
     crop = torch.full((1, 3, SIDE, SIDE), 128.0, requires_grad=True)
-    return expert(crop).requires_grad
+    logits = expert(crop)
+    if not logits.requires_grad:
+        return False
+    (gradient,) = torch.autograd.grad(logits.sum(), crop, allow_unused=True)
+    return gradient is not None
 
 
 def face_crops_of(

@@ -140,7 +140,7 @@ def attack_encoder(
         )
         for block in blocks
     }
-    furthest = sorted(blocks, key=lambda block: -float(moved[block]))[:TOGETHER]
+    furthest = sorted(blocks, key=lambda block: -float(moved[block].detach()))[:TOGETHER]
     return _pattern(encoder, pictures, sorted(furthest), epsilon, steps)
 
 
