@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from extractors.media import SAMPLE_RATE, write_clip
+from fusion.cvt import CvtLayer
 from pipelines.config import ConfigError, from_dict
 from pipelines.detection.detector import load_detector
 from pipelines.storage.weights import load_weights
@@ -103,6 +104,17 @@ def test_several_processes_are_refused_before_any_work(corpus: Path) -> None:
     with pytest.raises(ConfigError, match="options: mdb: trained by one process alone, not 2"):
         train(recipe_with(corpus, "several", "options: {mdb: {}}\n"), workers=2)
     assert not (corpus / "several").exists()
+
+
+def test_fusion_is_trained_with_convolutions_along_time(corpus: Path) -> None:
+    stage = "fusion={updates: 2, batch: 4, length: 20, evaluate_every: 2}"
+    chosen = ("stages=[fusion]", "detector.fusion.block=cvt", stage)
+    opinions = "detector.opinions=[mel, fusion of audio]"
+    weights = train(recipe_with(corpus, "cvt", ""), (*chosen, opinions))
+    detector = load_detector(weights)
+    assert all(isinstance(layer, CvtLayer) for layer in detector.fusion.time)
+    log = [json.loads(line) for line in (corpus / "cvt" / "log.jsonl").read_text().splitlines()]
+    assert [row["update"] for row in log if "loss" in row] == [2]
 
 
 def test_every_option_is_tried() -> None:
