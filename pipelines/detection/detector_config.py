@@ -35,12 +35,10 @@ class DetectorConfig:
     sharpness_reach: int = 12  # steps to either side that sharpness averages
     # The portrait (`extractors.portrait`): features of the picture encoder, the width of each, and
     # the steps from one encoded crop to the next.
-    portrait: tuple[str, ...] = tuple(
-        f"{scale}/{block}/{statistic}"
-        for scale in ("face", "inner", "mouth")
-        for block in (6, 7)
-        for statistic in ("class", "mean", "spread")
-    )
+    portrait: tuple[str, ...] = (
+        "face/6/class", "face/6/mean", "face/6/spread",
+        "face/7/class", "face/7/mean", "face/7/spread",
+    )  # fmt: skip
     portrait_width: int = 768
     portrait_encoder: str = ""  # SHA-256 of the encoder that it was fitted on; "": any
     portrait_image: int = 0  # pixels a side that the encoder sees; 0: its own
