@@ -10,6 +10,7 @@ import torch
 from drawn_media import chunks
 
 from avdetect.example import example_frames, example_waveform
+from extractors.added_streams import AddedStreams
 from extractors.crops import crop_squares
 from extractors.depth import mesh_depth
 from extractors.faces import FaceConfig, track_faces
@@ -65,7 +66,7 @@ def test_a_sound_alone_needs_no_face_mesh() -> None:
 
 
 def test_a_block_leaves_nothing_of_its_pieces_behind() -> None:
-    source = StreamSource(None, 0, None, None, None, range(1000))  # type: ignore[arg-type]
+    source = StreamSource(None, 0, None, None, None, AddedStreams(StreamConfig()), range(1000))  # type: ignore[arg-type]
     pieces = [{"mel": torch.full((10, 80, 4), float(i))} for i in range(4)]
     for piece in pieces:
         made: Future[dict[str, torch.Tensor]] = Future()

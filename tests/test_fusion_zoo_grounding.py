@@ -8,7 +8,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from cues.drawn_clips import middles, speak
 from torch import nn
 from torch.nn import functional
 
@@ -24,6 +23,7 @@ from fusion.zoo.grounding import (
     pristine,
     with_sound_shifted,
 )
+from pipelines.cues.drawn_clips import middles, speak
 from pipelines.metrics.classification import auc
 
 

@@ -54,7 +54,7 @@ def test_every_objective_leaves_an_encoder_of_portraits(
     assert (encoder.config.width, encoder.config.layers) == (32, 2)
     portraits = PortraitEncoder(encoder, ("face/2/mean", "face/1/class"), 12)
     frames = [np.full((200, 200, 3), 90, np.uint8)]
-    features = portraits(frames, np.array([[100, 100, 150, 0]], np.float32), 1.3)
+    features = portraits("face", frames, np.array([[100, 100, 115, 0]], np.float32))
     assert features.shape == (1, 2, 32)
     assert bool(features.isfinite().all())
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]

@@ -12,15 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from pytorchvideo.models.resnet import ResBlock
 from torch import Tensor, nn
-from torchvision.models.mobilenetv2 import InvertedResidual
 
 from pipelines.train.batches import Batch, Views, targets_of
 from pipelines.train.clips import TrainClip
 from pipelines.train.expert_probe import ExpertProbe
 from pipelines.train.fit import backward
 from pipelines.train.losses import step_loss
+from temporal.mobilenet import InvertedResidual
+from temporal.residual import ResidualBlock
 
 EXPERT_STAGES = ("appearance", "flow", "depth", "mel")
 
@@ -117,8 +117,8 @@ def blocks_of(expert: nn.Module) -> list[nn.Module]:
     return [
         module
         for module in expert.modules()
-        if isinstance(module, ResBlock)
-        or (isinstance(module, InvertedResidual) and not module.use_res_connect)
+        if isinstance(module, ResidualBlock)
+        or (isinstance(module, InvertedResidual) and not module.residual)
     ]
 
 
