@@ -17,8 +17,8 @@ def wilson_interval(hits: float, trials: float) -> tuple[float, float]:
 
     Unlike a bootstrap it has a width where no trial, or every trial, is a hit.
 
-    >>> [round(bound, 3) for bound in wilson_interval(45, 50)]
-    [0.786, 0.957]
+    >>> print(*(round(bound, 3) for bound in wilson_interval(45, 50)))
+    0.786 0.957
 
     Raises:
         InputError: no trials, or more hits than trials.

@@ -96,8 +96,8 @@ def anomaly_index(values: Sequence[float]) -> list[float]:
 
     After Wang and others (Neural Cleanse, IEEE S&P 2019), where more than 2 is an anomaly.
 
-    >>> [round(value, 2) for value in anomaly_index([4.0, 4.2, 3.8, 4.1, 1.0])]
-    [0.0, -0.67, 0.67, -0.34, 10.12]
+    >>> print(*(round(value, 2) for value in anomaly_index([4.0, 4.2, 3.8, 4.1, 1.0])))
+    0.0 -0.67 0.67 -0.34 10.12
     """
     table = np.asarray(values, float)
     middle = np.median(table)
