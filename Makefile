@@ -23,7 +23,7 @@ $(READY): pyproject.toml requirements.lock
 	  echo "make: $(PYTHON) cannot make environments: sudo apt-get install python3.11-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip install --python $(BIN)/python --constraints requirements.lock \
+	$(BIN)/uv pip install --python $(BIN)/python --constraints requirements.lock --compile-bytecode \
 	  --group dev --editable ".$(if $(EXTRAS),[$(EXTRAS)])"
 	@touch $@
 

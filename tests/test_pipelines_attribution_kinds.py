@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from extractors.media import MediaError, file_sha256
+from extractors.media import file_sha256
 from pipelines.attribution import kinds
 from pipelines.attribution.kinds import ORIGINS, Kind, KindHeads, Tagger
 from pipelines.detection.starter import STARTER
+from pipelines.streams.stream_cache import Extract
 from pipelines.zoo.heads import nothing_said
 
 
@@ -33,15 +33,11 @@ def test_the_heads_name_kinds_that_they_know_the_surest_first() -> None:
 
 def test_only_fakes_of_the_starter_have_a_tag(monkeypatch: pytest.MonkeyPatch) -> None:
     tagger = Tagger()
-    monkeypatch.setattr(kinds, "opening_said", lambda path, *_: {"of": path})
+    monkeypatch.setattr(kinds, "expert_outputs", lambda _, clip, *rest: {"of": clip.waveform})
     monkeypatch.setattr(tagger, "heads", lambda said: Kind(["splice"], None))
-    fake: Any = {"verdict": "fake", "model": {"sha256": file_sha256(STARTER)}}
-    assert tagger("a.mp4", fake) == "splice"
-    assert tagger("a.mp4", {**fake, "verdict": "real"}) is None
-    assert tagger("a.mp4", {**fake, "model": {"sha256": "0"}}) is None
-
-    def refuse(path: Path, *_: object) -> None:
-        raise MediaError(f"{path}: has neither a usable face nor sound")
-
-    monkeypatch.setattr(kinds, "opening_said", refuse)
-    assert tagger("a.mp4", fake) is None
+    fake: Any = {"path": "a.mp4", "verdict": "fake", "model": {"sha256": file_sha256(STARTER)}}
+    heard, nothing = Extract([], torch.zeros(64_000, dtype=torch.int16)), Extract([], None)
+    assert tagger(heard, fake) == "splice"
+    assert tagger(heard, {**fake, "verdict": "real"}) is None
+    assert tagger(heard, {**fake, "model": {"sha256": "0"}}) is None
+    assert tagger(nothing, fake) is None  # neither a face nor sound

@@ -27,6 +27,7 @@ from pipelines.report.lanes import POINTS, fused, lane, thinned, ticks
 from pipelines.report.outputs import ReportError, page_stem, read_result
 from pipelines.report.page import Origin, write_report
 from pipelines.report.pictures import place
+from pipelines.streams.stream_cache import Extract
 from pipelines.taxonomy import taxonomy
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>&amp;{{ 7 * 7 }}\u202e.mp4'
@@ -77,6 +78,7 @@ def evidence_of(**changes: Any) -> Evidence:
         "loudness": np.random.default_rng(1).random(STEPS).astype(np.float32),
         "spectrogram": np.random.default_rng(2).random((80, 200)).astype(np.float32),
         "preview": None,
+        "opening": Extract([], None),
     }
     return Evidence(**{**values, **changes})
 

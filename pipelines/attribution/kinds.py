@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,12 +14,14 @@ from extractors.media import MediaError, file_sha256
 from extractors.stream_extractor import StreamExtractor
 from fusion.heads.closed import FamilyHead, LaunderingHead, TypeHead
 from pipelines.config import ConfigError
+from pipelines.data.samples import unlabelled
 from pipelines.detection.detector import Detector
 from pipelines.detection.judge_config import JudgeConfig
 from pipelines.detection.result import Result
 from pipelines.detection.starter import STARTER
 from pipelines.evidence.tags import tag_of
-from pipelines.train.clips import main_face_of_opening
+from pipelines.streams.stream_cache import Extract
+from pipelines.train.clips import main_face_of_opening, train_clip
 from pipelines.zoo.head_clips import (
     OPENING,
     PRECISION,
@@ -70,17 +71,17 @@ class Tagger:
 
     def __init__(self) -> None:
         self.heads = KindHeads()
-        self.detector, self.extractor = opening_detector(), StreamExtractor()
+        self.detector = opening_detector()
         self.sha256 = file_sha256(STARTER)
 
-    def __call__(self, video: str | PathLike[str], result: Result) -> str | None:
+    def __call__(self, opening: Extract, result: Result) -> str | None:
         """Return the tag of a file, None where the result is not of a fake by the starter."""
         if result["verdict"] != "fake" or result["model"]["sha256"] != self.sha256:
             return None
-        try:
-            kind = self.heads(opening_said(Path(video), self.detector, self.extractor))
-        except MediaError:
+        clip = train_clip(unlabelled(Path(result["path"])), opening, JudgeConfig().min_face)
+        if clip is None:
             return None
+        kind = self.heads(expert_outputs(self.detector, clip, OPENING, PRECISION))
         return tag_of(kind.types, kind.origin)
 
 

@@ -26,7 +26,9 @@ from pipelines.evidence.findings import Finding, measured
 from pipelines.evidence.forgery_map import Locator, locator_of
 from pipelines.evidence.measurements import Measurements
 from pipelines.evidence.moments import Moment, Moments, moment_maps, share_off_face
+from pipelines.evidence.opening import Opening
 from pipelines.evidence.preview import Preview
+from pipelines.streams.stream_cache import Extract
 from temporal.forgery_map import face_cells
 from temporal.windows import Windows
 
@@ -53,6 +55,7 @@ class Evidence:
     loudness: Array  # (T,) nepers; NaN: unknown
     spectrogram: npt.NDArray[np.float32]  # (80, columns) log-mel power of the whole file
     preview: bytes | None  # MP4
+    opening: Extract  # the first seconds, by which the kind of a forgery is told
     tag: str | None = None  # the kind of forgery, of `TAGS`; None: not known
 
     def numbers(self) -> dict[str, Any]:
@@ -96,6 +99,7 @@ class Recorder:
         self._moments = Moments(config.min_face, config.min_steps)
         self._measurements = Measurements()
         self._boxes: dict[int, list[tuple[int, Array]]] = {}
+        self._opening = Opening()
         self._spectrogram = Folding(COLUMNS)
         self._preview: Preview | None = None
         self._aspect = 1.0
@@ -113,6 +117,7 @@ class Recorder:
         if self._preview is not None:
             self._preview.chunk(clip)
         self._measurements.chunk(clip)
+        self._opening.chunk(clip)
 
     def face(self, track: int, first: int, squares: Array, landmarks: Array) -> None:
         """Keep a face's squares in shares of the picture's width, and measure the face."""
@@ -127,6 +132,7 @@ class Recorder:
         self._removals.block(block, windows, tokens, said)
         self._moments.block(block, said, self._session.detector)
         self._measurements.block(block)
+        self._opening.block(block)
         if block.mel is not None and block.track is None:
             columns = (
                 block.mel[block.lead : block.steps - block.trail].transpose(1, 2).flatten(0, 1)
@@ -168,6 +174,7 @@ class Recorder:
             loudness=level,
             spectrogram=self._spectrogram.values(),
             preview=None if self._preview is None else self._preview.finish(),
+            opening=self._opening.extract(),
         )
 
 

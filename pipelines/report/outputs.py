@@ -18,6 +18,7 @@ from pipelines.evidence.recorder import Evidence, explain
 from pipelines.report.annotated_video import burn_in
 from pipelines.report.exports import EXPORTS, write_export
 from pipelines.report.page import Origin, write_report
+from pipelines.streams.stream_cache import Extract
 
 if TYPE_CHECKING:
     from pipelines.detection.session import DetectorSession
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pipelines.progress import OnStep
 
 
-TagOf = Callable[[str | PathLike[str], Result], str | None]  # of a file and its result
+TagOf = Callable[[Extract, Result], str | None]  # of a file's opening and its result
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def judge_and_write(
         verdict, evidence = explain(video, session, on_step)
         result = verdict.to_dict()
         if tag_of is not None:
-            evidence = replace(evidence, tag=tag_of(video, result))
+            evidence = replace(evidence, tag=tag_of(evidence.opening, result))
     result["path"] = name or result["path"]
     stem = page_stem(result)
     written = write_exports(result, outputs, stem)
@@ -119,7 +120,7 @@ def write_about(
     exports = write_exports(result, outputs, stem)
     evidence = explain(video, session, on_step)[1]
     if tag_of is not None:
-        evidence = replace(evidence, tag=tag_of(video, result))
+        evidence = replace(evidence, tag=tag_of(evidence.opening, result))
     write_report(result, video, page, evidence, origin)
     return [page, *exports, *write_annotated(result, video, evidence, outputs, stem)]
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.io import decode_jpeg, encode_jpeg
 
 from extractors.encoding import reencode_waveform
 from extractors.media import SAMPLE_RATE
@@ -103,6 +102,9 @@ def retaken(frames: Tensor, rng: np.random.Generator, shift: int) -> Tensor:
         x = x + rng.uniform(1, 6) * torch.from_numpy(_noise(x.shape, rng))
     x = x.clamp(0, 255).byte()
     if rng.random() < 0.4:
+        # a page, too, imports this module, and torchvision takes half a second
+        from torchvision.io import decode_jpeg, encode_jpeg
+
         quality = int(rng.integers(25, 90))
         x = torch.stack([decode_jpeg(encode_jpeg(frame, quality)) for frame in x])
     return x

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from extractors.added_streams import of_sound
-from extractors.clip import Array
-from extractors.media import SAMPLES_PER_STEP, open_media
+from extractors.clip import Array, Clip
+from extractors.media import SAMPLES_PER_STEP, MediaReader, open_media
 from extractors.spectrogram import log_mel
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import Streams
@@ -147,18 +147,28 @@ def main_face_of_opening(
     Raises:
         MediaError: the file cannot be decoded.
     """
-    chunks = []
-    with open_media(path) as reader:
+    sounds: list[Array] = []
+
+    def opening(reader: MediaReader) -> Iterator[Clip]:
+        # one chunk at a time: six seconds of frames would take as much memory as all else
         for chunk in reader:
-            chunks.append(chunk)
+            if chunk.waveform is not None:
+                sounds.append(chunk.waveform)
+            yield chunk
             if chunk.start + chunk.steps >= LONGEST:
-                break
-    waveform: Tensor | None = None
-    sounds = [chunk.waveform for chunk in chunks if chunk.waveform is not None]
-    if sounds:
-        levels = (np.concatenate(sounds) * 32767).round().clip(-32768, 32767)
-        waveform = torch.from_numpy(levels.astype(np.int16))
-    return train_clip(unlabelled(path), Extract(list(extractor(chunks)), waveform), min_face)
+                return
+
+    with open_media(path) as reader:
+        blocks = list(extractor(opening(reader)))
+    return train_clip(unlabelled(path), Extract(blocks, whole_sound(sounds)), min_face)
+
+
+def whole_sound(chunks: Sequence[Array]) -> Tensor | None:
+    """Return the waveforms of chunks as one, (S,) int16; None if there are none."""
+    if not chunks:
+        return None
+    levels = (np.concatenate(chunks) * 32767).round().clip(-32768, 32767)
+    return torch.from_numpy(levels.astype(np.int16))
 
 
 LONGEST = 150  # steps of a held-out clip that are scored

@@ -101,7 +101,7 @@ def train_sound_localizer(
     It begins as the sound expert, which knows synthetic speech already.
     """
     localization = detector.config.localization
-    localizer = detector.network(SOUND)
+    localizer = detector.eval().network(SOUND)  # in training mode PyTorch's attention is slow
     localizer.get_submodule("trunk").load_state_dict(detector.experts["mel"].state_dict())
     maker = ExampleMaker(
         Splicer(*recordings(clips["train"])), localization, run.seed, run.team.rank

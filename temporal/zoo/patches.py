@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.io import decode_jpeg, encode_jpeg
-from torchvision.transforms.functional import gaussian_blur
 
 SIDE = 32  # pixels of a patch
 BLUR = 5  # pixels a side of the widest blur's kernel
@@ -52,6 +50,10 @@ def degraded(frames: Tensor, share: float) -> Tensor:
     between a quarter and half of the size, but no smaller than a patch. All frames are treated
     alike.
     """
+    # a page measures patches and never trains on them: torchvision takes a second
+    from torchvision.io import decode_jpeg, encode_jpeg
+    from torchvision.transforms.functional import gaussian_blur
+
     one, two, three = (torch.rand(3) < share).tolist()
     if one:
         quality = int(torch.randint(70, 101, ()))
