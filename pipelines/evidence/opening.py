@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 from torch import Tensor
 
@@ -40,6 +41,6 @@ class Opening:
 def beginning(block: Streams, steps: int) -> Streams:
     """Return a copy of a block's first steps, without the picture encoder's features."""
     own = {f.name: getattr(block, f.name) for f in fields(block) if f.name != "portrait"}
-    cut = {name: x[:steps].clone() for name, x in own.items() if isinstance(x, Tensor)}
+    cut: dict[str, Any] = {n: x[:steps].clone() for n, x in own.items() if isinstance(x, Tensor)}
     added = {name: stream[:steps].clone() for name, stream in block.added.items()}
     return replace(block, **cut, added=added, portrait=None, trail=0)
