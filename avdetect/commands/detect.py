@@ -6,7 +6,7 @@ import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from avdetect.commands.options import (
     FAILED,
@@ -69,6 +69,14 @@ def add_arguments(verb: ArgumentParser) -> None:
         help="a file may still be growing: print what is known so far, and the final result when "
         "it has not grown for 10 s (- when standard input has ended)",
     )
+    verb.add_argument(
+        "--with",
+        dest="beside",
+        type=lambda names: names.split(","),
+        default=[],
+        metavar="NAME[,NAME]",
+        help="also say what these parts of the zoo say (avdetect zoo list); the verdict is without",
+    )
     add_cache(verb)
     add_export_options(verb)
     add_model_options(verb)
@@ -79,6 +87,7 @@ def run(options: Namespace) -> int:
     from avdetect.terminal.output import (
         complain,
         json_lines,
+        print_second_opinions,
         print_verdict,
         progress,
         quiet_libraries,
@@ -93,7 +102,7 @@ def run(options: Namespace) -> int:
         options.set.append("fast=true")
     if options.follow:
         return _follow(options)
-    judge = _judge(options)
+    judge, ask = _judge(options), _second_opinions(options.beside)
     failed = False
     with json_lines(options.json) as write, quiet_libraries():
         for video in options.videos:
@@ -102,25 +111,38 @@ def run(options: Namespace) -> int:
                     raise MediaError(f"{video}: is a folder, not a video; name the files in it")
                 with progress(video) as on_step, judged_file(video) as file:
                     result, written = judge(str(file), video, on_step)
+                    others = ask(file)
             except MediaError as error:
                 failed = True
                 complain(str(error))
                 write(error_dict(video, error))
                 continue
-            write(result)
+            write({**result, "second_opinions": others} if others else result)
             if options.json != "-":
                 print_verdict(result, written)
+                print_second_opinions(others)
             for path in written if options.json == "-" else ():
                 complain(f"written: {path}")
     return FAILED if failed else OK
 
 
 def _follow(options: Namespace) -> int:
-    if options.cache or any(getattr(options, name) for name in OUTPUTS):
-        raise InputError("--follow prints results alone: take it without a cache, report or export")
+    if options.cache or options.beside or any(getattr(options, name) for name in OUTPUTS):
+        raise InputError(
+            "--follow prints results alone: take it without a cache, parts of the zoo, report or "
+            "export"
+        )
     from avdetect.commands.detect_follow import follow_files
 
     return follow_files(options)
+
+
+def _second_opinions(names: list[str]) -> Callable[[Path], list[dict[str, Any]]]:
+    if not names:
+        return lambda file: []
+    from pipelines.zoo.second_opinions import SecondOpinions
+
+    return SecondOpinions(names)
 
 
 def _judge(options: Namespace) -> Callable[[str, str, OnStep], tuple[Result, list[Path]]]:

@@ -114,6 +114,19 @@ def print_verdict(result: Result, written: Sequence[Path] = ()) -> None:
     console.print()
 
 
+def print_second_opinions(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print what parts of the zoo say of the file whose verdict is above."""
+    if not rows:
+        return
+    console = Console(highlight=False)
+    console.print("  parts of the zoo, of which none enters the verdict:")
+    for row in rows:
+        said = row["error"] or f"{row['score']:.2f}"
+        line = f"    {row['part']} ({row['title']}; {row['modality']}): {said}"
+        console.print(printable(line), markup=False, soft_wrap=True)
+    console.print()
+
+
 def complain(message: str) -> None:
     """Print one sentence to standard error."""
     sys.stderr.write(f"avdetect: {printable(message)}\n")
