@@ -8,19 +8,37 @@ loaded. The other forms are in `extractors.encoder_forms`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from extractors.encoder import EncoderConfig, VisionTransformer
 from extractors.encoder_conversion import blocks_asked, converted, recognised
 from extractors.encoder_store import FORMAT, TensorStore, open_store
 from extractors.errors import InputError
+
+
+class NoInit(TorchFunctionMode):
+    """Within it, layers draw no first weights.
+
+    Drawing them on the meta device would import PyTorch's compiler, which takes two seconds.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Return the tensor as it is in place of filling it by `torch.nn.init`."""
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 def load_encoder(
@@ -46,7 +64,7 @@ def load_encoder(
             form, tensors = recognised(store)
             (config, state), smooth = converted(form, tensors, layers), form.antialias
         config, state = sized(config, state, image, smooth)
-        with torch.device("meta"):  # it takes over the file's weights and makes none
+        with torch.device("meta"), NoInit():  # it takes over the file's weights, makes none
             model = VisionTransformer(config)
         _check_shapes(path, model, state)
         model.load_state_dict({n: state[n].float() for n in model.state_dict()}, assign=True)

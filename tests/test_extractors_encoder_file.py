@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from extractors.encoder import EncoderConfig, VisionTransformer
-from extractors.encoder_file import load_encoder, multiplied_out, save_encoder
+from extractors.encoder_file import NoInit, load_encoder, multiplied_out, save_encoder
 from extractors.encoder_store import FORMAT, encoder_sha256
 from extractors.errors import InputError
 
@@ -105,3 +105,13 @@ def test_a_digest_changes_with_weights_and_settings_and_is_a_single_file_s_own(
     assert len(seen) == 3
     with pytest.raises(InputError, match="there is no such file or folder of weights"):
         encoder_sha256(tmp_path / "none.safetensors")
+
+
+def test_no_first_weights_are_drawn_for_an_encoder_from_a_file() -> None:
+    with NoInit():
+        layer = nn.Linear(3, 2, device="meta")
+        kept = nn.init.constant_(torch.full((2,), 7.0), 1.0)
+        filled = nn.init.uniform_(tensor=torch.full((2,), 7.0))
+    assert layer.weight.is_meta
+    assert kept.tolist() == filled.tolist() == [7.0, 7.0]
+    assert nn.init.constant_(kept, 1.0).tolist() == [1.0, 1.0]
