@@ -56,7 +56,8 @@ def test_sleep_takes_time_and_no_processor() -> None:
 
 def test_a_process_that_has_ended_counts_with_its_parent() -> None:
     burn = "import time\nwhile time.process_time() < 0.3: pass"
-    assert cost_of(lambda: subprocess.run([sys.executable, "-c", burn], check=True)).processor > 0.3
+    cost = cost_of(lambda: subprocess.run([sys.executable, "-c", burn], check=True))
+    assert cost.processor > 0.25  # the system's clock counts hundredths of a second
 
 
 def test_the_table_has_a_row_a_stage_with_its_ratio_to_plain_decoding() -> None:
