@@ -38,12 +38,14 @@ def test_every_clip_is_judged_and_given_to_every_peer(monkeypatch: pytest.Monkey
     )
     monkeypatch.setattr(benchmark_run, "PEERS", {"peer": note("peer")})
     monkeypatch.setattr(benchmark_run, "peak_of_judging", note("peak", 7.0))
+    command = note("command", {"avdetect detect": Cost(9.0, 9.0)})
+    monkeypatch.setattr(benchmark_run, "commands_costs", command)
     monkeypatch.setattr(benchmark_run, "measure", lambda session, file, runs: dict(COSTS))
     model: Any = types.SimpleNamespace(load=lambda: None)
     measured = measure_all(model, seconds=1, runs=1)
-    for what in ("draw", "peak", "peer"):
+    for what in ("draw", "peak", "command", "peer"):
         assert [name for step, name in seen if step == what] == ["wall", "talk"]
-    assert list(measured.stages["talk"]) == [*COSTS, "peer"]
+    assert list(measured.stages["talk"]) == [*COSTS, "avdetect detect", "peer"]
     assert measured.peaks == {"wall": 7.0, "talk": 7.0}
 
 
