@@ -15,6 +15,7 @@ from functools import cache
 from torch import Tensor
 
 from extractors.errors import AvdetectError
+from extractors.lip_features import lip_features, lip_key
 from extractors.plugins import Plugins, load_plugins
 from extractors.speech_features import speech_features, speech_key
 from extractors.streams import MEASURES, STREAMS, StreamConfig
@@ -45,7 +46,10 @@ class AddedStream:
 
 ADDED: dict[str, AddedStream] = {
     row.name: row
-    for row in (AddedStream("speech_features", (SAMPLES,), speech_features, speech_key),)
+    for row in (
+        AddedStream("speech_features", (SAMPLES,), speech_features, speech_key),
+        AddedStream("lip_features", ("appearance", "landmarks"), lip_features, lip_key),
+    )
 }
 
 

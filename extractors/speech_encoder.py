@@ -57,10 +57,11 @@ class SpeechEncoder:
 
     @torch.no_grad()
     def __call__(self, samples: Tensor) -> list[Tensor]:
-        """Return the tokens (N, K, D) after each layer of sounds (N, S) at 16 kHz.
+        """Return the tokens (N, K, D) after each layer of sounds (N, S) or (N, T, 640) at 16 kHz.
 
         K = S / stride: a sound is followed by zeros.
         """
+        samples = samples.flatten(1)
         if self.levelled:
             mean = samples.mean(dim=1, keepdim=True)
             spread = samples.var(dim=1, keepdim=True, correction=0)

@@ -29,6 +29,8 @@ class StreamConfig:
     # File or folder of a speech encoder, and its layers whose tokens are taken, counted from 1.
     speech_encoder: str | None = None
     speech_layers: tuple[int, ...] = ()
+    lip_encoder: str | None = None  # the same of a lip reader
+    lip_layers: tuple[int, ...] = ()
     added: tuple[str, ...] = ()  # names of `extractors.added_streams`
     device: str = "cpu"  # of RAFT, Depth Anything and encoders
     precision: str = "auto"  # of encoders, see `extractors.precision`

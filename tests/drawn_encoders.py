@@ -211,3 +211,60 @@ def wav2vec2(folder: Path, **more: Any) -> Path:
     save_file({f"wav2vec2.{name}": t for name, t in state.items()}, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(SPEECH_SIZES | more))
     return folder
+
+
+def av_hubert(folder: Path, seed: int = 0, prefix: str = "") -> Path:
+    """Write a small random AV-HuBERT of fairseq's names: width 64, three layers, one head."""
+    width, hidden, generator = 64, 96, torch.Generator().manual_seed(seed)
+    video = "feature_extractor_video."
+    resnet, trunk = f"{video}resnet.", f"{video}resnet.trunk."
+    shapes: dict[str, Any] = {f"{resnet}frontend3D.0.weight": (64, 1, 5, 7, 7)}
+    shapes |= batch_norm(f"{resnet}frontend3D.1", 64) | {f"{resnet}frontend3D.2.weight": (64,)}
+    last = 64
+    for n, out in enumerate((64, 128, 256, 512), start=1):
+        for block in (0, 1):
+            own, into = f"{trunk}layer{n}.{block}.", last if block == 0 else out
+            shapes |= {
+                f"{own}conv1.weight": (out, into, 3, 3),
+                f"{own}relu1.weight": (out,),
+                f"{own}conv2.weight": (out, out, 3, 3),
+                f"{own}relu2.weight": (out,),
+            }
+            shapes |= batch_norm(f"{own}bn1", out) | batch_norm(f"{own}bn2", out)
+            if block == 0 and n > 1:
+                shapes |= {f"{own}downsample.0.weight": (out, into, 1, 1)}
+                shapes |= batch_norm(f"{own}downsample.1", out)
+        last = out
+    shapes |= layers({f"{video}proj": (width, 512), "post_extract_proj": (width, 2 * width)})
+    shapes |= {f"layer_norm.{kind}": (2 * width,) for kind in ("weight", "bias")}
+    shapes |= {f"encoder.layer_norm.{kind}": (width,) for kind in ("weight", "bias")}
+    shapes |= {
+        "encoder.pos_conv.0.weight_g": (1, 1, 16),
+        "encoder.pos_conv.0.bias": (width,),
+        "encoder.pos_conv.0.weight_v": (width, width // 4, 16),
+    }
+    for n in range(3):
+        own = f"encoder.layers.{n}."
+        shapes |= layers({f"{own}self_attn.{part}": (width, width) for part in (*QKV, "out_proj")})
+        shapes |= layers({f"{own}fc1": (hidden, width), f"{own}fc2": (width, hidden)})
+        shapes |= {
+            f"{own}{norm}.{kind}": (width,)
+            for kind in ("weight", "bias")
+            for norm in ("self_attn_layer_norm", "final_layer_norm")
+        }
+    state = {}
+    for name, shape in shapes.items():
+        fan = torch.Size(shape[1:]).numel() if len(shape) > 1 else 25
+        drawn_one = torch.randn(shape, generator=generator) / fan**0.5
+        scale = len(shape) == 1 and "bias" not in name and "mean" not in name
+        state[prefix + name] = drawn_one.abs() + 0.5 if scale or "weight_g" in name else drawn_one
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = {n: torch.tensor(7) for n in state if n.endswith("running_var")}
+    state |= {n.replace("running_var", "num_batches_tracked"): t for n, t in counts.items()}
+    save_file(state, folder / "model.safetensors")
+    return folder
+
+
+def batch_norm(name: str, channels: int) -> dict[str, Any]:
+    return {f"{name}.{kind}": (channels,) for kind in
+            ("weight", "bias", "running_mean", "running_var")}  # fmt: skip

@@ -12,9 +12,9 @@ from drawn_encoders import SPEECH_SIZES, wav2vec2
 from drawn_media import chunks
 from safetensors.torch import load_file, save_file
 
+from extractors.encoded_windows import AROUND, CELL, EncodedWindows
 from extractors.errors import InputError
 from extractors.speech_encoder import SpeechEncoder, load_speech_encoder
-from extractors.speech_features import AROUND, CELL, SpeechFeatures
 from extractors.stream_extractor import StreamExtractor
 from extractors.streams import StreamConfig
 
@@ -119,7 +119,7 @@ def counting(layers: int = 1) -> SpeechEncoder:
 
 def test_windows_give_every_step_its_own_features_wherever_a_block_begins() -> None:
     ramp = torch.arange(300.0)[:, None].expand(300, 640).contiguous() / 300
-    make = SpeechFeatures(counting(2), "cpu", torch.float32)
+    make = EncodedWindows(counting(2), "cpu", torch.float32)
     for start in (0, 17, 64):
         features = make(start, ramp)
         assert features.shape == (300, 2, 1)
@@ -150,7 +150,7 @@ def test_blocks_of_a_long_sound_have_the_features_of_the_whole(tmp_path: Path) -
 def test_cuda_gives_the_features_of_the_cpu(tmp_path: Path) -> None:
     wav2vec2(tmp_path)
     here, there = (
-        SpeechFeatures(load_speech_encoder(tmp_path, (1, 3)), device, torch.float32)(0, sound(120))
+        EncodedWindows(load_speech_encoder(tmp_path, (1, 3)), device, torch.float32)(0, sound(120))
         for device in ("cpu", "cuda")
     )
     torch.testing.assert_close(there, here, rtol=0, atol=1e-2)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from extractors.encoded_windows import EncodedWindows
 from extractors.errors import InputError
 from extractors.speech_encoder import load_speech_encoder
-from extractors.speech_features import SpeechFeatures
 from extractors.whisper_encoder import WhisperEncoder
 
 SIZES: dict[str, Any] = {
@@ -53,7 +53,7 @@ def test_tokens_are_those_of_the_library(bands: int, tmp_path: Path) -> None:
 
 
 def test_features_stand_on_the_clock(tmp_path: Path) -> None:
-    make = SpeechFeatures(load_speech_encoder(saved(tmp_path), (2,)), "cpu", torch.float32)
+    make = EncodedWindows(load_speech_encoder(saved(tmp_path), (2,)), "cpu", torch.float32)
     features = make(0, sound(120))
     assert features.shape == (120, 1, 16)
     assert features.isfinite().all()

@@ -246,15 +246,40 @@ def test_an_encoder_of_another_library_is_fitted_saved_loaded_and_judges(
     # calibrated on so few clips, scores saturate: the opinion's own logits tell the two apart
     cache = StreamCache(tmp_path / "cache", session.config.streams)
     real, fake = (
-        mean_logit(session.detector, cache.get(corpus / name)) for name in ("0.mp4", "1.mp4")
+        mean_logit(session.detector, cache.get(corpus / name), "portrait")
+        for name in ("0.mp4", "1.mp4")
     )
     assert fake > real + 0.2
 
 
-def mean_logit(detector: Detector, extract: Extract) -> float:
-    """Return the mean logit of the opinion on portraits over all faces' steps."""
-    network = detector.network("portrait")
-    seen = [block.portrait for block in extract.blocks if block.portrait is not None]
+def test_a_lip_reader_is_fitted_saved_loaded_and_judges(corpus: Path, tmp_path: Path) -> None:
+    reader, path = drawn.av_hubert(tmp_path / "reader"), recipe(corpus, "lips")
+    text = path.read_text().replace(
+        "detector: {", "detector: {lip_layers: [1, 3], opinions: [lip_features], "
+        "whole: [lip_features], "
+    )  # fmt: skip
+    path.write_text(text + f"lip_encoder: {reader}\nstages: [lip_features, calibrate]\n")
+    weights = train(path)
+    with pytest.raises(
+        WeightsError,
+        match=r"opinion on lip features is of another; --set streams\.lip_encoder=PATH",
+    ):
+        load(weights)
+    session = load(weights, overrides=[f"streams.lip_encoder={reader}"])
+    assert session.detector.config.lip_width == 64
+    assert session.detect(corpus / "0.mp4").visual_score is not None
+    cache = StreamCache(tmp_path / "cache", session.config.streams)
+    real, fake = (
+        mean_logit(session.detector, cache.get(corpus / name), "lip_features")
+        for name in ("0.mp4", "1.mp4")
+    )
+    assert fake > real + 0.2
+
+
+def mean_logit(detector: Detector, extract: Extract, name: str) -> float:
+    """Return the mean logit of the opinion on a face's stream over all faces' steps."""
+    network = detector.network(name)
+    seen = [block.present()[name] for block in extract.blocks if name in block.present()]
     with torch.inference_mode():
         logits = [network(x[None], torch.ones(1, len(x), dtype=torch.bool))[0] for x in seen]
     return float(torch.cat(logits).mean())

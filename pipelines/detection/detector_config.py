@@ -48,6 +48,10 @@ class DetectorConfig:
     speech_layers: tuple[int, ...] = (6, 9)
     speech_width: int = 768
     speech_encoder: str = ""  # SHA-256 of the encoder that the opinion on them was fitted on
+    # The same of a lip reader (`extractors.lip_features`).
+    lip_layers: tuple[int, ...] = (6, 9)
+    lip_width: int = 768
+    lip_encoder: str = ""
     # SHA-256 of the networks whose flow and depth the experts learned; "": any
     flow_network: str = ""
     depth_network: str = ""

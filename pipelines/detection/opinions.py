@@ -35,11 +35,11 @@ from pipelines.detection.detector_config import DetectorConfig
 from temporal.added_experts import plugged_experts, streams_of_experts
 from temporal.experts import EXPERTS
 from temporal.localizer import PictureLocalizer, SoundLocalizer
+from temporal.opinions.encoder_features import EncoderFeaturesOpinion
 from temporal.opinions.portrait import PortraitOpinion
 from temporal.opinions.probe import StepProbe
 from temporal.opinions.sharpness import SharpnessOpinion
 from temporal.opinions.speech import SpeechOpinion
-from temporal.opinions.speech_features import SpeechFeaturesOpinion
 from temporal.opinions.steadiness import SteadinessOpinion
 from temporal.opinions.utterance import UtteranceOpinion
 from temporal.opinions.whisper import WhisperOpinion
@@ -129,8 +129,13 @@ OPINIONS: dict[str, Opinion] = {
         # whether a speech encoder's features are
         Opinion("speech_features", "audio", "clip", "streams", ("speech_features",), alone=True,
                 calibrated=True, joined=("mel",), fit="in closed form",
-                network=lambda c: SpeechFeaturesOpinion(len(c.speech_layers), c.speech_width,
+                network=lambda c: EncoderFeaturesOpinion(len(c.speech_layers), c.speech_width,
                                                         c.opinion_reach)),
+        # ... and whether a lip reader's are those of a mouth that speaks
+        Opinion("lip_features", "visual", "clip", "streams", ("lip_features",), calibrated=True,
+                fit="in closed form",
+                network=lambda c: EncoderFeaturesOpinion(len(c.lip_layers), c.lip_width,
+                                                         c.opinion_reach)),
         # which stretches of the sound differ from the rest of the clip
         Opinion("localizer of sound", "audio", "step", "streams", ("mel",), alone=True,
                 localizes=True, hears="utterance",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from extractors.encoder_store import encoder_sha256
+from extractors.lip_encoder import load_lip_encoder
 from extractors.media import file_sha256
 from extractors.speech_encoder import load_speech_encoder
 from extractors.streams import StreamConfig
@@ -17,7 +18,7 @@ from pipelines.detection.opinions import added_streams_of
 from pipelines.detection.starter import on_encoder, with_portrait
 from pipelines.storage.weights import WeightsError
 
-SPEECH = "speech_features"
+SPEECH, LIPS = "speech_features", "lip_features"
 
 
 def with_own(
@@ -36,7 +37,12 @@ def with_own(
     if SPEECH in added:
         what = "opinion on speech features is"
         _check(streams.speech_encoder, detector.speech_encoder, what, "speech_encoder")
-    streams = replace(streams, added=added, speech_layers=detector.speech_layers)
+    if LIPS in added:
+        what = "opinion on lip features is"
+        _check(streams.lip_encoder, detector.lip_encoder, what, "lip_encoder")
+    streams = replace(
+        streams, added=added, speech_layers=detector.speech_layers, lip_layers=detector.lip_layers
+    )
     return with_portrait(streams, detector) if portraits else streams
 
 
@@ -69,9 +75,12 @@ def on_own(detector: DetectorConfig, streams: StreamConfig) -> DetectorConfig:
         detector = replace(detector, flow_network=network_sha256(streams.flow_weights))
     if streams.depth_weights:
         detector = replace(detector, depth_network=network_sha256(streams.depth_weights))
-    if streams.speech_encoder is None or SPEECH not in detector.opinions:
-        return detector
-    encoder = load_speech_encoder(Path(streams.speech_encoder), detector.speech_layers)
-    return replace(
-        detector, speech_width=encoder.width, speech_encoder=encoder_sha256(streams.speech_encoder)
-    )
+    if streams.speech_encoder and SPEECH in detector.opinions:
+        width = load_speech_encoder(Path(streams.speech_encoder), detector.speech_layers).width
+        digest = encoder_sha256(streams.speech_encoder)
+        detector = replace(detector, speech_width=width, speech_encoder=digest)
+    if streams.lip_encoder and LIPS in detector.opinions:
+        width = load_lip_encoder(Path(streams.lip_encoder), detector.lip_layers).width
+        digest = encoder_sha256(streams.lip_encoder)
+        detector = replace(detector, lip_width=width, lip_encoder=digest)
+    return detector

@@ -53,6 +53,7 @@ class TrainConfig:
     encoder: str | None = None
     # The same of the speech encoder that speech features are made by; None: there are none.
     speech_encoder: str | None = None
+    lip_encoder: str | None = None  # and of the lip reader
     flow_weights: str | None = None  # safetensors of torchvision's RAFT; None: OpenCV's DIS
     depth_weights: str | None = None  # see `StreamConfig`; None: depth of the face mesh
     stages: tuple[str, ...] = field(
@@ -85,7 +86,7 @@ class TrainConfig:
         """The networks of one's own that it names."""
         return StreamConfig(
             self.flow_weights, self.depth_weights, encoder=self.encoder, device=self.device,
-            speech_encoder=self.speech_encoder,
+            speech_encoder=self.speech_encoder, lip_encoder=self.lip_encoder,
         )  # fmt: skip
 
     def stage(self, name: str) -> StageConfig:

@@ -1,7 +1,8 @@
-"""The opinion on a speech encoder's features: whether they are distributed as those of a voice are.
+"""The opinion on an encoder's features: whether they are distributed as those of a person are.
 
-Self-supervised encoders tell synthetic speech apart with little on top of them (Wang & Yamagishi
-2022). The rule is linear in mean and spread of the features over a few seconds.
+Self-supervised encoders of speech tell synthetic speech apart with little on top of them (Wang &
+Yamagishi 2022), lip readers forged faces (Haliassos et al. 2021). The rule is linear in mean and
+spread of the features over a few seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from temporal.opinions.discriminant import around
 from temporal.opinions.paired import PairedRule
 
 
-class SpeechFeaturesOpinion(PairedRule):
+class EncoderFeaturesOpinion(PairedRule):
     """A linear rule on mean and spread of an encoder's features around a step."""
 
     def __init__(self, layers: int, width: int, reach: int) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from temporal.opinions.speech_features import SpeechFeaturesOpinion
+from temporal.opinions.encoder_features import EncoderFeaturesOpinion
 
 
 def test_a_step_is_described_by_mean_and_spread_of_the_steps_around_it() -> None:
-    opinion = SpeechFeaturesOpinion(2, 3, reach=2)
+    opinion = EncoderFeaturesOpinion(2, 3, reach=2)
     features = torch.randn(1, 9, 2, 3)
     mask = torch.ones(1, 9, dtype=torch.bool)
     mask[0, 7:] = False
@@ -21,7 +21,7 @@ def test_a_step_is_described_by_mean_and_spread_of_the_steps_around_it() -> None
 
 
 def test_a_fitted_rule_tells_features_of_more_spread_apart() -> None:
-    opinion = SpeechFeaturesOpinion(1, 4, reach=20)
+    opinion = EncoderFeaturesOpinion(1, 4, reach=20)
     clips = [torch.randn(1, 20, 1, 4) * (1 + i % 2) for i in range(40)]
     mask = torch.ones(1, 20, dtype=torch.bool)
     found = torch.stack([opinion.describe(clip, mask)[0].mean(dim=0) for clip in clips])
