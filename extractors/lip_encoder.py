@@ -40,7 +40,7 @@ PARTS = {
 }  # fmt: skip
 
 
-class Block(nn.Module):
+class PictureBlock(nn.Module):
     """Two convolutions with a way around them."""
 
     def __init__(self, channels: int, out: int, stride: int) -> None:
@@ -75,7 +75,9 @@ class MouthNetwork(nn.Module):
         widths = zip((CHANNELS[0], *CHANNELS), CHANNELS, strict=False)
         self.trunk = nn.ModuleDict(
             {
-                f"layer{n}": nn.Sequential(Block(last, out, 1 if n == 1 else 2), Block(out, out, 1))
+                f"layer{n}": nn.Sequential(
+                    PictureBlock(last, out, 1 if n == 1 else 2), PictureBlock(out, out, 1)
+                )
                 for n, (last, out) in enumerate(widths, start=1)
             }
         )

@@ -46,7 +46,8 @@ TRIED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "the names by which it converts", ("extractors/encoder_forms",)
     ),
     "extractors_speech_encoder": (
-        "an encoder, and its tokens on the clock", ("extractors/speech_features",)
+        "an encoder, and its tokens on the clock",
+        ("extractors/encoded_windows", "extractors/speech_features"),
     ),
     "extractors_plugins": (
         "what packages add", ("extractors/added_streams", "temporal/added_experts")
