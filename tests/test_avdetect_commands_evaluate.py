@@ -89,6 +89,16 @@ def test_frames_that_are_taken_for_seconds_are_refused_by_name(protocol, capsys)
     assert measured(capsys, frames, *arguments)["localization"][recall] == 1.0
 
 
+def test_frames_are_noticed_by_the_forged_seconds_where_no_duration_is_known(capsys) -> None:
+    frames = proposals([0.9, 25.0, 50.0], [0.2, 80.0, 90.0])
+    said = refused(capsys, frames, "--truth", "manifest.csv")
+    assert "no video's best proposal touches its forged seconds" in said
+    assert "in frames 10 of 10 would (test/000000.mp4: 25 to 50); --fps 25" in said
+    wrong = proposals([0.9, 3.0, 4.0], [0.2, 0.1, 0.2])  # in either unit it finds nothing
+    metrics = measured(capsys, wrong, "--truth", "manifest.csv")
+    assert metrics["localization"]["AP@0.5"] == 0.0
+
+
 def test_seconds_that_are_taken_for_frames_are_refused_by_name(capsys) -> None:
     seconds = proposals([0.9, 1.0, 2.0], [0.2, 3.2, 3.6])
     said = refused(capsys, seconds, "--truth", "metadata.json", "--protocol", "lavdf")

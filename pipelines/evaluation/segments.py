@@ -55,6 +55,8 @@ def segment_file_metrics(
     rate = _frame_rate(truth, protocol, fps, own is not None)
     check_names(predictions, rows, truth, segments)
     _check_unit(predictions, rows, lengths, rate)
+    if rate == 1 and not lengths and own is None:
+        _check_not_frames(predictions, rows, segments)
     try:
         result = localization(
             rows, segments, cast("SegmentProtocol", protocol), durations=lengths or None,
@@ -144,6 +146,33 @@ def _check_unit(
             f"{predictions}: no proposal ends after its video even if counted in seconds, so they "
             f"are no frames ({fps:g} a second); --fps 1 takes them for seconds"
         )
+
+
+def _check_not_frames(
+    predictions: Path, rows: Mapping[str, Doubles], segments: Mapping[str, Doubles]
+) -> None:
+    """Check by the forged seconds that proposals count no frames, where no duration is known.
+
+    Raises:
+        InputError: no best proposal touches a forged second, but most would as frames.
+    """
+    best = {n: r[r[:, 0].argmax(), 1:3] for n, r in rows.items() if len(r) and len(segments[n])}
+    as_seconds, as_frames = (
+        sum(_touches(span / rate, segments[n]) for n, span in best.items())
+        for rate in (1.0, FRAME_RATE)
+    )
+    if as_seconds == 0 and as_frames > len(best) / 2:
+        name, (start, end) = next(iter(best.items()))
+        raise InputError(
+            f"{predictions}: no video's best proposal touches its forged seconds, but counted in "
+            f"frames {as_frames} of {len(best)} would ({name}: {start:g} to {end:g}); --fps "
+            f"{FRAME_RATE:g} takes them for frames"
+        )
+
+
+def _touches(span: Doubles, segments: Doubles) -> bool:
+    """Return whether a span (2,) has a time in common with one of the segments (N, 2)."""
+    return bool(((segments[:, 0] < span[1]) & (segments[:, 1] > span[0])).any())
 
 
 def segment_metrics(
