@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 from drawn_clips import drawn_batch, drawn_clips, tiny_probe
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from pipelines.train.options.lsda import (
     OPERATORS,
@@ -109,3 +110,46 @@ def test_the_student_alone_is_left_at_inference() -> None:
         for parameter in part.parameters():
             parameter.data.zero_()
     assert torch.equal(method(streams), before)
+
+
+def arcs_and_middle(seed: int, count: int) -> tuple[list[Tensor], Tensor]:
+    """Four generators' latents on arcs of one half circle, and genuine ones (3n, 2) around 0."""
+    chance = torch.Generator().manual_seed(seed)
+    arcs = []
+    for centre in (0, 45, 90, 135):
+        angle = torch.deg2rad(centre + 30 * torch.rand(count, generator=chance) - 15)
+        radius = 3 + 0.3 * torch.randn(count, generator=chance)
+        arcs.append(torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1))
+    return arcs, 0.8 * torch.randn(3 * count, 2, generator=chance)
+
+
+def accuracy_without(left_out: int, seed: int, augmented: bool) -> float:
+    """Balanced accuracy on an arc that a small network did not learn, and on genuine latents."""
+    torch.manual_seed(seed)
+    arcs, genuine = arcs_and_middle(seed, 80)
+    known = [arc for place, arc in enumerate(arcs) if place != left_out]
+    network = nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, 1))
+    optimiser = torch.optim.Adam(network.parameters(), 0.01)
+    share = torch.distributions.Beta(torch.ones(240, 1), torch.ones(240, 1))
+    for _ in range(150):
+        forged = torch.cat(known)
+        if augmented:
+            mixed = mixed_with(forged, torch.randperm(240), share.sample())
+            forged = torch.cat([forged, *map(within_domain, known), mixed])
+        loss = softplus(-network(forged)).mean() + softplus(network(genuine)).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    arcs, genuine = arcs_and_middle(seed + 100, 200)
+    with torch.no_grad():
+        found, kept = network(arcs[left_out]) > 0, network(genuine) < 0
+    return float(found.float().mean() + kept.float().mean()) / 2
+
+
+def test_on_arcs_a_generator_left_out_is_found_better_than_without_augmentation() -> None:
+    cases = [(left_out, seed) for left_out in range(4) for seed in range(2)]
+    plain, spread = (
+        [accuracy_without(*case, augmented=augmented) for case in cases]
+        for augmented in (False, True)
+    )
+    assert sum(spread) / len(cases) > sum(plain) / len(cases) + 0.03
