@@ -24,7 +24,7 @@ from pipelines.storage.weights import load_weights, save_weights
 
 FORMAT = "avdetect reference 1"
 SHIPPED = WEIGHTS / "reference.safetensors"
-SIZE = 96
+SIZE = 64
 LEAST = 1e-6  # share of the largest variance with which a direction counts
 FEWEST = 30  # tracks with features without which there is no subspace
 
