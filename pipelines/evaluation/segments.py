@@ -55,7 +55,7 @@ def segment_file_metrics(
     rate = _frame_rate(truth, protocol, fps, own is not None)
     check_names(predictions, rows, truth, segments)
     _check_unit(predictions, rows, lengths, rate)
-    if rate == 1 and not lengths and own is None:
+    if fps is None and rate == 1 and not lengths and own is None:
         _check_not_frames(predictions, rows, segments)
     try:
         result = localization(
