@@ -99,6 +99,12 @@ def test_frames_are_noticed_by_the_forged_seconds_where_no_duration_is_known(cap
     assert metrics["localization"]["AP@0.5"] == 0.0
 
 
+def test_a_video_that_the_truth_does_not_know_is_refused_by_name(capsys) -> None:
+    seconds = proposals([0.9, 1.0, 2.0], names=[*NAMES, "test/unknown.mp4"])
+    said = refused(capsys, seconds, "--truth", "manifest.csv")
+    assert "p.json: the predictions have ['test/unknown.mp4'], which the truth does not" in said
+
+
 def test_seconds_that_are_taken_for_frames_are_refused_by_name(capsys) -> None:
     seconds = proposals([0.9, 1.0, 2.0], [0.2, 3.2, 3.6])
     said = refused(capsys, seconds, "--truth", "metadata.json", "--protocol", "lavdf")

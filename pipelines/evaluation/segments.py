@@ -156,7 +156,8 @@ def _check_not_frames(
     Raises:
         InputError: no best proposal touches a forged second, but most would as frames.
     """
-    best = {n: r[r[:, 0].argmax(), 1:3] for n, r in rows.items() if len(r) and len(segments[n])}
+    forged = {n for n, spans in segments.items() if len(spans)}
+    best = {n: r[r[:, 0].argmax(), 1:3] for n, r in rows.items() if len(r) and n in forged}
     as_seconds, as_frames = (
         sum(_touches(span / rate, segments[n]) for n, span in best.items())
         for rate in (1.0, FRAME_RATE)
