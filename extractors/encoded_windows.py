@@ -12,6 +12,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from extractors.encoder_store import encoder_sha256
+from extractors.precision import precision_of
+from extractors.streams import StreamConfig
+
 CELL = 32  # steps that a window decides
 AROUND = 32  # steps that it has besides, at either side; with a cell no more than blocks share
 BATCH = 8  # windows that the encoder takes at once: bounds memory
@@ -75,3 +79,17 @@ class EncodedWindows:
         shape = *windows.shape[:2], -1
         found = [t.float().reshape(*shape, t.shape[-1]).mean(dim=2) for t in layers]
         return torch.stack(found, dim=2).half().cpu()
+
+
+def encoded_windows(
+    encoder: StepEncoder, config: StreamConfig, batch: int = BATCH
+) -> EncodedWindows:
+    """Return the maker of an encoder's features on a config's device and in its precision."""
+    precision = precision_of(config.precision, torch.device(config.device))
+    return EncodedWindows(encoder, config.device, precision, batch)
+
+
+def encoded_key(path: str | None, layers: tuple[int, ...], config: StreamConfig) -> str:
+    """Return what the features of an encoder's file or folder depend on."""
+    precision = precision_of(config.precision, torch.device(config.device))
+    return f"{encoder_sha256(path or '')} {layers} {precision}"

@@ -8,12 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from extractors.encoded_windows import EncodedWindows
-from extractors.encoder_store import encoder_sha256
+from extractors.encoded_windows import EncodedWindows, encoded_key, encoded_windows
 from extractors.errors import InputError
 from extractors.lip_encoder import SIDE, load_lip_encoder
 from extractors.lips import MOUTH_WIDTH
-from extractors.precision import precision_of
 from extractors.streams import StreamConfig
 
 # A lip reader is trained on squares of 96 pixels around the mouth, of which it reads the inner 88.
@@ -60,11 +58,9 @@ def lip_features(config: StreamConfig) -> LipFeatures:
     if not config.lip_encoder:
         raise InputError("lip features need a lip reader: streams.lip_encoder names its file")
     encoder = load_lip_encoder(Path(config.lip_encoder), config.lip_layers)
-    precision = precision_of(config.precision, torch.device(config.device))
-    return LipFeatures(EncodedWindows(encoder, config.device, precision, BATCH))
+    return LipFeatures(encoded_windows(encoder, config, BATCH))
 
 
 def lip_key(config: StreamConfig) -> str:
     """Return what the stream's values depend on."""
-    precision = precision_of(config.precision, torch.device(config.device))
-    return f"{encoder_sha256(config.lip_encoder or '')} {config.lip_layers} {precision}"
+    return encoded_key(config.lip_encoder, config.lip_layers, config)

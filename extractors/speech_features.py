@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
-from extractors.encoded_windows import EncodedWindows
-from extractors.encoder_store import encoder_sha256
+from extractors.encoded_windows import EncodedWindows, encoded_key, encoded_windows
 from extractors.errors import InputError
-from extractors.precision import precision_of
 from extractors.speech_encoder import load_speech_encoder
 from extractors.streams import StreamConfig
 
@@ -23,11 +19,9 @@ def speech_features(config: StreamConfig) -> EncodedWindows:
     if not config.speech_encoder:
         raise InputError("speech features need an encoder: streams.speech_encoder names its file")
     encoder = load_speech_encoder(Path(config.speech_encoder), config.speech_layers)
-    precision = precision_of(config.precision, torch.device(config.device))
-    return EncodedWindows(encoder, config.device, precision)
+    return encoded_windows(encoder, config)
 
 
 def speech_key(config: StreamConfig) -> str:
     """Return what the stream's values depend on."""
-    precision = precision_of(config.precision, torch.device(config.device))
-    return f"{encoder_sha256(config.speech_encoder or '')} {config.speech_layers} {precision}"
+    return encoded_key(config.speech_encoder, config.speech_layers, config)

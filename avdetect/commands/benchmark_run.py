@@ -24,9 +24,8 @@ class BenchmarkCosts:
 
     seconds: int  # of each clip
     runs: int
-    stages: dict[
-        str, dict[str, Cost]
-    ]  # by the clip's name: plain decoding, each stage, the command, peers
+    # by the clip's name: plain decoding, each stage, the command, peers
+    stages: dict[str, dict[str, Cost]]
     peaks: dict[str, float]  # MB of a process that judges that clip alone
 
 
